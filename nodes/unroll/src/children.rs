@@ -4,6 +4,7 @@ use memchr::memchr;
 use wattle_node::json::{self, Kind, Path};
 use wattle_node::{Batch, ChildSpans, ColumnWriter, Field, Form};
 
+use crate::joined::Joined;
 use crate::known::Known;
 use crate::options::Options;
 use crate::records::{Fault, Shapes};
@@ -156,6 +157,17 @@ impl Children {
     }
 }
 
+fn with_article(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Bool => "a boolean",
+        Kind::Null => "null",
+        Kind::Number => "a number",
+        Kind::String => "a string",
+        Kind::Array => "an array",
+        _ => "an object",
+    }
+}
+
 /// The messages for rows that fail.
 pub(crate) struct Messages {
     from: String,
@@ -178,7 +190,8 @@ impl Messages {
     }
 
     /// Code and message for a fault.
-    pub(crate) fn of(&self, fault: &Fault, known: &Known) -> (&'static str, String) {
+    pub(crate) fn of(&self, fault: &Fault, known: &Known, joined: Option<&Joined>) -> (&'static str, String) {
+        let zip = |number: usize| joined.map(|joined| joined.zip_path(number)).unwrap_or_default();
         let from = &self.from;
         match fault {
             Fault::NotJson(error) => ("not-json", format!("`{from}` is not JSON: {error}")),
@@ -189,15 +202,24 @@ impl Messages {
             }
             Fault::NotAnArray(number, kind) => {
                 let path = self.paths.get(*number).map_or("$", String::as_str);
-                let kind = match kind {
-                    Kind::Bool => "a boolean",
-                    Kind::Null => "null",
-                    Kind::Number => "a number",
-                    Kind::String => "a string",
-                    _ => "an object",
-                };
+                ("not-an-array", format!("`{path}` in `{from}` is {}, not an array", with_article(*kind)))
+            }
+            Fault::NotAnArrayToZip(number, kind) => {
+                let (path, kind) = (zip(*number), with_article(*kind));
                 ("not-an-array", format!("`{path}` in `{from}` is {kind}, not an array"))
             }
+            Fault::Lengths(number, records, length) => {
+                let path = zip(*number);
+                ("different-lengths", format!("`{from}` has {records} records, but {length} elements in `{path}`"))
+            }
+            Fault::NotAnObject(kind) => {
+                let kind = with_article(*kind);
+                ("not-an-object", format!("`{from}` has a record that is {kind} and takes no fields; set `into`"))
+            }
+            Fault::TooLarge(bytes) => (
+                "too-large",
+                format!("`{from}` has children of more than {bytes} bytes; remove large fields from `keep`"),
+            ),
         }
     }
 }

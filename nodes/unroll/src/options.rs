@@ -22,6 +22,21 @@ pub struct Options {
     /// record. Default: none, such a text fails. Example: `eventVersion`.
     #[serde(default)]
     pub single: Option<String>,
+    /// Fields beside the array that each child gets, as paths from the root; a field that is missing is left out, and a
+    /// member of the record with the same key wins. Needs records that are objects, or `into`. The key is the last of
+    /// the path. Default: `[]`. Example: `["account", { path = "meta.host", key = "host" }]`.
+    #[serde(default)]
+    pub keep: Vec<Copied>,
+    /// Further arrays, as paths from the root: each child gets the element with the same index as its record. Default:
+    /// `[]`. Example: `["times", "meta.units"]`.
+    #[serde(default)]
+    pub zip: Vec<Copied>,
+    /// What to do if the arrays of `zip` are longer or shorter than the array of records. Default: `fail`.
+    #[serde(default)]
+    pub lengths: Option<Lengths>,
+    /// Key for the index of the record in its array, from 0. Default: none. Example: `index`.
+    #[serde(default)]
+    pub index: Option<String>,
     /// What to do with a text that is partly broken: a line of several, an element of the array, or
     /// a missing end. Default: `fail`.
     #[serde(default)]
@@ -46,6 +61,42 @@ pub enum Broken {
     /// separate event, unchanged and without `into`; the node that parses the records fails it. A
     /// text without any record fails as a whole.
     Apart,
+}
+
+/// A value that children get.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a path, or `{ path = ..., key = ... }`")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum Copied {
+    /// Its path; the last key is its key in the child.
+    Path(String),
+    /// Its path and its key.
+    Keyed(Keyed),
+}
+
+/// A value that children get, with its key.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub struct Keyed {
+    /// Path from the root. Example: `meta.host`.
+    pub path: String,
+    /// Key in the child. Example: `host`.
+    pub key: String,
+}
+
+/// What to do with arrays of different lengths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum Lengths {
+    /// The event fails.
+    #[default]
+    Fail,
+    /// As many children as the shortest array has elements; the other elements are left out.
+    Shortest,
+    /// As many children as the longest array has elements; missing elements are null.
+    Null,
 }
 
 /// A kind of document to refuse.

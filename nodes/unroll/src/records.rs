@@ -27,6 +27,14 @@ pub(crate) enum Fault {
     NotAnArray(usize, Kind),
     /// The document matches this entry of `unsupported`.
     Unsupported(usize),
+    /// The value at this path of `zip` is not an array.
+    NotAnArrayToZip(usize, Kind),
+    /// The array of records and the one at this path of `zip` have these lengths.
+    Lengths(usize, usize, usize),
+    /// A record that gets further members is not an object.
+    NotAnObject(Kind),
+    /// The children have more bytes than this.
+    TooLarge(usize),
 }
 
 impl From<Error> for Fault {
@@ -37,7 +45,7 @@ impl From<Error> for Fault {
 
 impl Fault {
     /// The same fault in a text with `before` more bytes at its start.
-    fn shifted(self, before: usize) -> Self {
+    pub(crate) fn shifted(self, before: usize) -> Self {
         match self {
             Self::NotJson(error) => Self::NotJson(Error { offset: error.offset + before, ..error }),
             Self::MissingPath(at) => Self::MissingPath(at + before),
@@ -142,7 +150,7 @@ fn member(text: &[u8], at: usize) -> Result<usize, Error> {
 }
 
 /// Offset of the first byte from `at` that is not white space.
-fn white(text: &[u8], at: usize) -> usize {
+pub(crate) fn white(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     at + rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count()
 }

@@ -3,8 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
-use wattle_node::testing::{check_schema, option_errors, run_bodies, run_cases};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+use wattle_node::testing::{check_refusal, check_schema, option_errors, run_bodies, run_cases};
 use wattle_node_unroll::{Options, Unroll};
 
 fn here(path: &str) -> PathBuf {
@@ -30,6 +31,44 @@ fn wrong_options_are_reported_all_at_once() {
     assert!(errors[0].starts_with("from: "), "{errors:?}");
     assert!(errors[1].starts_with("path[0]: ") && errors[1].contains("`[*]`"), "{errors:?}");
     assert!(errors[2].starts_with("path[1]: ") && errors[2].contains("expected a key"), "{errors:?}");
+}
+
+#[test]
+fn wrong_options_of_joined_children_are_reported_all_at_once() {
+    let refuse = |options: Value, expected: &[(&str, &str)]| check_refusal::<Unroll>(&options, expected).unwrap();
+    refuse(
+        json!({"path": "a", "into": "x", "keep": ["b[*]", "c[0]", "$", "d..e", "x"], "zip": ["f.x"], "index": "i",
+               "broken": "apart", "single": "s"}),
+        &[
+            ("keep[0]", "must not hold `[*]`"),
+            ("keep[1]", "key = \"...\""),
+            ("keep[2]", "key = \"...\""),
+            ("keep[3]", "expected a key"),
+            ("keep", "two values have the key `x`"),
+            ("zip", "two values have the key `x`"),
+            ("broken", "goes with none of"),
+        ],
+    );
+    refuse(json!({"path": "a", "lengths": "null"}), &[("lengths", "belongs to `zip`")]);
+    refuse(json!({"path": "a", "lengths": "null", "index": "i"}), &[("lengths", "belongs to `zip`")]);
+}
+
+#[test]
+fn children_that_copies_would_make_too_large_fail() {
+    let body = json!({"big": "x".repeat(1 << 20), "items": vec![json!({}); 40]}).to_string();
+    let ran = run_bodies::<Unroll>(&json!({"path": "items", "keep": ["big"]}), &[&body, "{\"items\":[{}]}"]).unwrap();
+    assert_eq!((ran.codes(), ran.bodies("out")), (vec!["too-large".to_owned()], vec!["{}".to_owned()]));
+}
+
+/// The examples in `README.md` of a document and its children.
+#[test]
+fn the_example_of_the_readme_holds() {
+    let page = std::fs::read_to_string(here("README.md")).unwrap();
+    let line = page.lines().find(|line| line.starts_with("`{\"account\"")).unwrap();
+    let parts: Vec<&str> = line.split('`').collect();
+    let options = json!({"path": "values", "into": "value", "keep": ["account"], "zip": ["times"], "index": "n"});
+    let ran = run_bodies::<Unroll>(&options, &[parts[1]]).unwrap();
+    assert_eq!(ran.bodies("out"), [parts[3], parts[5]]);
 }
 
 /// Every file of a folder of samples, unpacked.
@@ -84,5 +123,93 @@ fn other_documents_of_aws_fail_cleanly() {
         let ran = run_bodies::<Unroll>(&json!({"path": ["Records", "$"], "single": "eventVersion"}), &bodies).unwrap();
         assert!(ran.codes().iter().all(|code| codes.contains(&code.as_str())), "{folder}: {:?}", ran.codes());
         assert_eq!(ran.codes().len(), documents.len(), "{folder}");
+    }
+}
+
+/// Documents with an array of records, other arrays, and fields; sometimes with one of another type.
+fn documents() -> impl Strategy<Value = Value> {
+    let leaf =
+        || prop_oneof![any::<i8>().prop_map(Value::from), "[a-c\"\\\\]{0,3}".prop_map(Value::from), Just(Value::Null)];
+    let record = prop::collection::btree_map("[ahin]", leaf(), 0..4).prop_map(|map| json!(map));
+    let records = prop::collection::vec(prop_oneof![9 => record, 1 => leaf()], 0..5);
+    let array = || prop_oneof![9 => prop::collection::vec(leaf(), 0..5).prop_map(Value::from), 1 => leaf()];
+    (records, prop::option::of(leaf()), prop::option::of(array()), array()).prop_map(|(records, host, ids, times)| {
+        let mut document = json!({"meta": {"i": times}, "r": records});
+        let fields = host.map(|host| ("h", host)).into_iter().chain(ids.map(|ids| ("ids", ids)));
+        for (key, value) in fields {
+            document[key] = value;
+        }
+        document
+    })
+}
+
+/// The children of a document, or the code of its failure.
+fn model(document: &Value, wrapped: bool, lengths: &str) -> Result<Vec<Value>, &'static str> {
+    let records = document["r"].as_array().unwrap();
+    let mut count = records.len();
+    let mut zipped = Vec::new();
+    for (key, array) in [("ids", document.get("ids")), ("i", document.pointer("/meta/i"))] {
+        let array = match array {
+            None => &[][..],
+            Some(Value::Array(array)) => array.as_slice(),
+            Some(_) => return Err("not-an-array"),
+        };
+        match lengths {
+            "shortest" => count = count.min(array.len()),
+            "null" => count = count.max(array.len()),
+            _ if array.len() != records.len() => return Err("different-lengths"),
+            _ => {}
+        }
+        zipped.push((key, array));
+    }
+    let child = |number: usize| {
+        let mut child = match (wrapped, records.get(number)) {
+            (true, record) => Map::from_iter([("w".to_owned(), record.cloned().unwrap_or_default())]),
+            (false, Some(Value::Object(record))) => record.clone(),
+            (false, Some(_)) => return Err("not-an-object"),
+            (false, None) => Map::new(),
+        };
+        let host = document.get("h").map(|host| ("h", host.clone()));
+        let zipped = zipped.iter().map(|(key, array)| (*key, array.get(number).cloned().unwrap_or_default()));
+        for (key, value) in host.into_iter().chain(zipped).chain([("n", json!(number))]) {
+            child.entry(key).or_insert(value);
+        }
+        Ok(Value::Object(child))
+    };
+    (0..count).map(child).collect()
+}
+
+proptest! {
+    #[test]
+    fn joined_children_agree_with_trees(documents in prop::collection::vec(documents(), 1..6), wrapped: bool, lengths in 0..3_usize) {
+        let lengths = ["fail", "shortest", "null"][lengths];
+        let mut options = json!({"path": "r", "keep": ["h"], "zip": ["ids", "meta.i"], "index": "n", "lengths": lengths});
+        if wrapped {
+            options["into"] = json!("w");
+        }
+        let bodies: Vec<String> = documents.iter().map(Value::to_string).collect();
+        let ran = run_bodies::<Unroll>(&options, &bodies.iter().map(String::as_str).collect::<Vec<_>>()).map_err(TestCaseError::fail)?;
+        let (mut children, mut codes) = (Vec::new(), Vec::new());
+        for document in &documents {
+            match model(document, wrapped, lengths) {
+                Ok(found) => children.extend(found),
+                Err(code) => codes.push(code.to_owned()),
+            }
+        }
+        let found: Vec<Value> = ran.bodies("out").iter().map(|body| serde_json::from_str(body).unwrap()).collect();
+        prop_assert_eq!(found, children);
+        prop_assert_eq!(ran.codes(), codes);
+    }
+
+    #[test]
+    fn any_text_is_split_or_fails(text in "[{}\\[\\]\":,a-c0-9 \\\\]{0,24}", cut in any::<prop::sample::Index>(), document in documents()) {
+        let document = document.to_string();
+        let at = (0..=cut.index(document.len() + 1)).rev().find(|at| document.is_char_boundary(*at)).unwrap();
+        let (before, after) = document.split_at(at);
+        let text = format!("{before}{text}{after}");
+        let options = json!({"path": ["r", "$"], "keep": ["h", "meta"], "zip": ["ids"], "index": "n", "lengths": "null"});
+        let ran = run_bodies::<Unroll>(&options, &[&text]).map_err(TestCaseError::fail)?;
+        let dropped: usize = ran.dropped.values().sum();
+        prop_assert!(ran.failed.len() + dropped == 1 || !ran.bodies("out").is_empty(), "{}", text);
     }
 }
