@@ -16,16 +16,17 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use wattle_tests::{Agent, Endpoint, Folder, Metrics, free_address, get, send, wait_until};
+use wattle_tests::{Agent, Config, Endpoint, Folder, Metrics, free_address, get, send, wait_until};
 
 /// An admin listener, and a source that never ends.
 pub(crate) fn config(admin: SocketAddr) -> String {
-    format!(
-        "[admin]\nlisten = \"{admin}\"\n\
-         [sources.load]\ntype = \"demo\"\nrate = 20\n\
-         [pipelines.main]\ninputs = [\"load\"]\npack = \"cloudtrail@1.0.0\"\n\
-         [sinks.all]\ntype = \"blackhole\"\ninputs = [\"main.*\"]\n"
-    )
+    Config::new()
+        .admin(admin)
+        .source("load", "demo")
+        .set("rate", 20)
+        .pack("main", &["load"], "cloudtrail@1.0.0")
+        .drop_sink("all", &["main.*"])
+        .text()
 }
 
 pub(crate) fn is_ready(admin: SocketAddr) -> bool {
@@ -108,11 +109,12 @@ fn readiness_begins_when_the_sources_run_and_ends_when_they_drain() {
 fn hanging_clients_stop_no_events_and_block_no_other_clients() {
     let folder = Folder::new();
     let (admin, from) = (free_address(), free_address());
-    let config = format!(
-        "[admin]\nlisten = \"{admin}\"\n[sources.in]\ntype = \"http\"\naddress = \"{from}\"\n\
-         [pipelines.main]\ninputs = [\"in\"]\npack = \"cloudtrail@1.0.0\"\n\
-         [sinks.all]\ntype = \"blackhole\"\ninputs = [\"main.*\"]\n"
-    );
+    let config = Config::new()
+        .admin(admin)
+        .http_source("in", from)
+        .pack("main", &["in"], "cloudtrail@1.0.0")
+        .drop_sink("all", &["main.*"])
+        .text();
     let agent = folder.start(&config);
     wait_until("the agent is ready", || is_ready(admin));
     // More clients than the listener accepts: silent ones, some in the middle of a request, some

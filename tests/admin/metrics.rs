@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use wattle_tests::{Folder, Metrics, Trail, built, free_address, send, wait_until};
+use wattle_tests::{Config, Folder, Metrics, Trail, built, free_address, send, wait_until};
 
 use crate::{is_ready, scrape};
 
@@ -36,12 +36,14 @@ fn counters_never_decrease_over_reloads_and_add_up_when_all_is_delivered() {
     let folder = Folder::new();
     let (admin, from) = (free_address(), free_address());
     let config = |version: &str, more: &str| {
-        format!(
-            "[admin]\nlisten = \"{admin}\"\n[sources.in]\ntype = \"http\"\naddress = \"{from}\"\n\
-             [pipelines.main]\ninputs = [\"in\"]\npack = \"cloudtrail@{version}\"\n\
-             [sinks.kept]\ntype = \"file\"\ninputs = [\"main.processed\", \"main.fails\"]\npath = \"kept.ndjson\"\n\
-             [sinks.reads]\ntype = \"blackhole\"\ninputs = [\"main.get_describe_list\"]\n{more}"
-        )
+        Config::new()
+            .admin(admin)
+            .http_source("in", from)
+            .pack("main", &["in"], &format!("cloudtrail@{version}"))
+            .file_sink("kept", &["main.processed", "main.fails"], "kept.ndjson")
+            .drop_sink("reads", &["main.get_describe_list"])
+            .with(more)
+            .text()
     };
     let copy = "[sinks.copy]\ntype = \"blackhole\"\ninputs = [\"main.*\"]\n";
     let mut agent = folder.start(&config("1.0.0", copy));
@@ -106,29 +108,18 @@ fn faults_are_counted_by_kind_and_blame() {
     let folder = Folder::new();
     let (admin, from) = (free_address(), free_address());
     folder.write("faulty.wasm", std::fs::read(built("guests/faulty.wasm")).unwrap());
-    let agent = folder.start(&format!(
-        r#"
-        [admin]
-        listen = "{admin}"
-        [sources.in]
-        type = "http"
-        address = "{from}"
-        [pipelines.main]
-        inputs = ["in"]
-        discard = ["fails"]
-        [pipelines.main.nodes.faulty]
-        artifact = "faulty.wasm"
-        inputs = ["input"]
-        options = {{ fault = "panic" }}
-        [pipelines.main.outputs.ok]
-        inputs = ["faulty"]
-        [pipelines.main.outputs.fails]
-        inputs = ["faulty.failed"]
-        [sinks.ok]
-        type = "blackhole"
-        inputs = ["main.ok"]
-        "#
-    ));
+    let agent = folder.start(
+        &Config::new()
+            .admin(admin)
+            .http_source("in", from)
+            .pipeline("main", &["in"])
+            .set("discard", vec!["fails"])
+            .node("faulty", "faulty.wasm", &["input"])
+            .set("options.fault", "panic")
+            .ok_and_fails("faulty")
+            .drop_sink("ok", &["main.ok"])
+            .text(),
+    );
     wait_until("the agent is ready", || is_ready(admin));
     let rows = "{\"kind\":\"healthy\"}\n{\"kind\":\"poison\"}\n{\"kind\":\"healthy\"}\n";
     assert_eq!(send(from, &[], rows.as_bytes()).status, 200);
@@ -148,30 +139,19 @@ fn faults_are_counted_by_kind_and_blame() {
 fn a_quarantine_with_events_shows_in_metrics_and_status() {
     let folder = Folder::new();
     let (admin, from) = (free_address(), free_address());
-    let agent = folder.start(&format!(
-        r#"
-        [admin]
-        listen = "{admin}"
-        [sources.in]
-        type = "http"
-        address = "{from}"
-        [pipelines.trail]
-        inputs = ["in"]
-        discard = ["fails"]
-        [pipelines.trail.nodes.hide]
-        artifact = "builtin:mask"
-        inputs = ["input"]
-        options = {{ fields = ["body"], rules = [{{ pattern = "AKIA[A-Z0-9]{{16}}" }}] }}
-        limits = {{ host_calls = 1 }}
-        [pipelines.trail.outputs.ok]
-        inputs = ["hide"]
-        [pipelines.trail.outputs.fails]
-        inputs = ["hide.failed"]
-        [sinks.ok]
-        type = "blackhole"
-        inputs = ["trail.ok"]
-        "#
-    ));
+    let agent = folder.start(
+        &Config::new()
+            .admin(admin)
+            .http_source("in", from)
+            .pipeline("trail", &["in"])
+            .set("discard", vec!["fails"])
+            .node("hide", "builtin:mask", &["input"])
+            .with("options = { fields = [\"body\"], rules = [{ pattern = \"AKIA[A-Z0-9]{16}\" }] }")
+            .set("limits.host_calls", 1)
+            .ok_and_fails("hide")
+            .drop_sink("ok", &["trail.ok"])
+            .text(),
+    );
     wait_until("the agent is ready", || is_ready(admin));
     let bytes = |metrics: &Metrics| metrics.sum("wattle_pipeline_quarantine_bytes", &[("pipeline", "trail")]);
     assert_eq!(
@@ -201,12 +181,14 @@ fn a_quarantine_with_events_shows_in_metrics_and_status() {
 fn an_unreadable_file_is_counted_and_explained_once() {
     let folder = Folder::new();
     let admin = free_address();
-    let config = format!(
-        "[admin]\nlisten = \"{admin}\"\n\
-         [sources.files]\ntype = \"file\"\ninclude = [\"in/*\"]\nstable_after = \"1ms\"\nglob_interval = \"20ms\"\n\
-         [pipelines.main]\ninputs = [\"files\"]\npack = \"cloudtrail@1.0.0\"\n\
-         [sinks.all]\ntype = \"blackhole\"\ninputs = [\"main.*\"]\n"
-    );
+    let config = Config::new()
+        .admin(admin)
+        .file_source("files", "in/*")
+        .set("stable_after", "1ms")
+        .set("glob_interval", "20ms")
+        .pack("main", &["files"], "cloudtrail@1.0.0")
+        .drop_sink("all", &["main.*"])
+        .text();
     // Its header says gzip, but the rest is not gzip.
     folder.write("in/bad.json.gz", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xff\xff\xff\xff");
     let failures = |metrics: &Metrics| metrics.sum("wattle_source_failures_total", &[("source", "files")]);

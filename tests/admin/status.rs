@@ -1,7 +1,7 @@
 //! `wattle status`: its output and its exit codes.
 
 use serde_json::Value;
-use wattle_tests::{Endpoint, Folder, free_address, get, wait_until};
+use wattle_tests::{Config, Endpoint, Folder, free_address, get, wait_until};
 
 use crate::{config, is_ready};
 
@@ -79,11 +79,15 @@ fn status_works_without_an_admin_listener_and_names_the_place_without_an_agent()
     let server = Endpoint::listen(to);
     server.answer(503);
     folder.write("in/a.log", "one\ntwo\n");
-    let agent = folder.start(&format!(
-        "[sources.lines]\ntype = \"file\"\ninclude = [\"in/*.log\"]\n[pipelines.main]\ninputs = [\"lines\"]\n\
-         outputs.all.inputs = [\"input\"]\n[sinks.out]\ntype = \"http\"\ninputs = [\"main.all\"]\nuri = \"http://{to}/\"\n\
-         request.retry_max_backoff = \"50ms\"\n"
-    ));
+    let agent = folder.start(
+        &Config::new()
+            .file_source("lines", "in/*.log")
+            .pipeline("main", &["lines"])
+            .output("all", &["input"])
+            .http_sink("out", &["main.all"], &format!("http://{to}/"))
+            .set("request.retry_max_backoff", "50ms")
+            .text(),
+    );
     wait_until("attempts that fail", || server.refused() > 1);
     for place in [["--config", "agent.toml"], ["--data-dir", "data"]] {
         let seen = folder.run(&["status", place[0], place[1]]);

@@ -15,32 +15,23 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use wattle_tests::{Agent, Endpoint, Folder, free_address, wait_until};
+use wattle_tests::{Agent, Config, Endpoint, Folder, free_address, wait_until};
 
 /// Sends lines of a file to an endpoint, without nodes.
 fn config(to: SocketAddr, buffer: &str) -> String {
-    format!(
-        r#"
-        [sources.lines]
-        type = "file"
-        include = ["in/*.log"]
-        glob_interval = "20ms"
-        [pipelines.main]
-        inputs = ["lines"]
-        [pipelines.main.outputs.all]
-        inputs = ["input"]
-        [sinks.out]
-        type = "http"
-        inputs = ["main.all"]
-        uri = "http://{to}/ingest"
-        batch.timeout = "20ms"
-        request.retry_initial_backoff = "50ms"
-        request.retry_max_backoff = "100ms"
-        request.timeout = "5s"
-        request.concurrency = 1
-        {buffer}
-        "#
-    )
+    Config::new()
+        .file_source("lines", "in/*.log")
+        .set("glob_interval", "20ms")
+        .pipeline("main", &["lines"])
+        .output("all", &["input"])
+        .http_sink("out", &["main.all"], &format!("http://{to}/ingest"))
+        .set("batch.timeout", "20ms")
+        .set("request.retry_initial_backoff", "50ms")
+        .set("request.retry_max_backoff", "100ms")
+        .set("request.timeout", "5s")
+        .set("request.concurrency", 1)
+        .with(buffer)
+        .text()
 }
 
 const DISK: &str = "buffer = { type = \"disk\", max_size = \"64MiB\" }";

@@ -1,6 +1,6 @@
 //! Requested and granted capabilities.
 
-use wattle_tests::get;
+use wattle_tests::{Config, get};
 
 use crate::{ALL, all_but, answers, append, config, failures, folder, pack};
 
@@ -25,11 +25,13 @@ fn a_pack_gives_a_reason_and_the_operator_grants() {
     let folder = folder(&["one"]);
     pack(&folder, "pack", "1.0.0", r#"mode = "clock""#);
     let agent = |grants: &str| {
-        format!(
-            "[sources.lines]\ntype = \"file\"\ninclude = [\"in.log\"]\nfollow = false\n[pipelines.main]\ninputs = [\"lines\"]\n\
-             pack = \"./pack\"\n[pipelines.main.grants]\n{grants}\n[sinks.all]\ntype = \"file\"\ninputs = [\"main.all\"]\n\
-             path = \"all.ndjson\"\n"
-        )
+        Config::new()
+            .file_source("lines", "in.log")
+            .set("follow", false)
+            .pack("main", &["lines"], "./pack")
+            .grants(grants)
+            .file_sink("all", &["main.all"], "all.ndjson")
+            .text()
     };
     let without_clock: String =
         ALL.lines().filter(|line| !line.starts_with("clock")).map(|line| format!("{line}\n")).collect();

@@ -1,6 +1,6 @@
 //! A shadow processes live batches without effects: it logs, counts, stores and sends nothing.
 
-use wattle_tests::{Endpoint, Metrics, free_address, get, wait_until};
+use wattle_tests::{Config, Endpoint, Metrics, free_address, get, wait_until};
 
 use crate::{ALL, all_but, answers, append, folder, pack};
 
@@ -20,12 +20,17 @@ fn run(options: &str, grants: &str) -> Left {
     for version in ["1.0.0", "1.1.0"] {
         pack(&folder, version, version, options);
     }
-    let mut agent = folder.start(&format!(
-        "[admin]\nlisten = \"{admin}\"\n[sources.lines]\ntype = \"file\"\ninclude = [\"in.log\"]\n\
-         glob_interval = \"20ms\"\n[pipelines.main]\ninputs = [\"lines\"]\npack = \"./1.0.0\"\n\
-         shadow = {{ pack = \"./1.1.0\", max_cpu_share = 1.0 }}\n[pipelines.main.grants]\n{grants}\n\
-         [sinks.all]\ntype = \"file\"\ninputs = [\"main.all\"]\npath = \"all.ndjson\"\nfsync = \"never\"\n"
-    ));
+    let mut agent = folder.start(
+        &Config::new()
+            .admin(admin)
+            .file_source("lines", "in.log")
+            .set("glob_interval", "20ms")
+            .pack("main", &["lines"], "./1.0.0")
+            .with("shadow = { pack = \"./1.1.0\", max_cpu_share = 1.0 }")
+            .grants(grants)
+            .file_sinks(&["all"])
+            .text(),
+    );
     let scrape = || Metrics::read(&get(admin, "/metrics").unwrap().text);
     for row in 1..=ROWS {
         append(&folder, "row");

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use wattle_tests::{Agent, Ended, FakeRegistry, Folder, built, finish, free_address, wait_until};
+use wattle_tests::{Agent, Config, Ended, FakeRegistry, Folder, built, finish, free_address, wait_until};
 
 /// As in the guest `hostile`.
 const TEXT: &str = "x\u{1b}]0;pwned\u{7}\u{1b}[2J\u{7f}\u{9b}31m\u{202e}gnp\u{200b}\u{feff}";
@@ -42,28 +42,16 @@ fn folder(what: &str) -> Folder {
 }
 
 fn agent(what: &str) -> String {
-    format!(
-        r#"
-        [sources.lines]
-        type = "file"
-        include = ["in.log"]
-        follow = false
-        framing = "lines"
-        [pipelines.main]
-        inputs = ["lines"]
-        [pipelines.main.nodes.hostile]
-        artifact = "hostile.wasm"
-        inputs = ["input"]
-        options = {{ what = "{what}" }}
-        [pipelines.main.outputs.ok]
-        inputs = ["hostile"]
-        [pipelines.main.outputs.fails]
-        inputs = ["hostile.failed"]
-        [sinks.all]
-        type = "blackhole"
-        inputs = ["main.ok", "main.fails"]
-        "#
-    )
+    Config::new()
+        .file_source("lines", "in.log")
+        .set("follow", false)
+        .set("framing", "lines")
+        .pipeline("main", &["lines"])
+        .node("hostile", "hostile.wasm", &["input"])
+        .set("options.what", what)
+        .ok_and_fails("hostile")
+        .drop_sink("all", &["main.ok", "main.fails"])
+        .text()
 }
 
 #[test]

@@ -17,7 +17,7 @@ use std::fs;
 use std::process::Command;
 
 use serde_json::Value;
-use wattle_tests::{Folder, Trail, binary, built, finish, wait_until};
+use wattle_tests::{Config, Folder, Trail, binary, built, finish, wait_until};
 
 const COMMANDS: &[&str] =
     &["run", "status", "validate", "pack", "graph", "inspect", "node", "generate", "schema", "explain", "completions"];
@@ -83,13 +83,19 @@ fn exit_codes_match_the_help() {
     }
 }
 
+/// A configuration whose source has no files.
+fn without_files() -> String {
+    Config::new()
+        .file_source("none", "in/*")
+        .pack("main", &["none"], "cloudtrail@1.0.0")
+        .drop_sink("all", &["main.*"])
+        .text()
+}
+
 #[test]
 fn the_configuration_is_a_file_an_option_or_a_variable() {
     let folder = Folder::new();
-    let config = "[sources.none]\ntype = \"file\"\ninclude = [\"in/*\"]\n\
-                  [pipelines.main]\ninputs = [\"none\"]\npack = \"cloudtrail@1.0.0\"\n\
-                  [sinks.all]\ntype = \"blackhole\"\ninputs = [\"main.*\"]\n";
-    folder.write("own.toml", config);
+    folder.write("own.toml", without_files());
     for command in [&["validate"][..], &["run", "--once", "--quiet"]] {
         for named in [&["own.toml"][..], &["--config", "own.toml"], &["-c", "own.toml"]] {
             let ended = folder.run(&[command, named].concat());
@@ -190,22 +196,21 @@ fn once_processes_the_existing_data_and_ends() {
     let folder = Folder::new();
     let mut trail = Trail::new(6, 10);
     folder.write("in/a.json", trail.document());
-    let config = "[sources.logs]\ntype = \"file\"\ninclude = [\"in/*\"]\n\
-                  [pipelines.main]\ninputs = [\"logs\"]\npack = \"cloudtrail@1.0.0\"\n\
-                  [sinks.all]\ntype = \"file\"\ninputs = [\"main.*\"]\npath = \"all.ndjson\"\n";
-    assert_eq!(folder.once(config).summary().pipeline().received, 1);
+    let config = Config::new()
+        .file_source("logs", "in/*")
+        .pack("main", &["logs"], "cloudtrail@1.0.0")
+        .file_sink("all", &["main.*"], "all.ndjson")
+        .text();
+    assert_eq!(folder.once(&config).summary().pipeline().received, 1);
     folder.write("in/b.json", trail.document());
-    assert_eq!(folder.once(config).summary().pipeline().received, 1, "what was delivered does not come again");
+    assert_eq!(folder.once(&config).summary().pipeline().received, 1, "what was delivered does not come again");
     assert_eq!(folder.events("all.ndjson").len(), 20);
 }
 
 #[test]
 fn a_second_agent_in_the_same_data_folder_is_refused() {
     let folder = Folder::new();
-    let config = "[sources.none]\ntype = \"file\"\ninclude = [\"in/*\"]\n\
-                  [pipelines.main]\ninputs = [\"none\"]\npack = \"cloudtrail@1.0.0\"\n\
-                  [sinks.all]\ntype = \"blackhole\"\ninputs = [\"main.*\"]\n";
-    let first = folder.start(config);
+    let first = folder.start(&without_files());
     let second = folder.run(&["run", "--config", "agent.toml"]);
     assert_eq!(second.code, 78);
     assert!(second.log.contains("is used by another agent"), "{}", second.log);
@@ -232,9 +237,12 @@ fn the_binary_runs_the_pack_alone_in_an_empty_environment() {
 fn a_first_signal_drains_and_ends_successfully() {
     let folder = Folder::new();
     let agent = folder.start(
-        "[sources.load]\ntype = \"demo\"\nrate = 100\n\
-         [pipelines.main]\ninputs = [\"load\"]\npack = \"cloudtrail@1.0.0\"\n\
-         [sinks.all]\ntype = \"file\"\ninputs = [\"main.*\"]\npath = \"all.ndjson\"\n",
+        &Config::new()
+            .source("load", "demo")
+            .set("rate", 100)
+            .pack("main", &["load"], "cloudtrail@1.0.0")
+            .file_sink("all", &["main.*"], "all.ndjson")
+            .text(),
     );
     wait_until("events", || !folder.events("all.ndjson").is_empty());
     let summary = agent.stop().summary();

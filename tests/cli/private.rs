@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use wattle_registry::Image;
-use wattle_tests::{Agent, FakeRegistry, Folder, binary, built, finish, free_address, wait_until};
+use wattle_tests::{Agent, Config, FakeRegistry, Folder, binary, built, finish, free_address, wait_until};
 
 const PACK: &str = r#"
     [pack]
@@ -26,42 +26,23 @@ const PACK: &str = r#"
 /// An agent that stores files of every kind: checkpoints, a disk buffer, a quarantine, state,
 /// compiled code, a pulled pack, refused events, history, the lock and the control socket.
 fn config(pack: &str, server: std::net::SocketAddr) -> String {
-    format!(
-        r#"
-        [agent]
-        drain_timeout = "2s"
-        [sources.lines]
-        type = "file"
-        include = ["in.log"]
-        framing = "lines"
-        [pipelines.pulled]
-        inputs = ["lines"]
-        pack = "{pack}"
-        [pipelines.own]
-        inputs = ["lines"]
-        [pipelines.own.nodes.count]
-        artifact = "counter.wasm"
-        inputs = ["input"]
-        options = {{ field = "attributes.seen" }}
-        [pipelines.own.nodes.hide]
-        artifact = "builtin:mask"
-        inputs = ["count"]
-        options = {{ rules = [{{ pattern = "AKIA[A-Z0-9]{{16}}" }}] }}
-        limits = {{ host_calls = 1 }}
-        [pipelines.own.outputs.ok]
-        inputs = ["hide"]
-        [pipelines.own.outputs.fails]
-        inputs = ["*.failed"]
-        [sinks.down]
-        type = "http"
-        inputs = ["pulled.*"]
-        uri = "http://{server}/"
-        buffer = {{ type = "disk", max_size = "64MiB" }}
-        [sinks.rest]
-        type = "blackhole"
-        inputs = ["own.*"]
-        "#
-    )
+    Config::new()
+        .agent("drain_timeout = \"2s\"")
+        .file_source("lines", "in.log")
+        .set("framing", "lines")
+        .pack("pulled", &["lines"], pack)
+        .pipeline("own", &["lines"])
+        .node("count", "counter.wasm", &["input"])
+        .set("options.field", "attributes.seen")
+        .node("hide", "builtin:mask", &["count"])
+        .with("options = { rules = [{ pattern = \"AKIA[A-Z0-9]{16}\" }] }")
+        .set("limits.host_calls", 1)
+        .output("ok", &["hide"])
+        .output("fails", &["*.failed"])
+        .http_sink("down", &["pulled.*"], &format!("http://{server}/"))
+        .with("buffer = { type = \"disk\", max_size = \"64MiB\" }")
+        .drop_sink("rest", &["own.*"])
+        .text()
 }
 
 /// Everything below a folder that another user may open, as mode and path.

@@ -1,6 +1,6 @@
 //! Work that takes longer than a second is shown.
 
-use wattle_tests::{Folder, free_address, wait_until};
+use wattle_tests::{Config, Folder, free_address, wait_until};
 
 #[test]
 fn a_build_that_takes_longer_than_a_second_is_shown_and_a_short_one_is_not() {
@@ -24,14 +24,18 @@ fn a_drain_names_the_sinks_that_it_waits_for() {
     let folder = Folder::new();
     folder.write("in.log", "one\ntwo\n");
     let server = free_address();
-    let agent = folder.start(&format!(
-        "[agent]\ndrain_timeout = \"3s\"\n\
-         [sources.lines]\ntype = \"file\"\ninclude = [\"in.log\"]\nframing = \"lines\"\n\
-         [pipelines.main]\ninputs = [\"lines\"]\n\
-         nodes.parse = {{ artifact = \"builtin:parse\", inputs = [\"input\"], options = {{ format = \"json\" }} }}\n\
-         outputs.all.inputs = [\"parse.*\"]\n\
-         [sinks.down]\ntype = \"http\"\ninputs = [\"main.all\"]\nuri = \"http://{server}/\"\n"
-    ));
+    let agent = folder.start(
+        &Config::new()
+            .agent("drain_timeout = \"3s\"")
+            .file_source("lines", "in.log")
+            .set("framing", "lines")
+            .pipeline("main", &["lines"])
+            .node("parse", "builtin:parse", &["input"])
+            .set("options.format", "json")
+            .output("all", &["parse.*"])
+            .http_sink("down", &["main.all"], &format!("http://{server}/"))
+            .text(),
+    );
     let backlog = || folder.run(&["status", "--data-dir", "data", "--json"]).text().contains("\"retries\":");
     wait_until("the agent answers", backlog);
     agent.signal("TERM");

@@ -4,33 +4,26 @@
 use std::fs;
 use std::path::PathBuf;
 
-use wattle_tests::Folder;
+use wattle_tests::{Config, Folder};
 
-const CONFIG: &str = r#"
-    [sources.lines]
-    type = "file"
-    include = ["in.log"]
-    follow = false
-    [pipelines.main]
-    inputs = ["lines"]
-    [pipelines.main.nodes.hide]
-    artifact = "builtin:mask"
-    inputs = ["input"]
-    options = { fields = ["body"], rules = [{ pattern = "secret" }] }
-    [pipelines.main.outputs.all]
-    inputs = ["hide", "hide.failed"]
-    [sinks.all]
-    type = "file"
-    inputs = ["main.all"]
-    path = "all.ndjson"
-    "#;
+fn config() -> String {
+    Config::new()
+        .file_source("lines", "in.log")
+        .set("follow", false)
+        .pipeline("main", &["lines"])
+        .node("hide", "builtin:mask", &["input"])
+        .with("options = { fields = [\"body\"], rules = [{ pattern = \"secret\" }] }")
+        .output("all", &["hide", "hide.failed"])
+        .file_sink("all", &["main.all"], "all.ndjson")
+        .text()
+}
 
 fn folder() -> Folder {
     let folder = Folder::new();
     // A separate cache, because this one is broken.
     fs::remove_file(folder.path("data/cache")).unwrap();
     folder.write("in.log", "a secret\nanother secret\n");
-    assert_eq!(folder.once(CONFIG).summary().pipeline().delivered, 2);
+    assert_eq!(folder.once(&config()).summary().pipeline().delivered, 2);
     folder
 }
 
@@ -43,10 +36,10 @@ fn files(folder: &Folder, name: &str) -> Vec<PathBuf> {
 fn unreadable_checkpoints_are_set_aside_and_files_read_again() {
     let folder = folder();
     folder.write("data/sources/lines/checkpoints.json", "{\"version\":1,\"files\":[{\"dev");
-    let ended = folder.once(CONFIG);
+    let ended = folder.once(&config());
     assert!(ended.log.contains("were set aside"), "{}", ended.log);
     assert_eq!(ended.summary().pipeline().delivered, 2);
-    assert_eq!(folder.once(CONFIG).summary().pipeline().received, 0, "and from then on as ever");
+    assert_eq!(folder.once(&config()).summary().pipeline().received, 0, "and from then on as ever");
     let names: Vec<String> = files(&folder, "data/sources/lines").iter().map(|p| p.display().to_string()).collect();
     assert!(names.iter().any(|name| name.contains("checkpoints.json.corrupt-")), "{names:?}");
 }
@@ -68,9 +61,9 @@ fn altered_cached_code_is_compiled_again() {
             spoil(&mut bytes);
             fs::write(path, bytes).unwrap();
         }
-        let ended = folder.once(CONFIG);
+        let ended = folder.once(&config());
         assert!(ended.log.contains("cached code is not authentic"), "{what}: {}", ended.log);
-        let again = folder.once(CONFIG);
+        let again = folder.once(&config());
         assert!(!again.log.contains("cached code"), "{what}: it was replaced: {}", again.log);
     }
 }
@@ -79,22 +72,22 @@ fn altered_cached_code_is_compiled_again() {
 fn a_truncated_cache_key_is_replaced() {
     let folder = folder();
     folder.write("data/cache/key", "short");
-    let ended = folder.once(CONFIG);
+    let ended = folder.once(&config());
     assert!(ended.log.contains("cannot use the key of the compile cache"), "{}", ended.log);
-    assert!(!folder.once(CONFIG).log.contains("cache"));
+    assert!(!folder.once(&config()).log.contains("cache"));
 }
 
 #[test]
 fn a_lock_file_with_any_content_is_a_lock() {
     let folder = folder();
     folder.write("data/lock", "4711 from another life");
-    assert_eq!(folder.once(CONFIG).summary().pipeline().received, 0);
+    assert_eq!(folder.once(&config()).summary().pipeline().received, 0);
 }
 
 #[test]
 fn a_quarantine_that_a_crash_cut_off_continues_with_complete_lines() {
     let folder = folder();
-    let broken = CONFIG.replace("[pipelines.main.outputs", "limits = { host_calls = 1 }\n    [pipelines.main.outputs");
+    let broken = config().replace("[pipelines.main.outputs", "limits = { host_calls = 1 }\n[pipelines.main.outputs");
     folder.write("in.log", "a secret\nanother secret\na third secret\n");
     folder.write("data/quarantine/main.ndjson", "{\"id\":\"1-0\",\"event\":{\"body\":\"cut o");
     let ended = folder.once(&broken);

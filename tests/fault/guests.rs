@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use wattle_tests::evil::{EVIL, LINES, folder, pipeline, row};
-use wattle_tests::{built, free_address, send, wait_until};
+use wattle_tests::{Config, built, free_address, send, wait_until};
 
 use crate::faults;
 
@@ -10,27 +10,22 @@ const ROWS: usize = 120;
 const POISON: [usize; 3] = [0, 60, 61];
 
 /// A healthy pipeline beside the others.
-const HEALTHY: &str = r#"
-    [pipelines.healthy]
-    inputs = ["lines"]
-    [pipelines.healthy.nodes.parse]
-    artifact = "builtin:parse"
-    inputs = ["input"]
-    options = { field = "body", format = "json" }
-    [pipelines.healthy.outputs.ok]
-    inputs = ["parse", "parse.failed"]
-    [sinks.healthy]
-    type = "file"
-    inputs = ["healthy.ok"]
-    path = "healthy.ndjson"
-    fsync = "never"
-    "#;
+fn healthy() -> String {
+    Config::new()
+        .pipeline("healthy", &["lines"])
+        .node("parse", "builtin:parse", &["input"])
+        .with("options = { field = \"body\", format = \"json\" }")
+        .output("ok", &["parse", "parse.failed"])
+        .file_sink("healthy", &["healthy.ok"], "healthy.ndjson")
+        .set("fsync", "never")
+        .text()
+}
 
 #[test]
 fn each_kind_of_fault_costs_its_rows_and_no_others() {
     let folder = folder(ROWS, &POISON);
     let running = || EVIL.iter().filter(|evil| evil.runs());
-    let mut config = LINES.to_owned() + HEALTHY;
+    let mut config = LINES.to_owned() + &healthy();
     for evil in running() {
         config += &pipeline(evil.fault, &evil.limits("200ms"), "");
     }
@@ -84,30 +79,17 @@ fn a_running_agent_continues_after_a_fault() {
 fn other_pipelines_continue_while_a_guest_never_returns() {
     let folder = folder(ROWS, &[7]);
     let address = free_address();
-    let config = format!(
-        r#"
-        [agent]
-        workers = 2
-        [agent.batch]
-        max_age = "10ms"
-        [sources.requests]
-        type = "http"
-        address = "{address}"
-        [pipelines.beside]
-        inputs = ["requests"]
-        [pipelines.beside.nodes.parse]
-        artifact = "builtin:parse"
-        inputs = ["input"]
-        options = {{ field = "body", format = "json" }}
-        [pipelines.beside.outputs.ok]
-        inputs = ["parse", "parse.failed"]
-        [sinks.beside]
-        type = "blackhole"
-        inputs = ["beside.ok"]
-        {LINES}
-        {}"#,
-        pipeline("spin", "time = \"1s\"", "")
-    );
+    let config = Config::new()
+        .agent("workers = 2\nbatch.max_age = \"10ms\"")
+        .http_source("requests", address)
+        .pipeline("beside", &["requests"])
+        .node("parse", "builtin:parse", &["input"])
+        .with("options = { field = \"body\", format = \"json\" }")
+        .output("ok", &["parse", "parse.failed"])
+        .drop_sink("beside", &["beside.ok"])
+        .with(LINES)
+        .with(pipeline("spin", "time = \"1s\"", ""))
+        .text();
     let agent = folder.start(&config);
     wait_until("the source listens", || std::net::TcpStream::connect(address).is_ok());
     for _ in 0..20 {

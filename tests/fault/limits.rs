@@ -1,5 +1,6 @@
 //! Limits that an artifact or its instance reaches, not a call.
 
+use wattle_tests::Config;
 use wattle_tests::evil::{LINES, folder, pipeline};
 
 use crate::faults;
@@ -42,12 +43,14 @@ fn limits_of_the_agent_apply_to_nodes_without_their_own() {
     // One call resolves its field; reading and replacing are two.
     let agent = "[agent.limits]\nhost_calls = 1\n".to_owned();
     let node = |name: &str, limits: &str| {
-        format!(
-            "[pipelines.{name}]\ninputs = [\"lines\"]\n[pipelines.{name}.nodes.hide]\nartifact = \"builtin:mask\"\n\
-             inputs = [\"input\"]\noptions = {{ fields = [\"body\"], rules = [{{ pattern = \"healthy\" }}] }}\nlimits = {{ {limits} }}\n\
-             [pipelines.{name}.outputs.all]\ninputs = [\"hide\", \"hide.failed\"]\n\
-             [sinks.{name}]\ntype = \"blackhole\"\ninputs = [\"{name}.all\"]\n"
-        )
+        Config::new()
+            .pipeline(name, &["lines"])
+            .node("hide", "builtin:mask", &["input"])
+            .with("options = { fields = [\"body\"], rules = [{ pattern = \"healthy\" }] }")
+            .with(format_args!("limits = {{ {limits} }}"))
+            .output("all", &["hide", "hide.failed"])
+            .drop_sink(name, &[&format!("{name}.all")])
+            .text()
     };
     let config = agent + LINES + &node("tight", "") + &node("free", "host_calls = 100");
     let summary = folder.once(&config).summary();

@@ -1,7 +1,7 @@
 //! Events that a mask could not process, and the commands for them.
 
 use serde_json::Value;
-use wattle_tests::{Folder, finish};
+use wattle_tests::{Config, Folder, finish};
 
 const ROWS: usize = 60;
 
@@ -11,46 +11,22 @@ fn secret(row: usize) -> String {
 
 /// A mask that faults on every row (it exceeds its limit of host calls), unless it is `fixed`.
 fn config(fixed: bool, follow: bool) -> String {
-    let limits = if fixed { "" } else { "limits = { host_calls = 3 }" };
-    format!(
-        r#"
-        [agent]
-        workers = 1
-        [agent.batch]
-        max_events = 1
-        [agent.circuit]
-        min_batches = 30
-        cool_down = "30m"
-        max_cool_down = "30m"
-        [sources.lines]
-        type = "file"
-        include = ["in.log"]
-        follow = {follow}
-        [pipelines.trail]
-        inputs = ["lines"]
-        [pipelines.trail.nodes.tag]
-        artifact = "builtin:parse"
-        inputs = ["input"]
-        options = {{ field = "body", format = "json" }}
-        [pipelines.trail.nodes.hide]
-        artifact = "builtin:mask"
-        inputs = ["tag"]
-        options = {{ fields = ["body", "attributes.key"], rules = [{{ pattern = "AKIA[A-Z0-9]{{16}}" }}] }}
-        {limits}
-        [pipelines.trail.outputs.ok]
-        inputs = ["hide"]
-        [pipelines.trail.outputs.fails]
-        inputs = ["hide.failed", "tag.failed"]
-        [sinks.ok]
-        type = "file"
-        inputs = ["trail.ok"]
-        path = "ok.ndjson"
-        [sinks.fails]
-        type = "file"
-        inputs = ["trail.fails"]
-        path = "fails.ndjson"
-        "#
-    )
+    Config::new()
+        .agent("workers = 1\nbatch.max_events = 1")
+        .with("circuit = { min_batches = 30, cool_down = \"30m\", max_cool_down = \"30m\" }")
+        .file_source("lines", "in.log")
+        .set("follow", follow)
+        .pipeline("trail", &["lines"])
+        .node("tag", "builtin:parse", &["input"])
+        .with("options = { field = \"body\", format = \"json\" }")
+        .node("hide", "builtin:mask", &["tag"])
+        .with("options = { fields = [\"body\", \"attributes.key\"], rules = [{ pattern = \"AKIA[A-Z0-9]{16}\" }] }")
+        .with(if fixed { "" } else { "limits = { host_calls = 3 }" })
+        .output("ok", &["hide"])
+        .output("fails", &["hide.failed", "tag.failed"])
+        .file_sink("ok", &["trail.ok"], "ok.ndjson")
+        .file_sink("fails", &["trail.fails"], "fails.ndjson")
+        .text()
 }
 
 /// A folder in which every row went to the quarantine.
@@ -189,34 +165,19 @@ fn a_full_quarantine_leaves_rows_with_their_source() {
 
 /// A mask that hides nothing of lines of text, and quarantines what it cannot read.
 fn unreadable(source: &str, quarantine: &str) -> String {
-    format!(
-        r#"
-        [agent]
-        {quarantine}
-        [agent.batch]
-        max_events = 10
-        [sources.lines]
-        {source}
-        [pipelines.trail]
-        inputs = ["lines"]
-        [pipelines.trail.nodes.hide]
-        artifact = "builtin:mask"
-        inputs = ["input"]
-        options = {{ fields = ["body"], rules = [{{ pattern = "AKIA[A-Z0-9]{{16}}" }}] }}
-        [pipelines.trail.outputs.ok]
-        inputs = ["hide"]
-        [pipelines.trail.outputs.fails]
-        inputs = ["hide.failed"]
-        [sinks.ok]
-        type = "file"
-        inputs = ["trail.ok"]
-        path = "ok.txt"
-        encoding.codec = "text"
-        [sinks.fails]
-        type = "blackhole"
-        inputs = ["trail.fails"]
-        "#
-    )
+    Config::new()
+        .agent(quarantine)
+        .set("batch.max_events", 10)
+        .table("sources.lines")
+        .with(source)
+        .pipeline("trail", &["lines"])
+        .node("hide", "builtin:mask", &["input"])
+        .with("options = { fields = [\"body\"], rules = [{ pattern = \"AKIA[A-Z0-9]{16}\" }] }")
+        .ok_and_fails("hide")
+        .file_sink("ok", &["trail.ok"], "ok.txt")
+        .set("encoding.codec", "text")
+        .drop_sink("fails", &["trail.fails"])
+        .text()
 }
 
 /// Lines with one in the middle that is base64 of gzip.

@@ -17,22 +17,18 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use wattle_tests::{Agent, Folder, binary, finish, free_address, wait_until};
+use wattle_tests::{Agent, Config, Folder, binary, finish, free_address, wait_until};
 
-const CONFIG: &str = r#"
-[sources.app]
-type = "file"
-include = ["logs/**/*.log"]
-[pipelines.p]
-inputs = ["app"]
-outputs.out.inputs = ["input"]
-[sinks.out]
-type = "file"
-inputs = ["p.out"]
-path = "out.txt"
-fsync = "never"
-encoding.codec = "text"
-"#;
+fn config() -> String {
+    Config::new()
+        .file_source("app", "logs/**/*.log")
+        .pipeline("p", &["app"])
+        .set("outputs.out.inputs", vec!["input"])
+        .file_sink("out", &["p.out"], "out.txt")
+        .set("fsync", "never")
+        .set("encoding.codec", "text")
+        .text()
+}
 
 /// Starts the agent with a hard limit of open files.
 fn limited(folder: &Folder, files: usize, arguments: &str) -> Command {
@@ -56,7 +52,7 @@ fn more_logs_than_the_descriptor_limit_are_all_read_and_followed() {
     for n in 0..300 {
         folder.write(format!("logs/{n}.log"), format!("first {n}\n"));
     }
-    folder.write("agent.toml", CONFIG);
+    folder.write("agent.toml", config());
     let mut agent = Agent::start(&mut limited(&folder, 64, ""));
     agent.wait_for("running");
     wait_until("all logs are read", || lines(&folder).len() >= 300);
@@ -82,7 +78,7 @@ fn more_output_files_than_the_descriptor_limit_are_all_written() {
     folder.write("logs/in.log", input);
     folder.write(
         "agent.toml",
-        CONFIG
+        config()
             .replace("outputs.out.inputs = [\"input\"]", "outputs.out.inputs = [\"parse.*\"]\n[pipelines.p.nodes.parse]\nartifact = \"builtin:parse\"\ninputs = [\"input\"]\noptions = { field = \"body\", format = \"json\", into = \"attributes\" }")
             .replace("out.txt", "out/{{ attributes.k }}.log"),
     );
@@ -98,7 +94,7 @@ fn more_output_files_than_the_descriptor_limit_are_all_written() {
 fn the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
     let folder = Folder::new();
     folder.write("logs/a.log", "one\n");
-    folder.write("agent.toml", CONFIG);
+    folder.write("agent.toml", config());
     let script = format!("ulimit -Sn 64; exec {} run --config agent.toml", binary().display());
     let mut command = Command::new("sh");
     command.args(["-c", &script]).current_dir(folder.path("")).env("WATTLE_DATA_DIR", folder.path("data"));
@@ -123,7 +119,7 @@ fn a_log_without_permission_is_reported_once_and_read_when_permission_is_given()
     folder.write("logs/a.log", "a\n");
     folder.write("logs/b.log", "b\n");
     folder.write("logs/private/c.log", "c\n");
-    folder.write("agent.toml", CONFIG);
+    folder.write("agent.toml", config());
     fs::set_permissions(folder.path("logs/b.log"), fs::Permissions::from_mode(0o600)).unwrap();
     fs::set_permissions(folder.path("logs/private"), fs::Permissions::from_mode(0o700)).unwrap();
     let agent_copy = folder.path("agent");
@@ -150,7 +146,7 @@ fn a_glob_that_matches_nothing_is_in_the_log_once_and_in_the_status() {
     let folder = Folder::new();
     folder.write("logs/a.log", "one\n");
     let admin = free_address().to_string();
-    let config = CONFIG.replace("\"logs/**/*.log\"", "\"logs/*.log\", \"logs\", \"~/x/*.log\"");
+    let config = config().replace("\"logs/**/*.log\"", "\"logs/*.log\", \"logs\", \"~/x/*.log\"");
     let agent = folder.start(&format!("[admin]\nlisten = \"{admin}\"\n{config}"));
     let mut status = String::new();
     wait_until("the status has it", || {
@@ -171,7 +167,7 @@ fn twenty_thousand_idle_logs_cost_little_and_a_new_line_is_delivered() {
     for n in 0..FILES {
         folder.write(format!("logs/{}/{n}.log", n % 100), format!("file {n}\n"));
     }
-    let agent = folder.start(CONFIG);
+    let agent = folder.start(&config());
     wait_until("all logs are read", || lines(&folder).len() >= FILES);
     let ticks = || -> u64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", agent.id())).unwrap();
@@ -189,7 +185,7 @@ fn twenty_thousand_idle_logs_cost_little_and_a_new_line_is_delivered() {
     assert!(agent.memory() < 256 << 20, "{}", agent.memory());
     assert!(agent.open_files() < 400, "{}", agent.open_files());
     agent.stop();
-    let agent = folder.start(CONFIG);
+    let agent = folder.start(&config());
     append(&folder.path("logs/7/7.log"), "after the restart\n");
     wait_until("the line after the restart is seen", || lines(&folder).len() >= FILES + 3);
     agent.stop();
@@ -204,7 +200,7 @@ fn an_agent_in_a_crash_loop_makes_progress_although_no_life_lasts_half_a_second(
     let text: String = (0..LINES).map(|n| format!("line {n} {}\n", "x".repeat(80))).collect();
     folder.write("logs/a.log", text);
     // Small batches that are synced one by one, so that the work takes several lives.
-    let config = format!("[agent.batch]\nmax_events = 20\n{}", CONFIG.replace("\"never\"", "\"batch\""));
+    let config = format!("[agent.batch]\nmax_events = 20\n{}", config().replace("\"never\"", "\"batch\""));
     let size = || fs::metadata(folder.path("out.txt")).map_or(0, |out| out.len());
     let mut lives = 0;
     loop {

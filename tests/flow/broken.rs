@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use serde_json::Value;
-use wattle_tests::{Folder, free_address, send, wait_until};
+use wattle_tests::{Config, Folder, free_address, send, wait_until};
 
 const GOOD: &str = r#"{"eventVersion":"1.08","eventName":"CreateUser","eventID":"good"}"#;
 
@@ -108,14 +108,12 @@ fn documents() -> BTreeMap<String, (Vec<u8>, &'static str)> {
 }
 
 fn configuration(source: &str) -> String {
-    let mut config =
-        format!("[sources.in]\n{source}\n[pipelines.main]\ninputs = [\"in\"]\npack = \"cloudtrail@1.0.0\"\n");
-    for output in ["processed", "get_describe_list", "fails"] {
-        config += &format!(
-            "[sinks.{output}]\ntype = \"file\"\ninputs = [\"main.{output}\"]\npath = \"{output}.ndjson\"\nfsync = \"never\"\n"
-        );
-    }
-    config
+    Config::new()
+        .table("sources.in")
+        .with(source)
+        .pack("main", &["in"], "cloudtrail@1.0.0")
+        .file_sinks(&["processed", "get_describe_list", "fails"])
+        .text()
 }
 
 /// The names of files that events came from, each with its failure codes.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use wattle_tests::{Folder, Metrics, Trail, free_address, get, mask_model, wait_until};
+use wattle_tests::{Config, Folder, Metrics, Trail, free_address, get, mask_model, wait_until};
 
 /// Masked values by rule, those of all nodes together.
 type Counts = BTreeMap<String, u64>;
@@ -52,12 +52,16 @@ fn counted(pack: &str) -> (Counts, u64) {
         folder.write(format!("in/{number}.json"), document);
     }
     folder.write("in/none.json", "{\"Records\":[]}");
-    let agent = folder.start(&format!(
-        "[admin]\nlisten = \"{admin}\"\n\
-         [sources.files]\ntype = \"file\"\ninclude = [\"in/*\"]\nstable_after = \"1ms\"\nglob_interval = \"20ms\"\n\
-         [pipelines.main]\ninputs = [\"files\"]\npack = \"{pack}\"\n\
-         [sinks.all]\ntype = \"blackhole\"\ninputs = [\"main.*\"]\n"
-    ));
+    let agent = folder.start(
+        &Config::new()
+            .admin(admin)
+            .file_source("files", "in/*")
+            .set("stable_after", "1ms")
+            .set("glob_interval", "20ms")
+            .pack("main", &["files"], pack)
+            .drop_sink("all", &["main.*"])
+            .text(),
+    );
     let scrape = || get(admin, "/metrics").filter(|answer| answer.status == 200).map(|answer| answer.text);
     let delivered = |text: &str| Metrics::read(text).sum("wattle_pipeline_delivered_events_total", &[]);
     wait_until("all records are delivered", || scrape().is_some_and(|text| delivered(&text) == 200.0));

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use wattle_tests::{Folder, Trail, wait_until};
+use wattle_tests::{Config, Folder, Trail, wait_until};
 
 const MIB: u64 = 1 << 20;
 
@@ -16,22 +16,15 @@ fn run(records: u32, least_bytes: usize) -> u64 {
     drop(document);
     let since = Instant::now();
     let mut agent = folder.start(
-        r#"
-        [sources.logs]
-        type = "file"
-        include = ["in/*.json"]
-        stable_after = "10ms"
-        glob_interval = "50ms"
-        [pipelines.main]
-        inputs = ["logs"]
-        pack = "cloudtrail@1.0.0"
-        [sinks.all]
-        type = "file"
-        inputs = ["main.*"]
-        path = "all.ndjson"
-        encoding.codec = "text"
-        fsync = "never"
-        "#,
+        &Config::new()
+            .file_source("logs", "in/*.json")
+            .set("stable_after", "10ms")
+            .set("glob_interval", "50ms")
+            .pack("main", &["logs"], "cloudtrail@1.0.0")
+            .file_sink("all", &["main.*"], "all.ndjson")
+            .set("encoding.codec", "text")
+            .set("fsync", "never")
+            .text(),
     );
     wait_until("all records are written", || {
         assert!(agent.is_running());

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use serde_json::Value;
-use wattle_tests::{Folder, SECRET_KEYS, assert_hidden, finish, mask_model, samples, secrets_in, values};
+use wattle_tests::{Config, Folder, SECRET_KEYS, assert_hidden, finish, mask_model, samples, secrets_in, values};
 
 /// How a sample's files become events, and how those are split.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,19 +57,19 @@ fn expected(text: &str, shape: Shape) -> Vec<Expected> {
 }
 
 fn configuration(include: &str, framing: &str) -> String {
-    let mut config = format!(
-        "[sources.logs]\ntype = \"file\"\ninclude = [\"{include}/*\"]\nframing = \"{framing}\"\n\
-         [pipelines.main]\ninputs = [\"logs\"]\npack = \"cloudtrail@1.0.0\"\n"
+    let mut config = Config::new().file_source("logs", &format!("{include}/*")).set("framing", framing).pack(
+        "main",
+        &["logs"],
+        "cloudtrail@1.0.0",
     );
-    for (codec, more) in [("text", "encoding.minify = false\n"), ("json", "")] {
+    for (codec, more) in [("text", "encoding.minify = false"), ("json", "")] {
         for output in OUTPUTS {
-            config += &format!(
-                "[sinks.{output}-{codec}]\ntype = \"file\"\ninputs = [\"main.{output}\"]\nfsync = \"never\"\n\
-                 path = \"{output}.{codec}\"\nencoding.codec = \"{codec}\"\n{more}"
-            );
+            let name = format!("{output}-{codec}");
+            config = config.file_sink(&name, &[&format!("main.{output}")], &format!("{output}.{codec}"));
+            config = config.set("fsync", "never").set("encoding.codec", codec).with(more);
         }
     }
-    config
+    config.text()
 }
 
 /// Puts JSON with line breaks on one line, without white space outside its strings; keeps any other

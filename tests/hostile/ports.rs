@@ -2,39 +2,25 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use wattle_tests::{Folder, built, wait_until};
+use wattle_tests::{Config, Folder, built, wait_until};
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 fn config(agent: &str, after: u64) -> String {
-    format!(
-        r#"
-        [agent]
-        workers = 1
-        {agent}
-        [sources.lines]
-        type = "file"
-        include = ["in*.log"]
-        glob_interval = "50ms"
-        [pipelines.main]
-        inputs = ["lines"]
-        [pipelines.main.grants]
-        clock = true
-        [pipelines.main.nodes.n]
-        artifact = "shifty.wasm"
-        inputs = ["input"]
-        options = {{ after = {after} }}
-        [pipelines.main.outputs.all]
-        inputs = ["n.a", "n.failed"]
-        [sinks.all]
-        type = "file"
-        inputs = ["main.all"]
-        path = "all.ndjson"
-        fsync = "never"
-        "#
-    )
+    Config::new()
+        .agent("workers = 1")
+        .with(agent)
+        .file_source("lines", "in*.log")
+        .set("glob_interval", "50ms")
+        .pipeline("main", &["lines"])
+        .grants("clock = true")
+        .node("n", "shifty.wasm", &["input"])
+        .with(format_args!("options = {{ after = {after} }}"))
+        .output("all", &["n.a", "n.failed"])
+        .file_sinks(&["all"])
+        .text()
 }
 
 /// Ports that change after validation: every later generation checks the ports of its instances

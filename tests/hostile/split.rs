@@ -1,6 +1,6 @@
 //! Events that share data in memory, but each have a copy when written.
 
-use wattle_tests::Folder;
+use wattle_tests::{Config, Folder};
 
 use crate::run_within;
 
@@ -13,38 +13,19 @@ fn run(records: usize, padding: usize) -> (Folder, wattle_tests::Ended) {
     folder.write("doc.json", serde_json::json!({ "Records": records }).to_string());
     folder.write(
         "agent.toml",
-        r#"
-        [agent]
-        data_dir = "data"
-        [sources.s]
-        type = "file"
-        include = ["doc.json"]
-        framing = "document"
-        [pipelines.p]
-        inputs = ["s"]
-        [pipelines.p.nodes.parse]
-        artifact = "builtin:parse"
-        inputs = ["input"]
-        options = { field = "body", format = "json", into = "attributes" }
-        [pipelines.p.nodes.unroll]
-        artifact = "builtin:unroll"
-        inputs = ["parse"]
-        options = { path = "Records" }
-        [pipelines.p.outputs.ok]
-        inputs = ["unroll"]
-        [pipelines.p.outputs.fails]
-        inputs = ["*.failed"]
-        [sinks.ok]
-        type = "file"
-        inputs = ["p.ok"]
-        path = "ok.ndjson"
-        fsync = "never"
-        [sinks.fails]
-        type = "file"
-        inputs = ["p.fails"]
-        path = "fails.ndjson"
-        fsync = "never"
-        "#,
+        Config::new()
+            .agent("data_dir = \"data\"")
+            .file_source("s", "doc.json")
+            .set("framing", "document")
+            .pipeline("p", &["s"])
+            .node("parse", "builtin:parse", &["input"])
+            .with("options = { field = \"body\", format = \"json\", into = \"attributes\" }")
+            .node("unroll", "builtin:unroll", &["parse"])
+            .set("options.path", "Records")
+            .output("ok", &["unroll"])
+            .output("fails", &["*.failed"])
+            .file_sinks(&["ok", "fails"])
+            .text(),
     );
     let ended = run_within(&folder, 400, &["run", "--once", "--config", "agent.toml"]);
     (folder, ended)

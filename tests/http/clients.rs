@@ -5,24 +5,17 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use wattle_tests::{Agent, Endpoint, Folder, free_address, get, send, wait_until};
+use wattle_tests::{Agent, Config, Endpoint, Folder, free_address, get, send, wait_until};
 
 /// From an `http` source to a `blackhole` sink.
 fn start(folder: &Folder, from: SocketAddr, more: &str) -> Agent {
-    let config = format!(
-        r#"
-        [sources.in]
-        type = "http"
-        address = "{from}"
-        {more}
-        [pipelines.main]
-        inputs = ["in"]
-        outputs.all.inputs = ["input"]
-        [sinks.none]
-        type = "blackhole"
-        inputs = ["main.all"]
-        "#
-    );
+    let config = Config::new()
+        .http_source("in", from)
+        .with(more)
+        .pipeline("main", &["in"])
+        .output("all", &["input"])
+        .drop_sink("none", &["main.all"])
+        .text();
     let agent = folder.start(&config);
     wait_until("the source listens", || TcpStream::connect(from).is_ok());
     agent

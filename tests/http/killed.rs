@@ -2,26 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use wattle_tests::{Agent, Folder, Trail, event_id, wait_until};
+use wattle_tests::{Agent, Config, Folder, Trail, event_id, wait_until};
 
 const FILES: u64 = 60;
 const RECORDS: u32 = 50;
 
-const CONFIG: &str = r#"
-[sources.logs]
-type = "file"
-include = ["in/*.json"]
-stable_after = "1ms"
-glob_interval = "20ms"
-[pipelines.main]
-inputs = ["logs"]
-pack = "cloudtrail@1.1.0"
-[sinks.all]
-type = "file"
-inputs = ["main.*"]
-path = "all.ndjson"
-fsync_interval = "20ms"
-"#;
+fn config() -> String {
+    Config::new()
+        .file_source("logs", "in/*.json")
+        .set("stable_after", "1ms")
+        .set("glob_interval", "20ms")
+        .pack("main", &["logs"], "cloudtrail@1.1.0")
+        .file_sink("all", &["main.*"], "all.ndjson")
+        .set("fsync_interval", "20ms")
+        .text()
+}
 
 fn start(folder: &Folder) -> Agent {
     let mut agent = Agent::start(folder.wattle().args(["run", "--config", "agent.toml"]));
@@ -39,7 +34,7 @@ fn ids(folder: &Folder) -> Vec<String> {
 #[test]
 fn an_agent_that_is_killed_repeatedly_loses_nothing() {
     let folder = Folder::new();
-    folder.write("agent.toml", CONFIG);
+    folder.write("agent.toml", config());
     let mut trail = Trail::new(41, RECORDS);
     let documents: Vec<Vec<u8>> = (0..FILES).map(|_| trail.document()).collect();
     let expected: BTreeSet<String> = Trail::new(41, RECORDS).ids(FILES).into_iter().collect();

@@ -17,29 +17,20 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use wattle_tests::{Agent, Answer, Endpoint, Folder, Trail, event_id, free_address, send, wait_until};
+use wattle_tests::{Agent, Answer, Config, Endpoint, Folder, Trail, event_id, free_address, send, wait_until};
 
 /// From an `http` source through the pack to an `http` sink.
 fn config(from: SocketAddr, to: SocketAddr, more: &str) -> String {
-    format!(
-        r#"
-        [sources.in]
-        type = "http"
-        address = "{from}"
-        {more}
-        [pipelines.main]
-        inputs = ["in"]
-        pack = "cloudtrail@1.0.0"
-        [sinks.out]
-        type = "http"
-        inputs = ["main.*"]
-        uri = "http://{to}/ingest"
-        auth = {{ strategy = "bearer", token = "geheim" }}
-        batch.timeout = "20ms"
-        request.retry_initial_backoff = "50ms"
-        request.retry_max_backoff = "200ms"
-        "#
-    )
+    Config::new()
+        .http_source("in", from)
+        .with(more)
+        .pack("main", &["in"], "cloudtrail@1.0.0")
+        .http_sink("out", &["main.*"], &format!("http://{to}/ingest"))
+        .with("auth = { strategy = \"bearer\", token = \"geheim\" }")
+        .set("batch.timeout", "20ms")
+        .set("request.retry_initial_backoff", "50ms")
+        .set("request.retry_max_backoff", "200ms")
+        .text()
 }
 
 fn start(folder: &Folder, from: SocketAddr, to: SocketAddr, more: &str) -> Agent {
@@ -157,7 +148,7 @@ fn events_that_the_server_never_accepts_become_dead_letters() {
     endpoint.answer(400);
     folder.write(
         "agent.toml",
-        config(from, to, "").replace("batch.timeout", "dead_letter = \"dead.ndjson\"\n        batch.timeout"),
+        config(from, to, "").replace("batch.timeout", "dead_letter = \"dead.ndjson\"\nbatch.timeout"),
     );
     let mut agent = Agent::start(folder.wattle().args(["run", "--config", "agent.toml"]));
     agent.wait_for("running");

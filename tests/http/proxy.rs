@@ -2,28 +2,20 @@
 
 use std::net::SocketAddr;
 
-use wattle_tests::{Agent, Endpoint, Folder, free_address, wait_until};
+use wattle_tests::{Agent, Config, Endpoint, Folder, free_address, wait_until};
 
 /// A sink that sends three lines to this address.
 fn config(uri: &str, more: &str) -> String {
-    format!(
-        r#"
-        [sources.in]
-        type = "file"
-        include = ["in.log"]
-        [pipelines.main]
-        inputs = ["in"]
-        outputs.all.inputs = ["input"]
-        [sinks.out]
-        type = "http"
-        inputs = ["main.all"]
-        uri = "{uri}"
-        {more}
-        batch.timeout = "20ms"
-        request.retry_initial_backoff = "50ms"
-        request.retry_max_backoff = "200ms"
-        "#
-    )
+    Config::new()
+        .file_source("in", "in.log")
+        .pipeline("main", &["in"])
+        .output("all", &["input"])
+        .http_sink("out", &["main.all"], uri)
+        .with(more)
+        .set("batch.timeout", "20ms")
+        .set("request.retry_initial_backoff", "50ms")
+        .set("request.retry_max_backoff", "200ms")
+        .text()
 }
 
 fn start(uri: &str, more: &str, variables: &[(&str, &str)]) -> (Folder, Agent) {

@@ -23,7 +23,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use wattle_tests::{Ended, Folder};
+use wattle_tests::{Config, Ended, Folder};
 
 use crate::secrets::Readable;
 
@@ -33,49 +33,38 @@ const STORE: &str = "data/quarantine";
 /// The outputs of both pipelines; the last one belongs to the single node.
 const OUTPUTS: [&str; 5] = ["trail.processed", "trail.get_describe_list", "trail.fails", "plain.masked", "plain.fails"];
 
+/// The rules of the single node.
+const RULES: &str = r#"options.rules = [
+    { json_key = ["accessKeyId", "secretAccessKey", "sessionToken", "assumedRoleId"], any_spelling = true },
+    { json_key = ["keyMaterial", "privateKey"] },
+    { preset = "aws-access-key-id" },
+    { preset = "aws-secret-access-key" },
+    { preset = "aws-session-token" },
+    { preset = "aws-role-session" },
+    { preset = "private-key" },
+]"#;
+
 /// A configuration in which both pipelines read this source, and all outputs go to files.
 ///
 /// The outputs of the single node are written unchanged, byte for byte.
 fn config(source: &str, more: &str) -> String {
-    let mut config = format!(
-        r#"
-        [agent]
-        data_dir = "data"
-        [sources.in]
-        {source}
-        [pipelines.trail]
-        inputs = ["in"]
-        pack = "cloudtrail@1.2.0"
-        [pipelines.plain]
-        inputs = ["in"]
-        [pipelines.plain.nodes.mask]
-        artifact = "builtin:mask"
-        inputs = ["input"]
-        [pipelines.plain.nodes.mask.options]
-        rules = [
-          {{ json_key = ["accessKeyId", "secretAccessKey", "sessionToken", "assumedRoleId"], any_spelling = true }},
-          {{ json_key = ["keyMaterial", "privateKey"] }},
-          {{ preset = "aws-access-key-id" }},
-          {{ preset = "aws-secret-access-key" }},
-          {{ preset = "aws-session-token" }},
-          {{ preset = "aws-role-session" }},
-          {{ preset = "private-key" }},
-        ]
-        [pipelines.plain.outputs.masked]
-        inputs = ["mask"]
-        [pipelines.plain.outputs.fails]
-        inputs = ["mask.failed"]
-        {more}
-        "#
-    );
+    let mut config = Config::new()
+        .agent("data_dir = \"data\"")
+        .table("sources.in")
+        .with(source)
+        .pack("trail", &["in"], "cloudtrail@1.2.0")
+        .pipeline("plain", &["in"])
+        .node("mask", "builtin:mask", &["input"])
+        .with(RULES)
+        .output("masked", &["mask"])
+        .output("fails", &["mask.failed"])
+        .with(more);
     for output in OUTPUTS {
         let name = output.replace('.', "-");
         let codec = if output == "plain.masked" { "encoding.codec = \"text\"" } else { "" };
-        config += &format!(
-            "[sinks.{name}]\ntype = \"file\"\ninputs = [\"{output}\"]\npath = \"out/{name}\"\nfsync = \"never\"\n{codec}\n"
-        );
+        config = config.file_sink(&name, &[output], &format!("out/{name}")).set("fsync", "never").with(codec);
     }
-    config
+    config.text()
 }
 
 /// All files below a folder.

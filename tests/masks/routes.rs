@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::TcpStream;
 
 use serde_json::Value;
-use wattle_tests::{Agent, Endpoint, Folder, Metrics, finish, free_address, get, send, wait_until};
+use wattle_tests::{Agent, Config, Endpoint, Folder, Metrics, finish, free_address, get, send, wait_until};
 
 use crate::forms::{Fate, Form, all};
 use crate::secrets::Readable;
@@ -51,18 +51,12 @@ fn no_form_shows_a_secret_in_files_logs_metrics_status_listings_or_dead_letters(
     let (admin, server) = (free_address(), free_address());
     let endpoint = Endpoint::listen(server);
     endpoint.answer(400);
-    let more = format!(
-        r#"
-        [admin]
-        listen = "{admin}"
-        [sinks.server]
-        type = "http"
-        inputs = ["trail.*", "plain.*"]
-        uri = "http://{server}/"
-        dead_letter = "dead/letters"
-        batch.timeout = "20ms"
-        "#
-    );
+    let more = Config::new()
+        .admin(admin)
+        .http_sink("server", &["trail.*", "plain.*"], &format!("http://{server}/"))
+        .set("dead_letter", "dead/letters")
+        .set("batch.timeout", "20ms")
+        .text();
     let source = "type = \"file\"\ninclude = [\"in/*\"]\nframing = \"document\"\nstable_after = \"1ms\"\nglob_interval = \"50ms\"";
     let agent = start(&folder, &config(source, &more));
     let scrape = || get(admin, "/metrics").filter(|answer| answer.status == 200).map(|answer| answer.text);

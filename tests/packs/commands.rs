@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::Value;
-use wattle_tests::{Folder, built, workspace};
+use wattle_tests::{Config, Folder, built, workspace};
 
 /// Runs a command that must succeed, and returns its output.
 #[track_caller]
@@ -275,9 +275,12 @@ fn a_pack_of_packs_runs_as_one_graph_and_is_pinned_with_its_parts() {
     assert!(graph.contains("trail/mask<br/>") && graph.contains("\"mine<br/>"), "{graph}");
     folder.write(
         "agent.toml",
-        "[agent]\ndata_dir = \"data\"\n[sources.s]\ntype = \"file\"\ninclude = [\"in/*\"]\n\
-         [pipelines.main]\ninputs = [\"s\"]\npack = \"./outer\"\n\
-         [sinks.all]\ntype = \"file\"\ninputs = [\"main.*\"]\npath = \"out.ndjson\"\n",
+        Config::new()
+            .agent("data_dir = \"data\"")
+            .file_source("s", "in/*")
+            .pack("main", &["s"], "./outer")
+            .file_sink("all", &["main.*"], "out.ndjson")
+            .text(),
     );
     let record =
         r#"{"eventVersion":"1.08","eventName":"CreateUser","userIdentity":{"accessKeyId":"AKIAIOSFODNN7EXAMPLE"}}"#;

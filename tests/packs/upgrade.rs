@@ -3,28 +3,19 @@
 use std::fs;
 
 use serde_json::Value;
-use wattle_tests::{Folder, wait_until};
+use wattle_tests::{Config, Folder, wait_until};
 
 use crate::commands::{fails, run};
 
-const CONFIG: &str = r#"
-[agent]
-data_dir = "data"
-
-[sources.lines]
-type = "file"
-include = ["in/*.log"]
-
-[pipelines.main]
-inputs = ["lines"]
-pack = "p@^0"
-
-[sinks.all]
-type = "file"
-inputs = ["main.*"]
-path = "out.ndjson"
-fsync = "never"
-"#;
+fn config() -> String {
+    Config::new()
+        .agent("data_dir = \"data\"")
+        .file_source("lines", "in/*.log")
+        .pack("main", &["lines"], "p@^0")
+        .file_sink("all", &["main.*"], "out.ndjson")
+        .set("fsync", "never")
+        .text()
+}
 
 /// A folder with a configuration that uses `p@^0`, and versions of that pack in the library.
 fn place(versions: &[&str]) -> Folder {
@@ -33,7 +24,7 @@ fn place(versions: &[&str]) -> Folder {
     for version in versions {
         publish(&folder, version);
     }
-    folder.write("agent.toml", CONFIG);
+    folder.write("agent.toml", config());
     folder.write("in/a.log", "");
     folder
 }
@@ -145,7 +136,7 @@ fn an_altered_pack_or_lock_is_refused_and_locked_refuses_unpinned_packs() {
 fn a_running_agent_follows_the_lock_to_a_new_version_and_back() {
     let folder = place(&["0.1.0"]);
     upgrade(&folder, &["--yes"]);
-    let mut agent = folder.start(CONFIG);
+    let mut agent = folder.start(&config());
     let masked = |text: &str| String::from_utf8(folder.read("out.ndjson")).unwrap().contains(text);
     let line = |n: u32| format!("{{\"level\":\"info\",\"n\":{n},\"by\":\"ada@example.com\"}}\n");
     folder.write("in/a.log", line(1));
@@ -173,7 +164,7 @@ fn a_running_agent_follows_the_lock_to_a_new_version_and_back() {
 fn a_running_agent_keeps_its_version_after_any_alteration_and_logs_the_reason() {
     let folder = place(&["0.1.0"]);
     upgrade(&folder, &["--yes"]);
-    let mut agent = folder.start(CONFIG);
+    let mut agent = folder.start(&config());
     // The alteration is reverted, so the plan equals the running one.
     const TAKEN_UP: &str = "nothing changed";
     let pack = "data/packs/p/0.1.0";

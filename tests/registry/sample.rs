@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use wattle_registry::Image;
-use wattle_tests::{Agent, Folder, Metrics, built, get, wait_until};
+use wattle_tests::{Agent, Config, Folder, Metrics, built, get, wait_until};
 
 /// Writes the pack `sample` in some version: it masks the names of events with `mark`.
 pub(crate) fn write(folder: &Folder, at: &str, version: &str, mark: &str) {
@@ -33,12 +33,17 @@ pub(crate) fn image_of(folder: &Folder, at: &str) -> Image {
 
 /// A configuration that runs a pack on a stream; `more` goes before it.
 pub(crate) fn config(pack: &str, admin: SocketAddr, more: &str) -> String {
-    format!(
-        "{more}\n[admin]\nlisten = \"{admin}\"\n\
-         [sources.load]\ntype = \"demo\"\nseed = 5\nrecords_per_document = 2\nrate = 40\n\
-         [pipelines.main]\ninputs = [\"load\"]\npack = \"{pack}\"\n\
-         [sinks.done]\ntype = \"file\"\ninputs = [\"main.*\"]\npath = \"done.ndjson\"\nencoding.codec = \"text\"\n"
-    )
+    Config::new()
+        .with(more)
+        .admin(admin)
+        .source("load", "demo")
+        .set("seed", 5)
+        .set("records_per_document", 2)
+        .set("rate", 40)
+        .pack("main", &["load"], pack)
+        .file_sink("done", &["main.*"], "done.ndjson")
+        .set("encoding.codec", "text")
+        .text()
 }
 
 /// Number of documents that a version has processed.

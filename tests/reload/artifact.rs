@@ -3,27 +3,16 @@
 use std::fs::File;
 use std::io::Write as _;
 
-use wattle_tests::{Folder, built, wait_until};
+use wattle_tests::{Config, Folder, built, wait_until};
 
-const CONFIG: &str = r#"
-[sources.lines]
-type = "file"
-include = ["in.log"]
-glob_interval = "20ms"
-[pipelines.main]
-inputs = ["lines"]
-pack = "./pack"
-[sinks.ok]
-type = "file"
-inputs = ["main.ok"]
-path = "ok.ndjson"
-fsync = "never"
-[sinks.fails]
-type = "file"
-inputs = ["main.fails"]
-path = "fails.ndjson"
-fsync = "never"
-"#;
+fn config() -> String {
+    Config::new()
+        .file_source("lines", "in.log")
+        .set("glob_interval", "20ms")
+        .pack("main", &["lines"], "./pack")
+        .file_sinks(&["ok", "fails"])
+        .text()
+}
 
 const PACK: &str = r#"
 [pack]
@@ -82,7 +71,7 @@ fn a_replaced_artifact_takes_effect_and_a_broken_one_does_not() {
     folder.write("pack/guest.wasm", &guest);
     folder.write("in.log", "");
     let mut writer = Writer { file: File::options().append(true).open(folder.path("in.log")).unwrap(), rows: 0 };
-    let mut agent = folder.start(CONFIG);
+    let mut agent = folder.start(&config());
     writer.write(50);
     wait_until("failures of the first artifact", || messages(&folder, "poison in row") == 5);
 

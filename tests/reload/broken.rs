@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use wattle_tests::signing::{keygen, policy, sign};
-use wattle_tests::{Agent, Folder, built, wait_until};
+use wattle_tests::{Agent, Config, Folder, built, wait_until};
 
 /// How a candidate is broken, the exit code of `wattle reload`, and its message.
 struct Broken {
@@ -193,15 +193,12 @@ inputs = ["guest.failed"]
 }
 
 fn config() -> String {
-    let mut config =
-        "[sources.load]\ntype = \"demo\"\nrate = 50\n[pipelines.main]\ninputs = [\"load\"]\npack = \"./pack\"\n"
-            .to_owned();
-    for output in ["ok", "fails"] {
-        config += &format!(
-            "[sinks.{output}]\ntype = \"file\"\ninputs = [\"main.{output}\"]\npath = \"{output}.ndjson\"\nfsync = \"never\"\n"
-        );
-    }
-    config
+    Config::new()
+        .source("load", "demo")
+        .set("rate", 50)
+        .pack("main", &["load"], "./pack")
+        .file_sinks(&["ok", "fails"])
+        .text()
 }
 
 /// Makes a key, and answers with its public half.

@@ -1,6 +1,7 @@
 //! A stream of generated CloudTrail through a pack.
 
 use serde_json::Value;
+use wattle_tests::Config;
 
 /// The variable parts of the configuration of a stream.
 #[derive(Clone)]
@@ -23,20 +24,17 @@ impl Load {
     pub(crate) const RECORDS: u32 = 20;
 
     pub(crate) fn config(&self) -> String {
-        let Self { seed, pack, params, path } = self;
-        let mut config = format!(
-            "[sources.load]\ntype = \"demo\"\nseed = {seed}\nrecords_per_document = {}\nrate = 50\n\
-             [pipelines.main]\ninputs = [\"load\"]\npack = \"{pack}\"\nparams = {params}\n",
-            Self::RECORDS
-        );
-        for (output, path) in
-            [("processed", path.as_str()), ("get_describe_list", "get_describe_list.ndjson"), ("fails", "fails.ndjson")]
-        {
-            config += &format!(
-                "[sinks.{output}]\ntype = \"file\"\ninputs = [\"main.{output}\"]\npath = \"{path}\"\nfsync = \"never\"\n"
-            );
-        }
-        config
+        Config::new()
+            .source("load", "demo")
+            .with(format_args!("seed = {}", self.seed))
+            .set("records_per_document", Self::RECORDS)
+            .set("rate", 50)
+            .pack("main", &["load"], &self.pack)
+            .with(format_args!("params = {}", self.params))
+            .file_sinks(&["get_describe_list", "fails"])
+            .file_sink("processed", &["main.processed"], &self.path)
+            .set("fsync", "never")
+            .text()
     }
 }
 

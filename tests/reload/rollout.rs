@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use serde_json::Value;
-use wattle_tests::{Agent, Folder, built, free_address, get, wait_until};
+use wattle_tests::{Agent, Config, Folder, built, free_address, get, wait_until};
 
 /// A pack that passes everything, or replaces the text of its parameter.
 const GOOD: &str = r#"
@@ -67,33 +67,19 @@ impl Rig {
     }
 
     fn config(&self, pipeline: &str) -> String {
-        format!(
-            r#"
-[agent.batch]
-max_events = 10
-[admin]
-listen = "{}"
-[sources.lines]
-type = "file"
-include = ["in.log"]
-glob_interval = "20ms"
-[pipelines.main]
-inputs = ["lines"]
-{pipeline}
-[sinks.ok]
-type = "file"
-inputs = ["main.ok"]
-path = "ok.ndjson"
-encoding.codec = "text"
-fsync = "never"
-[sinks.fails]
-type = "file"
-inputs = ["main.fails"]
-path = "fails.ndjson"
-fsync = "never"
-"#,
-            self.admin
-        )
+        Config::new()
+            .table("agent.batch")
+            .set("max_events", 10)
+            .admin(self.admin)
+            .file_source("lines", "in.log")
+            .set("glob_interval", "20ms")
+            .pipeline("main", &["lines"])
+            .with(pipeline)
+            .file_sink("ok", &["main.ok"], "ok.ndjson")
+            .set("encoding.codec", "text")
+            .set("fsync", "never")
+            .file_sinks(&["fails"])
+            .text()
     }
 
     fn start(&self, pipeline: &str) -> Agent {

@@ -2,39 +2,22 @@
 
 use std::io::Write as _;
 
-use wattle_tests::{Agent, Folder, built, get, wait_until};
+use wattle_tests::{Agent, Config, Folder, built, get, wait_until};
 
 /// A pipeline with a guest that numbers the rows of a followed file.
 fn config(artifact: &str, more: &str) -> String {
-    format!(
-        r#"
-[agent]
-workers = 1
-[sources.lines]
-type = "file"
-include = ["in.log"]
-glob_interval = "20ms"
-[pipelines.main]
-inputs = ["lines"]
-[pipelines.main.nodes.count]
-artifact = "{artifact}.wasm"
-inputs = ["input"]
-options = {{ field = "attributes.count" }}
-{more}
-[pipelines.main.outputs.ok]
-inputs = ["count"]
-[pipelines.main.outputs.fails]
-inputs = ["count.failed"]
-[sinks.ok]
-type = "file"
-inputs = ["main.ok"]
-path = "ok.ndjson"
-[sinks.fails]
-type = "file"
-inputs = ["main.fails"]
-path = "fails.ndjson"
-"#
-    )
+    Config::new()
+        .agent("workers = 1")
+        .file_source("lines", "in.log")
+        .set("glob_interval", "20ms")
+        .pipeline("main", &["lines"])
+        .node("count", &format!("{artifact}.wasm"), &["input"])
+        .set("options.field", "attributes.count")
+        .with(more)
+        .ok_and_fails("count")
+        .file_sink("ok", &["main.ok"], "ok.ndjson")
+        .file_sink("fails", &["main.fails"], "fails.ndjson")
+        .text()
 }
 
 struct Rig {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::{Folder, built};
+use crate::{Config, Folder, built};
 
 /// Which rows a fault costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,33 +68,19 @@ pub const EVIL: &[Evil] = &[
 /// A pipeline from the source `lines` through the guest, with its outputs `ok` and `fails` to files
 /// of its name. `more` are further keys of the node.
 pub fn pipeline(fault: &str, limits: &str, more: &str) -> String {
-    format!(
-        r#"
-        [pipelines.{fault}]
-        inputs = ["lines"]
-        [pipelines.{fault}.nodes.faulty]
-        artifact = "faulty.wasm"
-        inputs = ["input"]
-        options = {{ fault = "{fault}" }}
-        limits = {{ {limits} }}
-        {more}
-        [pipelines.{fault}.outputs.ok]
-        inputs = ["faulty"]
-        [pipelines.{fault}.outputs.fails]
-        inputs = ["faulty.failed"]
-        [sinks.{fault}-ok]
-        type = "file"
-        inputs = ["{fault}.ok"]
-        path = "{fault}-ok.ndjson"
-        encoding.codec = "text"
-        fsync = "never"
-        [sinks.{fault}-fails]
-        type = "file"
-        inputs = ["{fault}.fails"]
-        path = "{fault}-fails.ndjson"
-        fsync = "never"
-        "#
-    )
+    let (ok, fails) = (format!("{fault}-ok"), format!("{fault}-fails"));
+    Config::new()
+        .pipeline(fault, &["lines"])
+        .node("faulty", "faulty.wasm", &["input"])
+        .set("options.fault", fault)
+        .with(format_args!("limits = {{ {limits} }}\n{more}"))
+        .ok_and_fails("faulty")
+        .file_sink(&ok, &[&format!("{fault}.ok")], &format!("{ok}.ndjson"))
+        .set("encoding.codec", "text")
+        .set("fsync", "never")
+        .file_sink(&fails, &[&format!("{fault}.fails")], &format!("{fails}.ndjson"))
+        .set("fsync", "never")
+        .text()
 }
 
 /// The source `lines`: the file `in.log`, read once.

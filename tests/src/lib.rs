@@ -14,6 +14,7 @@
 
 mod agent;
 mod capable;
+mod config;
 pub mod evil;
 mod folder;
 mod mask;
@@ -27,6 +28,7 @@ mod web;
 
 pub use agent::{Agent, Ended, finish, wait_until};
 pub use capable::{ALL_GRANTS, capable_config};
+pub use config::Config;
 pub use folder::Folder;
 pub use mask::{Masked, SECRET_KEYS, assert_hidden, mask_model, secrets_in};
 pub use metrics::Metrics;

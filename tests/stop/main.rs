@@ -17,28 +17,34 @@ mod watched;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use wattle_tests::Folder;
+use wattle_tests::{Config, Folder};
 
 /// Lines of files, without nodes, for the sinks that follow.
 fn head(agent: &str) -> String {
-    format!(
-        "[agent]\n{agent}\n[sources.lines]\ntype = \"file\"\ninclude = [\"in/*.log\"]\nglob_interval = \"20ms\"\n\
-         [pipelines.main]\ninputs = [\"lines\"]\noutputs.all.inputs = [\"input\"]\n"
-    )
+    Config::new()
+        .agent(agent)
+        .file_source("lines", "in/*.log")
+        .set("glob_interval", "20ms")
+        .pipeline("main", &["lines"])
+        .output("all", &["input"])
+        .text()
 }
 
 /// A sink that sends lines to a server.
 fn http(name: &str, to: SocketAddr, more: &str) -> String {
-    format!(
-        "[sinks.{name}]\ntype = \"http\"\ninputs = [\"main.all\"]\nuri = \"http://{to}/\"\nencoding.codec = \"text\"\n\
-         request.retry_initial_backoff = \"20ms\"\nrequest.retry_max_backoff = \"50ms\"\n\
-         request.concurrency = 1\n{more}\n"
-    )
+    Config::new()
+        .http_sink(name, &["main.all"], &format!("http://{to}/"))
+        .set("encoding.codec", "text")
+        .set("request.retry_initial_backoff", "20ms")
+        .set("request.retry_max_backoff", "50ms")
+        .set("request.concurrency", 1)
+        .with(more)
+        .text()
 }
 
 /// A sink that writes lines to a file.
 fn file(name: &str, path: &str) -> String {
-    format!("[sinks.{name}]\ntype = \"file\"\ninputs = [\"main.all\"]\npath = \"{path}\"\nencoding.codec = \"text\"\n")
+    Config::new().file_sink(name, &["main.all"], path).set("encoding.codec", "text").text()
 }
 
 /// Lines that begin with their numbers.
