@@ -64,7 +64,7 @@ proptest! {
         let body = if pretty { serde_json::to_string_pretty(&document).unwrap() } else { document.to_string() };
         let ran = run_bodies::<Parse>(&json!({"nested": true}), &[&body]).map_err(TestCaseError::fail)?;
         prop_assert_eq!(&ran.ports["out"][0]["attributes"], &model(document.clone()));
-        prop_assert_eq!(&ran.bodies("out"), &[body.clone()]);
+        prop_assert_eq!(&ran.bodies("out")[..], std::slice::from_ref(&body));
         // A path leads to the same value, except for strings inside.
         let ran = run_bodies::<Parse>(&json!({"nested": ["in"]}), &[&body]).map_err(TestCaseError::fail)?;
         prop_assert_eq!(model(ran.ports["out"][0]["attributes"].clone()), model(document));

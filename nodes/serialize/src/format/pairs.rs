@@ -26,7 +26,8 @@ pub(crate) fn write(row: &Row<'_>, separators: &Separators, out: &mut Vec<u8>) {
 
 fn write_value(text: &[u8], is_separator: impl Fn(u8) -> bool, out: &mut Vec<u8>) {
     let is_plain = |byte: u8| byte > b' ' && !matches!(byte, b'"' | b'\\' | b'=' | 0x7f) && !is_separator(byte);
-    if !text.is_empty() && text.iter().all(|byte| is_plain(*byte)) {
+    // Readers of pairs take a single quote at the start for one around the value.
+    if !text.is_empty() && !text.starts_with(b"'") && text.iter().all(|byte| is_plain(*byte)) {
         return out.extend_from_slice(text);
     }
     // JSON has the same escapes.
