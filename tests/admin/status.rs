@@ -49,8 +49,8 @@ fn a_source_that_cannot_start_makes_the_agent_not_ready_and_is_named() {
     let admin = free_address();
     // A file in place of the folder for its positions.
     folder.write("data/sources/broken", "");
-    let more = "[sources.broken]\ntype = \"file\"\ninclude = [\"in/*\"]\n";
-    let config = config(admin).replace("inputs = [\"load\"]", "inputs = [\"load\", \"broken\"]") + more;
+    let more = Config::new().file_source("broken", "in/*").text();
+    let config = config(admin).replace("inputs = [\"load\"]", "inputs = [\"load\", \"broken\"]") + &more;
     let agent = folder.start(&config);
     wait_until("the source has ended", || {
         get(admin, "/readyz").is_some_and(|answer| answer.text.starts_with("source `broken` ended: "))

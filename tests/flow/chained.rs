@@ -1,47 +1,26 @@
 //! Pipelines that feed pipelines, and sinks that read sources.
 
 use serde_json::Value;
-use wattle_tests::{Folder, Summary};
+use wattle_tests::{Config, Folder, Summary};
 
-const NODES: &str = r#"
-[pipelines.clean]
-inputs = ["lines"]
-[pipelines.clean.nodes.parse]
-artifact = "builtin:parse"
-inputs = ["input"]
-[pipelines.clean.outputs.good]
-inputs = ["parse"]
-[pipelines.clean.outputs.fails]
-inputs = ["parse.failed"]
-
-[pipelines.sort]
-inputs = ["clean.good"]
-[pipelines.sort.nodes.route]
-artifact = "builtin:route"
-inputs = ["input"]
-options = { paths = [{ name = "errors", when = { field = "attributes.level", equals = "error" } }] }
-[pipelines.sort.outputs.errors]
-inputs = ["route.errors"]
-[pipelines.sort.outputs.rest]
-inputs = ["route.unmatched"]
-[pipelines.sort.outputs.fails]
-inputs = ["route.failed"]
-
-[pipelines.alerts]
-inputs = ["sort.errors", "clean.fails"]
-[pipelines.alerts.nodes.extract]
-artifact = "builtin:extract"
-inputs = ["input"]
-options = { fields = [{ from = "body", into = "attributes.text" }] }
-[pipelines.alerts.outputs.all]
-inputs = ["extract", "extract.failed"]
-"#;
-
-fn sinks(list: &[(&str, &str)]) -> String {
-    let sink = |(name, inputs): &(&str, &str)| {
-        format!("[sinks.{name}]\ntype = \"file\"\npath = \"{name}.ndjson\"\ninputs = [{inputs}]\n")
-    };
-    list.iter().map(sink).collect()
+/// Three pipelines on the source of a configuration. Lines that are errors, and lines that are not
+/// JSON, go to the third one.
+fn pipelines(source: Config) -> Config {
+    source
+        .pipeline("clean", &["lines"])
+        .node("parse", "builtin:parse", &["input"])
+        .output("good", &["parse"])
+        .output("fails", &["parse.failed"])
+        .pipeline("sort", &["clean.good"])
+        .node("route", "builtin:route", &["input"])
+        .with("options.paths = [{ name = \"errors\", when = { field = \"attributes.level\", equals = \"error\" } }]")
+        .output("errors", &["route.errors"])
+        .output("rest", &["route.unmatched"])
+        .output("fails", &["route.failed"])
+        .pipeline("alerts", &["sort.errors", "clean.fails"])
+        .node("extract", "builtin:extract", &["input"])
+        .with("options.fields = [{ from = \"body\", into = \"attributes.text\" }]")
+        .output("all", &["extract", "extract.failed"])
 }
 
 /// Lines of which every third is an error, and every seventh is not JSON.
@@ -65,13 +44,12 @@ fn events_pass_from_pipeline_to_pipeline_and_every_balance_closes() {
     let folder = Folder::new();
     let (text, errors, broken) = lines(20_000);
     folder.write("in.log", text);
-    let sinks = sinks(&[
-        ("alerts", "\"alerts.all\""),
-        ("rest", "\"sort.rest\", \"sort.fails\""),
-        ("copy", "\"lines\""),
-        ("good", "\"clean.good\""),
-    ]);
-    let ended = folder.once(&format!("[sources.lines]\ntype = \"file\"\ninclude = [\"in.log\"]\n{NODES}{sinks}"));
+    let config = pipelines(Config::new().file_source("lines", "in.log"))
+        .file_sink("alerts", &["alerts.all"], "alerts.ndjson")
+        .file_sink("rest", &["sort.rest", "sort.fails"], "rest.ndjson")
+        .file_sink("copy", &["lines"], "copy.ndjson")
+        .file_sink("good", &["clean.good"], "good.ndjson");
+    let ended = folder.once(&config.text());
     // Reading the summary asserts that the balance of each pipeline closes.
     let summary = Summary::read(&ended.log);
     let received = |name: &str| summary.pipelines[name].received as usize;
@@ -100,20 +78,18 @@ fn events_pass_from_pipeline_to_pipeline_and_every_balance_closes() {
 fn a_reload_changes_the_links_between_pipelines_without_a_loss() {
     let folder = Folder::new();
     folder.write("in/0.log", lines(3_000).0);
-    let source = "[sources.lines]\ntype = \"file\"\ninclude = [\"in/*\"]\nglob_interval = \"20ms\"\n";
-    let linked = sinks(&[("out", "\"alerts.all\", \"sort.rest\", \"sort.fails\"")]);
-    let agent = folder.start(&format!("{source}{NODES}{linked}"));
+    let config = |inputs: &[&str]| {
+        let source = Config::new().file_source("lines", "in/*").set("glob_interval", "20ms");
+        pipelines(source).file_sink("out", inputs, "out.ndjson").text()
+    };
+    let linked = config(&["alerts.all", "sort.rest", "sort.fails"]);
+    let direct = config(&["alerts.all", "sort.rest", "sort.fails", "sort.errors"])
+        .replace("inputs = [\"sort.errors\", \"clean.fails\"]", "inputs = [\"clean.fails\"]");
+    let agent = folder.start(&linked);
     for number in 1..10 {
         folder.write(format!("in/{number}.log"), lines(3_000).0);
         // Alternately, the errors leave directly.
-        let text = match number % 2 {
-            0 => format!("{source}{NODES}{linked}"),
-            _ => {
-                let direct = sinks(&[("out", "\"alerts.all\", \"sort.rest\", \"sort.fails\", \"sort.errors\"")]);
-                format!("{source}{NODES}{direct}").replace("\"sort.errors\", \"clean.fails\"", "\"clean.fails\"")
-            }
-        };
-        folder.replace("agent.toml", text);
+        folder.replace("agent.toml", if number % 2 == 0 { &linked } else { &direct });
         let reload = folder.run(&["reload", "--config", "agent.toml"]);
         assert_eq!(reload.code, 0, "{}", reload.log);
     }

@@ -4,9 +4,14 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use wattle_tests::{Agent, Endpoint, Folder, binary, finish, free_address, wait_until};
+use wattle_tests::{Agent, Config, Endpoint, Folder, binary, finish, free_address, wait_until};
 
 use super::{append, assert_in_order, file, head, http, lines, numbers, text};
+
+/// A sink that writes lines to standard output.
+fn console(name: &str) -> String {
+    Config::new().sink(name, "console", &["main.all"]).set("encoding.codec", "text").text()
+}
 
 /// Starts a run, reads one line of its output, and closes the reader.
 fn read_one_line(child: &mut Child) -> String {
@@ -59,8 +64,7 @@ fn a_filter_ends_quietly_when_its_reader_closes() {
 fn other_sinks_continue_without_duplicates_when_standard_output_is_closed() {
     let folder = Folder::new();
     folder.write("in/a.log", lines(0..1, 10));
-    let console = "[sinks.term]\ntype = \"console\"\ninputs = [\"main.all\"]\nencoding.codec = \"text\"\n";
-    folder.write("agent.toml", head("") + &file("out", "out.txt") + console);
+    folder.write("agent.toml", head("") + &file("out", "out.txt") + &console("term"));
     let mut command = folder.wattle();
     command.args(["run", "--config", "agent.toml"]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -99,12 +103,11 @@ fn a_run_whose_output_accepts_nothing_ends_with_an_error() {
     folder.write("in/a.log", lines(0..10, 10));
     let pipe = folder.path("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let console = "[sinks.out]\ntype = \"console\"\ninputs = [\"main.all\"]\nencoding.codec = \"text\"\n".to_owned();
     let cases = [
         (file("out", "/dev/full"), "/dev/null", "No space left on device"),
         (file("out", "/proc/missing/out.txt"), "/dev/null", "No such file or directory"),
         (file("out", pipe.to_str().unwrap()), "/dev/null", "no process reads this named pipe"),
-        (console, "/dev/full", "cannot write to standard output: No space left on device"),
+        (console("out"), "/dev/full", "cannot write to standard output: No space left on device"),
     ];
     // All at once, since each takes three seconds.
     let runs = cases.iter().enumerate().map(|(number, (sink, output, _))| {
