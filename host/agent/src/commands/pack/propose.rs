@@ -72,7 +72,8 @@ fn secrets(trial: &mut Trial, sample: &Sample) -> Result<Vec<(String, u64)>, Fai
 }
 
 /// The presets of `mask` that a proposal contains if they find a value. Addresses are missing: logs
-/// without them are of little use, so hiding them is a decision of the author.
+/// without them are of little use, so hiding them is a decision of the author. So are card numbers:
+/// every tenth long number has a correct check digit, so a finding in any log proves nothing.
 const PRESETS: &[&str] = &[
     "aws-access-key-id",
     "aws-secret-access-key",
@@ -85,7 +86,6 @@ const PRESETS: &[&str] = &[
     "slack-token",
     "basic-auth-url",
     "email",
-    "card-number",
 ];
 
 /// What the command found, for the terminal.

@@ -20,6 +20,8 @@ use crate::scan::{Cursor, is_digits};
 
 /// The longest name of a program; RFC 5424 allows 48, programs go further.
 const MAX_NAME: usize = 128;
+/// Maximum number of words in the name of a program.
+const MAX_WORDS: usize = 4;
 
 /// Writes the members of a message after its priority.
 pub(super) fn write(mut rest: Cursor<'_>, has_priority: bool, object: &mut Object<'_>) -> Result<(), Fault> {
@@ -42,7 +44,7 @@ pub(super) fn write(mut rest: Cursor<'_>, has_priority: bool, object: &mut Objec
         }
     }
     let level = level(&mut rest);
-    let tag = Tag::read(&mut rest);
+    let tag = Tag::read(&mut rest).or_else(|| Tag::read_words(&mut rest));
     if let Some(version) = prelude.version {
         object.raw(key!("version"), version);
     }
@@ -219,6 +221,25 @@ impl<'a> Tag<'a> {
         let is_tag = if has_brackets { has_colon || ends && is_digits(procid) } else { has_colon && ends };
         // These begin messages of formats of their own.
         if !is_tag || matches!(appname, b"CEF" | b"LEEF") {
+            return None;
+        }
+        *rest = after;
+        Some(Self { appname, procid })
+    }
+
+    /// Reads `Google Chrome[42]:`, as macOS and login shells write names of several words. Only the number of a process
+    /// and the colon after it tell such a name from the beginning of a message.
+    fn read_words(rest: &mut Cursor<'a>) -> Option<Self> {
+        let mut after = *rest;
+        let appname = after.take_while(|byte| byte == b' ' || !is_outside_of_names(byte));
+        let words = appname.split(|byte| *byte == b' ').count();
+        if appname.trim_ascii().len() != appname.len() || appname.len() > MAX_NAME || words > MAX_WORDS {
+            return None;
+        }
+        after.eat_byte(b'[').then_some(())?;
+        let procid = after.take_while(|byte| byte.is_ascii_digit());
+        let is_tag = !procid.is_empty() && after.eat_byte(b']') && after.eat_byte(b':');
+        if !is_tag || !matches!(after.peek(), None | Some(b' ')) {
             return None;
         }
         *rest = after;

@@ -28,12 +28,16 @@ const TIMES: &[&str] = &[
     "epoch",
     "%Y-%m-%d %H:%M:%S,%f",
     "%Y/%m/%d %H:%M:%S%.f",
+    "%Y.%m.%d %H:%M:%S%.f",
+    "%y/%m/%d %H:%M:%S%.f",
+    "%a %b %d %H:%M:%S%.f %Y",
     "%d.%m.%Y %H:%M:%S%.f",
     "%d/%m/%Y %H:%M:%S%.f",
     "%m/%d/%Y %H:%M:%S%.f",
     "%d-%b-%Y %H:%M:%S%.f",
     "%b %d %Y %H:%M:%S%.f",
     "%Y%m%d%H%M%S",
+    "%m-%d %H:%M:%S%.f",
 ];
 
 /// Names of fields with levels, in the spelling without `_`, `-` and case.

@@ -132,6 +132,7 @@ fn candidates(sample: &Sample, path: &Path) -> Vec<Candidate> {
         all.retain(|candidate| candidate.label != "nginx");
     }
     for (label, pattern) in APPLICATIONS {
+        let pattern = pattern.replace("TIME", TIME);
         all.push(candidate(label, json!({ "format": "regex", "pattern": pattern }), None));
     }
     all.push(plain("syslog", Some("syslog-auth")));
@@ -145,7 +146,7 @@ fn candidates(sample: &Sample, path: &Path) -> Vec<Candidate> {
         all.push(candidate(&label, options, None));
     }
     let (label, pattern) = WITH_TIME;
-    all.push(candidate(label, json!({ "format": "regex", "pattern": pattern }), None));
+    all.push(candidate(label, json!({ "format": "regex", "pattern": pattern.replace("TIME", TIME) }), None));
     all
 }
 
@@ -160,27 +161,28 @@ fn cloudtrail(sample: &Sample) -> Option<&'static str> {
     sample.bodies.first().is_some_and(is_event).then_some("cloudtrail")
 }
 
-/// Lines that loggers of programming languages write by default.
+/// A time with a date, as a part of the patterns below.
+const TIME: &str = r"(?<timestamp>\d{4}[-/.]\d\d[-/.]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|[+-]\d\d:?\d\d))?|\d\d[/.]\d\d[/.](?:\d{4}|\d\d) \d\d:\d\d:\d\d(?:[.,]\d+)?|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)? \d{4})";
+
+/// Lines that loggers of programming languages and systems write by default.
 const APPLICATIONS: &[(&str, &str)] = &[
-    (
-        "lines of Python's logging (regex)",
-        r"(?s)^(?<timestamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[,.]\d+) - (?<logger>\S+) - (?<level>[A-Z]+) - (?<message>.*)$",
-    ),
+    ("lines of Python's logging (regex)", r"(?s)^TIME - (?<logger>\S+) - (?<level>[A-Z]+) - (?<message>.*)$"),
     (
         "lines of klog (regex)",
         r"(?s)^(?<level>[IWEF])(?<timestamp>\d{4} \d\d:\d\d:\d\d\.\d+)\s+(?<thread>\d+) (?<file>[^:\s]+):(?<line>\d+)\] (?<message>.*)$",
     ),
     (
+        "lines of Android's logcat (regex)",
+        r"(?s)^(?<timestamp>\d\d-\d\d \d\d:\d\d:\d\d\.\d+)\s+(?<pid>\d+)\s+(?<tid>\d+) (?<level>[VDIWEF]) (?<tag>[^:]*?)\s*: (?<message>.*)$",
+    ),
+    (
         "lines with a time, a level and a message (regex)",
-        r"(?s)^\[?(?<timestamp>\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|[+-]\d\d:?\d\d))?)\]?\s+(?:\[(?<thread>[^\]]+)\]\s+)?\[?(?<level>(?i:trace|debug|info|notice|warn|warning|error|err|fatal|critical|severe))\]?:?\s+(?:\[(?<context>[^\]]+)\]\s+)?(?:(?<logger>[\w.$/-]+)\s*(?::|-)\s+)?(?<message>.*)$",
+        r"(?s)^\[?TIME\]?,?\s+(?:-\s+)?(?:\[(?<thread>[^\]]+)\]\s+)?\[?(?<level>(?i:trace|debug|info|notice|warn|warning|error|err|fatal|critical|severe))\]?:?\s+(?:\[(?<context>(?:[^\[\]]|\[[^\]]*\])+)\]:?\s+)?(?:-\s+)?(?:(?<logger>[\w.$/-]+)\s*(?::|-)\s+)?(?<message>.*)$",
     ),
 ];
 
 /// The last resort for lines that begin with a time.
-const WITH_TIME: (&str, &str) = (
-    "lines with a time and a message (regex)",
-    r"(?s)^\[?(?<timestamp>\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|[+-]\d\d:?\d\d))?)\]?:?\s+(?<message>.*)$",
-);
+const WITH_TIME: (&str, &str) = ("lines with a time and a message (regex)", r"(?s)^\[?TIME\]?:?\s+(?<message>.*)$");
 
 /// Options of `csv`, if all lines have the same number of columns.
 fn columns(sample: &Sample) -> Option<(String, Value)> {
