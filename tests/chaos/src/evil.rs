@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use wattle_tests::evil::{EVIL, Evil, LINES, folder, pipeline, row};
-use wattle_tests::{Agent, Folder, free_address, send, wait_until};
+use wattle_tests::{Agent, Config, Folder, free_address, send, wait_until};
 
 use crate::report::{Outcome, Report};
 
@@ -46,29 +46,17 @@ pub fn section(report: &mut Report) {
 }
 
 fn healthy(address: SocketAddr) -> String {
-    format!(
-        r#"
-[agent]
-workers = 2
-[sources.requests]
-type = "http"
-address = "{address}"
-[pipelines.healthy]
-inputs = ["requests"]
-[pipelines.healthy.nodes.parse]
-artifact = "builtin:parse"
-inputs = ["input"]
-options = {{ field = "body", format = "json" }}
-[pipelines.healthy.outputs.ok]
-inputs = ["parse", "parse.failed"]
-[sinks.healthy]
-type = "file"
-inputs = ["healthy.ok"]
-path = "healthy"
-encoding.codec = "text"
-fsync = "never"
-"#
-    )
+    Config::new()
+        .agent("workers = 2")
+        .http_source("requests", address)
+        .pipeline("healthy", &["requests"])
+        .node("parse", "builtin:parse", &["input"])
+        .with("options = { field = \"body\", format = \"json\" }")
+        .output("ok", &["parse", "parse.failed"])
+        .file_sink("healthy", &["healthy.ok"], "healthy")
+        .set("encoding.codec", "text")
+        .set("fsync", "never")
+        .text()
 }
 
 fn evil_pipeline(evil: &Evil) -> String {

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use wattle_tests::{Agent, Folder, Summary};
+use wattle_tests::{Agent, Config, Folder, Summary};
 
 use crate::load::{Known, Load, OUTPUTS, gzip};
 use crate::outputs::{Tail, ids_in_folder, ids_in_gzip, tally, tear_end};
@@ -43,60 +43,35 @@ pub fn section(report: &mut Report, seed: u64, rounds: u64) {
 }
 
 fn config(server: &Server) -> String {
-    let mut config = r#"
-[sources.documents]
-type = "file"
-include = ["in/documents/*.json.gz"]
-stable_after = "1ms"
-glob_interval = "20ms"
-when_finished = "delete"
-[sources.lines]
-type = "file"
-include = ["in/lines/*.ndjson"]
-glob_interval = "20ms"
-[pipelines.main]
-inputs = ["documents", "lines"]
-pack = "cloudtrail@1.0.0"
-[sinks.compressed]
-type = "file"
-inputs = ["main.processed", "main.get_describe_list"]
-path = "gz/all.ndjson.gz"
-compression = "gzip"
-encoding.codec = "text"
-fsync_interval = "20ms"
-[sinks.rotated]
-type = "file"
-inputs = ["main.processed", "main.get_describe_list"]
-path = "rotated/all"
-rotate_bytes = "256KiB"
-encoding.codec = "text"
-fsync_interval = "20ms"
-[sinks.fails]
-type = "file"
-inputs = ["main.fails"]
-path = "out/fails"
-"#
-    .to_owned();
+    let processed = ["main.processed", "main.get_describe_list"];
+    let mut config = Config::new()
+        .file_source("documents", "in/documents/*.json.gz")
+        .set("stable_after", "1ms")
+        .set("glob_interval", "20ms")
+        .set("when_finished", "delete")
+        .file_source("lines", "in/lines/*.ndjson")
+        .set("glob_interval", "20ms")
+        .pack("main", &["documents", "lines"], "cloudtrail@1.0.0")
+        .file_sink("compressed", &processed, "gz/all.ndjson.gz")
+        .set("compression", "gzip")
+        .set("encoding.codec", "text")
+        .set("fsync_interval", "20ms")
+        .file_sink("rotated", &processed, "rotated/all")
+        .set("rotate_bytes", "256KiB")
+        .set("encoding.codec", "text")
+        .set("fsync_interval", "20ms")
+        .file_sink("fails", &["main.fails"], "out/fails");
     for output in OUTPUTS {
-        let address = server.address;
-        config += &format!(
-            r#"
-[sinks.file-{output}]
-type = "file"
-inputs = ["main.{output}"]
-path = "out/{output}"
-encoding.codec = "text"
-fsync_interval = "20ms"
-[sinks.http-{output}]
-type = "http"
-inputs = ["main.{output}"]
-uri = "http://{address}/{output}"
-encoding.codec = "text"
-batch.timeout = "20ms"
-"#
-        );
+        let input: &[&str] = &[&format!("main.{output}")];
+        config = config
+            .file_sink(&format!("file-{output}"), input, &format!("out/{output}"))
+            .set("encoding.codec", "text")
+            .set("fsync_interval", "20ms")
+            .http_sink(&format!("http-{output}"), input, &format!("http://{}/{output}", server.address))
+            .set("encoding.codec", "text")
+            .set("batch.timeout", "20ms");
     }
-    config
+    config.text()
 }
 
 /// The input, and how much of it the agent has acknowledged.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use wattle_tests::{Agent, Folder};
+use wattle_tests::{Agent, Config, Folder};
 
 use crate::load::{Known, Load, OUTPUTS};
 use crate::outputs::{Tail, tally};
@@ -89,42 +89,37 @@ pub fn run(fault: Fault, seed: u64, size: Size) -> Outcome {
     }
 }
 
-const SOURCE: &str = r#"
-[sources.lines]
-type = "file"
-include = ["in"]
-glob_interval = "50ms"
-[pipelines.main]
-inputs = ["lines"]
-pack = "cloudtrail@1.0.0"
-[sinks.fails]
-type = "file"
-inputs = ["main.fails"]
-path = "fails"
-"#;
+fn source() -> Config {
+    Config::new()
+        .file_source("lines", "in")
+        .set("glob_interval", "50ms")
+        .pack("main", &["lines"], "cloudtrail@1.0.0")
+        .file_sink("fails", &["main.fails"], "fails")
+}
 
 fn http(server: &Server) -> String {
-    let mut config = SOURCE.to_owned();
+    let mut config = source();
     for output in OUTPUTS {
-        config += &format!(
-            "[sinks.{output}]\ntype = \"http\"\ninputs = [\"main.{output}\"]\nuri = \"http://{}/{output}\"\n\
-             encoding.codec = \"text\"\nbatch.timeout = \"50ms\"\n[sinks.{output}.request]\ntimeout = \"1s\"\n\
-             retry_initial_backoff = \"50ms\"\nretry_max_backoff = \"500ms\"\n",
-            server.address
-        );
+        config = config
+            .http_sink(output, &[&format!("main.{output}")], &format!("http://{}/{output}", server.address))
+            .set("encoding.codec", "text")
+            .set("batch.timeout", "50ms")
+            .set("request.timeout", "1s")
+            .set("request.retry_initial_backoff", "50ms")
+            .set("request.retry_max_backoff", "500ms");
     }
-    config
+    config.text()
 }
 
 fn files(folder: &str) -> String {
-    let mut config = SOURCE.to_owned();
+    let mut config = source();
     for output in OUTPUTS {
-        config += &format!(
-            "[sinks.{output}]\ntype = \"file\"\ninputs = [\"main.{output}\"]\npath = \"{folder}/{output}\"\n\
-             encoding.codec = \"text\"\nfsync_interval = \"50ms\"\n"
-        );
+        config = config
+            .file_sink(output, &[&format!("main.{output}")], &format!("{folder}/{output}"))
+            .set("encoding.codec", "text")
+            .set("fsync_interval", "50ms");
     }
-    config
+    config.text()
 }
 
 /// The input: a file of lines that grows.

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use wattle_tests::{Folder, free_address, send, wait_until};
+use wattle_tests::{Config, Folder, free_address, send, wait_until};
 
 use crate::load::{Load, OUTPUTS, gzip};
 use crate::outputs::tally;
@@ -27,48 +27,29 @@ pub fn section(report: &mut Report, seed: u64, time: Duration) {
 }
 
 fn config(version: &str, server: &Server, requests: std::net::SocketAddr) -> String {
-    let mut config = format!(
-        r#"
-[sources.documents]
-type = "file"
-include = ["in/*.json.gz"]
-stable_after = "1ms"
-glob_interval = "50ms"
-when_finished = "delete"
-[sources.requests]
-type = "http"
-address = "{requests}"
-[sources.stream]
-type = "demo"
-rate = 30
-records_per_document = 20
-[pipelines.main]
-inputs = ["documents", "requests"]
-pack = "cloudtrail@1.0.0"
-[pipelines.swapped]
-inputs = ["stream"]
-pack = "cloudtrail@{version}"
-[sinks.stream]
-type = "file"
-inputs = ["swapped.*"]
-path = "stream.ndjson"
-mode = "truncate"
-rotate_bytes = "64MiB"
-fsync = "never"
-[sinks.fails]
-type = "file"
-inputs = ["main.fails"]
-path = "fails"
-"#
-    );
+    let mut config = Config::new()
+        .file_source("documents", "in/*.json.gz")
+        .set("stable_after", "1ms")
+        .set("glob_interval", "50ms")
+        .set("when_finished", "delete")
+        .http_source("requests", requests)
+        .source("stream", "demo")
+        .set("rate", 30)
+        .set("records_per_document", 20)
+        .pack("main", &["documents", "requests"], "cloudtrail@1.0.0")
+        .pack("swapped", &["stream"], &format!("cloudtrail@{version}"))
+        .file_sink("stream", &["swapped.*"], "stream.ndjson")
+        .set("mode", "truncate")
+        .set("rotate_bytes", "64MiB")
+        .set("fsync", "never")
+        .file_sink("fails", &["main.fails"], "fails");
     for output in OUTPUTS {
-        let address = server.address;
-        config += &format!(
-            "[sinks.{output}]\ntype = \"http\"\ninputs = [\"main.{output}\"]\nuri = \"http://{address}/{output}\"\n\
-             encoding.codec = \"text\"\nbatch.timeout = \"50ms\"\n"
-        );
+        config = config
+            .http_sink(output, &[&format!("main.{output}")], &format!("http://{}/{output}", server.address))
+            .set("encoding.codec", "text")
+            .set("batch.timeout", "50ms");
     }
-    config
+    config.text()
 }
 
 /// The slope of a line through the points, by least squares.

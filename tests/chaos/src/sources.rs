@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 
-use wattle_tests::{Agent, Ended, Folder, wait_until};
+use wattle_tests::{Agent, Config, Ended, Folder, wait_until};
 
 use crate::load::gzip;
 use crate::report::{Outcome, Report};
@@ -39,29 +39,18 @@ pub fn section(report: &mut Report, seed: u64) {
 }
 
 fn config(include: &str, options: &str) -> String {
-    format!(
-        r#"
-[sources.files]
-type = "file"
-include = ["{include}"]
-glob_interval = "50ms"
-{options}
-[pipelines.main]
-inputs = ["files"]
-[pipelines.main.nodes.route]
-artifact = "builtin:route"
-inputs = ["input"]
-options.paths = [{{ name = "never", when = {{ field = "body", regex = "^never$" }} }}]
-[pipelines.main.outputs.out]
-inputs = ["route.unmatched", "route.never", "route.failed"]
-[sinks.out]
-type = "file"
-inputs = ["main.out"]
-path = "out"
-encoding.codec = "text"
-fsync = "never"
-"#
-    )
+    Config::new()
+        .file_source("files", include)
+        .set("glob_interval", "50ms")
+        .with(options)
+        .pipeline("main", &["files"])
+        .node("route", "builtin:route", &["input"])
+        .with("options.paths = [{ name = \"never\", when = { field = \"body\", regex = \"^never$\" } }]")
+        .output("out", &["route.unmatched", "route.never", "route.failed"])
+        .file_sink("out", &["main.out"], "out")
+        .set("encoding.codec", "text")
+        .set("fsync", "never")
+        .text()
 }
 
 /// Numbered lines of any length.

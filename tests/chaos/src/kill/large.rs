@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use wattle_tests::{Agent, Folder, wait_until};
+use wattle_tests::{Agent, Config, Folder, wait_until};
 
 use crate::report::Outcome;
 
@@ -15,27 +15,20 @@ const LINE: usize = 4 << 20;
 /// Time for a line to reach its output.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const CONFIG: &str = r#"
-[sources.lines]
-type = "file"
-include = ["in"]
-glob_interval = "20ms"
-max_line_bytes = "8MiB"
-[pipelines.main]
-inputs = ["lines"]
-[pipelines.main.nodes.route]
-artifact = "builtin:route"
-inputs = ["input"]
-options.paths = [{ name = "never", when = { field = "body", regex = "^never$" } }]
-[pipelines.main.outputs.out]
-inputs = ["route.unmatched", "route.never", "route.failed"]
-[sinks.out]
-type = "file"
-inputs = ["main.out"]
-path = "out"
-encoding.codec = "text"
-fsync_interval = "20ms"
-"#;
+fn config() -> String {
+    Config::new()
+        .file_source("lines", "in")
+        .set("glob_interval", "20ms")
+        .set("max_line_bytes", "8MiB")
+        .pipeline("main", &["lines"])
+        .node("route", "builtin:route", &["input"])
+        .with("options.paths = [{ name = \"never\", when = { field = \"body\", regex = \"^never$\" } }]")
+        .output("out", &["route.unmatched", "route.never", "route.failed"])
+        .file_sink("out", &["main.out"], "out")
+        .set("encoding.codec", "text")
+        .set("fsync_interval", "20ms")
+        .text()
+}
 
 /// The line of a round. Even when torn, it cannot be confused with the line of another round.
 fn line(round: usize) -> String {
@@ -46,7 +39,7 @@ fn line(round: usize) -> String {
 /// Runs the rounds.
 pub fn run(rounds: usize) -> Outcome {
     let folder = Folder::new();
-    folder.write("agent.toml", CONFIG);
+    folder.write("agent.toml", config());
     let mut input = std::fs::File::create(folder.write("in", "")).unwrap();
     let size = || std::fs::metadata(folder.path("out")).map_or(0, |metadata| metadata.len());
     let ends_whole = |length: u64| length == 0 || tail(&folder, length) == b'\n';
