@@ -144,11 +144,15 @@ impl Rename {
         self.key.clear();
         match &self.to {
             To::Pattern(regex, to) => {
-                let Some(found) = regex.captures(old) else { return false };
-                let whole = found.get(0).map_or(0..0, |whole| whole.range());
-                self.key.extend_from_slice(old.get(..whole.start).unwrap_or_default());
-                found.expand(to, &mut self.key);
-                self.key.extend_from_slice(old.get(whole.end..).unwrap_or_default());
+                let mut end = 0;
+                for found in regex.captures_iter(old) {
+                    let Some(whole) = found.get(0) else { continue };
+                    self.key.extend_from_slice(old.get(end..whole.start()).unwrap_or_default());
+                    found.expand(to, &mut self.key);
+                    end = whole.end();
+                }
+                // Without a match, this is the old key.
+                self.key.extend_from_slice(old.get(end..).unwrap_or_default());
             }
             To::Case(case) => case::write(old, *case, &mut self.key),
             To::Key(_) => return false,

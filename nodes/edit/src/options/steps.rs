@@ -87,11 +87,11 @@ operations! {
         /// Field to rename; with `pattern` or `case` an object whose keys are renamed. May have `[*]`. No default.
         /// Example: `attributes.usr`.
         pub rename: Field,
-        /// The field with its new name, below the same object; with `pattern` the new key, in which `$1` or `${name}` is a
-        /// group. Default: none. Example: `attributes.user`.
+        /// The field with its new name, below the same object; with `pattern` what replaces a match, in which `$1` or `${name}`
+        /// is a group. Default: none. Example: `attributes.user`.
         #[serde(default)]
         pub to: Option<String>,
-        /// Regular expression; the first match in a key is replaced by `to`. Default: none. Example: `^x_(.*)$`.
+        /// Regular expression; `to` replaces each match in a key. Default: none. Example: `^x_(.*)$`.
         #[serde(default)]
         pub pattern: Option<String>,
         /// How keys are written: `snake`, `camel`, `lower`, `upper`. Default: none. Example: `snake`.
