@@ -27,8 +27,8 @@ pub struct Options {
     /// the path. Default: `[]`. Example: `["account", { path = "meta.host", key = "host" }]`.
     #[serde(default)]
     pub keep: Vec<Copied>,
-    /// Further arrays, as paths from the root: each child gets the element with the same index as its record. Default:
-    /// `[]`. Example: `["times", "meta.units"]`.
+    /// Further arrays, as paths from the root: each child gets the element with the same index as its record.
+    /// Default: `[]`. Example: `["times", "meta.units"]`.
     #[serde(default)]
     pub zip: Vec<Copied>,
     /// What to do if the arrays of `zip` are longer or shorter than the array of records. Default: `fail`.
