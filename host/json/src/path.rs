@@ -99,18 +99,23 @@ impl fmt::Display for Path {
             return out.write_str("$");
         }
         for (number, segment) in self.segments.iter().enumerate() {
-            match segment {
-                Segment::Index(index) => write!(out, "[{index}]")?,
-                Segment::Each => out.write_str("[*]")?,
-                Segment::Key(key) => {
-                    if number > 0 {
-                        out.write_str(".")?;
-                    }
-                    write_key(key, out)?;
-                }
+            if number > 0 && matches!(segment, Segment::Key(_)) {
+                out.write_str(".")?;
             }
+            segment.fmt(out)?;
         }
         Ok(())
+    }
+}
+
+/// A segment as it stands in a path, without the dot before a key.
+impl fmt::Display for Segment {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Index(index) => write!(out, "[{index}]"),
+            Self::Each => out.write_str("[*]"),
+            Self::Key(key) => write_key(key, out),
+        }
     }
 }
 

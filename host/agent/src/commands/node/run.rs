@@ -33,10 +33,11 @@ pub(crate) fn run(options: &RunOptions, color: Color) -> Done {
     provided.check(&compiled).map_err(Failure::config)?;
     let mut stages = Stage::all(&compiled, &provided, &component.options)?;
     let painter = Painter::new(color.wanted(std::io::stdout().is_terminal()));
-    let mut faults = 0;
+    let (mut events, mut faults) = (0, 0);
     let mut input = open(options)?;
     let mut number = 0;
     while let Some(event) = next(options, &mut input, &mut number)? {
+        events += 1;
         let result = Shown::of(&mut stages, &event)?;
         faults += usize::from(result.outcome.is_err());
         if options.component.json {
@@ -46,7 +47,7 @@ pub(crate) fn run(options: &RunOptions, color: Color) -> Done {
         }
     }
     component.project.iter().for_each(Project::report_missing_mocks);
-    if number == 0 {
+    if events == 0 {
         say("the input contains no event");
     }
     if faults > 0 { Err(Failure::silent(FAILED)) } else { Ok(()) }

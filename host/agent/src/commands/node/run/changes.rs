@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use wattle_json::Segment;
 
 /// A path whose value is different, with its values as JSON; a missing value is `None`.
 #[derive(Debug, PartialEq)]
@@ -61,7 +62,9 @@ pub(super) fn body_value(root: &str, value: &Value) -> Option<Value> {
 fn collect(path: String, value: &Value, all: &mut BTreeMap<String, Value>) {
     match value {
         Value::Object(members) if !members.is_empty() => {
-            members.iter().for_each(|(key, value)| collect(format!("{path}.{}", quoted(key)), value, all));
+            members
+                .iter()
+                .for_each(|(key, value)| collect(format!("{path}.{}", Segment::Key(key.as_str().into())), value, all));
         }
         Value::Array(elements) if !elements.is_empty() => {
             // Digits of equal width keep the order of elements when paths are sorted.
@@ -74,12 +77,6 @@ fn collect(path: String, value: &Value, all: &mut BTreeMap<String, Value>) {
             all.insert(path, other.clone());
         }
     }
-}
-
-/// A key as paths in options write it.
-fn quoted(key: &str) -> String {
-    let is_plain = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'@'));
-    if is_plain { key.to_owned() } else { Value::from(key).to_string() }
 }
 
 #[cfg(test)]

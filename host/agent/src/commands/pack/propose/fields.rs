@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+use wattle_json::Segment;
 
 use crate::exit::Failure;
 
@@ -104,17 +105,11 @@ fn collect<'a>(path: &str, value: &'a Value, depth: usize, all: &mut BTreeMap<St
     match value {
         Value::Object(members) if depth < MAX_DEPTH => {
             for (key, value) in members {
-                collect(&format!("{path}.{}", key_of(key)), value, depth + 1, all);
+                collect(&format!("{path}.{}", Segment::Key(key.as_str().into())), value, depth + 1, all);
             }
         }
         value => all.entry(path.to_owned()).or_default().push(value),
     }
-}
-
-/// A key in a path; keys with dots and other characters are quoted.
-pub(super) fn key_of(key: &str) -> String {
-    let is_plain = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    if is_plain { key.to_owned() } else { Value::from(key).to_string() }
 }
 
 fn type_of(values: &[&Value]) -> &'static str {

@@ -1,23 +1,20 @@
 //! The sample: lines of a file, or JSON documents.
 
-use std::io::Read as _;
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use wattle_json::Segment;
 
 use crate::exit::{Failure, say};
 
-use super::fields::key_of;
 use super::trial::Trial;
 
 /// Maximum number of events that a proposal looks at.
 const MAX_EVENTS: usize = 1000;
-/// Maximum number of bytes that it reads, after decompression.
-const MAX_BYTES: u64 = 16 << 20;
+/// Maximum number of bytes of these events, after decompression.
+const MAX_BYTES: usize = 16 << 20;
 /// Maximum number of keys of an object that is only the envelope of its array.
 const MAX_ENVELOPE: usize = 8;
-/// Bytes at the start of a gzip file.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// The beginning of a file as events.
 pub(super) struct Sample {
@@ -36,43 +33,22 @@ impl Sample {
     /// Reads the beginning of a file; `-` is standard input.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let wrong = |error: &dyn std::fmt::Display| Failure::new(format!("`{}`: {error}", path.display()));
-        let mut bytes = Vec::new();
-        let mut open: Box<dyn std::io::Read> = match path.to_str() {
+        let open: Box<dyn std::io::Read> = match path.to_str() {
             Some("-") => Box::new(std::io::stdin().lock()),
             _ => Box::new(std::fs::File::open(path).map_err(|error| wrong(&error))?),
         };
-        open.by_ref().take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| wrong(&error))?;
-        if bytes.starts_with(&GZIP) {
-            // The end of the compressed bytes can be missing: what is there before it counts.
-            let mut plain = Vec::new();
-            let result =
-                flate2::read::MultiGzDecoder::new(bytes.as_slice()).take(MAX_BYTES + 1).read_to_end(&mut plain);
-            if let (Err(error), true) = (result, plain.is_empty()) {
-                return Err(wrong(&error));
-            }
-            bytes = plain;
-        }
-        let mut is_cut = bytes.len() as u64 > MAX_BYTES;
-        if is_cut {
-            // The last line is not complete.
-            let end = bytes.iter().rposition(|byte| *byte == b'\n').unwrap_or(bytes.len());
-            bytes.truncate(end);
-        }
-        let text = String::from_utf8_lossy(&bytes);
-        if matches!(text, std::borrow::Cow::Owned(_)) {
+        let sample = wattle_source::sample(open, MAX_EVENTS, MAX_BYTES);
+        let sample = sample.map_err(|error| Failure::new(format!("`{}` {error}", path.display())))?;
+        if sample.events.iter().any(|event| std::str::from_utf8(event).is_err()) {
             say("the file is not UTF-8 in all places; the sample has U+FFFD in place of each invalid sequence");
         }
-        let text = text.trim_start_matches('\u{feff}');
-        let (mut bodies, is_documents) = match documents(text) {
-            Some(documents) => (documents, true),
-            None => (text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect(), false),
-        };
+        let texts: Vec<_> = sample.events.iter().map(|event| String::from_utf8_lossy(event)).collect();
+        let is_documents = texts.iter().any(|text| text.contains('\n'));
+        let bodies: Vec<String> = texts.iter().map(|text| on_one_line(text)).collect();
         if bodies.is_empty() {
             return Err(wrong(&"the file contains no line"));
         }
-        is_cut |= bodies.len() > MAX_EVENTS;
-        bodies.truncate(MAX_EVENTS);
-        Ok(Self { read: bodies.len(), bodies, documents: Vec::new(), is_cut, is_documents })
+        Ok(Self { read: bodies.len(), bodies, documents: Vec::new(), is_cut: sample.is_cut, is_documents })
     }
 
     pub(super) const fn unit(&self) -> &'static str {
@@ -109,19 +85,12 @@ impl Sample {
     }
 }
 
-/// The JSON values of a text that has nothing else and is not one value on each line: such a text
-/// is read as documents.
-fn documents(text: &str) -> Option<Vec<String>> {
-    if !text.trim_start().starts_with(['{', '[']) {
-        return None;
+/// The text of an event on one line, as the input of a test has it. Only JSON has several lines.
+fn on_one_line(text: &str) -> String {
+    match serde_json::from_str::<Value>(text) {
+        Ok(value) if text.contains('\n') => value.to_string(),
+        _ => text.to_owned(),
     }
-    let first = text.lines().find(|line| !line.trim().is_empty())?;
-    if serde_json::from_str::<Map<String, Value>>(first).is_ok() {
-        return None;
-    }
-    let all: Result<Vec<Value>, _> = serde_json::Deserializer::from_str(text).into_iter().collect();
-    let all = all.ok().filter(|all| all.iter().all(|value| value.is_object() || value.is_array()))?;
-    Some(all.iter().map(Value::to_string).collect())
 }
 
 /// The path of the only array of objects in a document: a key, or `$` for the document itself.
@@ -135,7 +104,7 @@ fn array_of(body: &str) -> Option<String> {
     let mut arrays = object.iter().filter(|(_, value)| is_records(value)).map(|(key, _)| key);
     let key = arrays.next().filter(|_| arrays.next().is_none())?;
     // An event with a list among many other fields is one event.
-    (object.len() <= MAX_ENVELOPE).then(|| key_of(key))
+    (object.len() <= MAX_ENVELOPE).then(|| Segment::Key(key.as_str().into()).to_string())
 }
 
 #[cfg(test)]
@@ -143,13 +112,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pretty_documents_are_events_and_lines_of_json_are_lines() {
-        assert_eq!(documents("{\n \"a\": 1\n}\n{\"b\":\n2}"), Some(vec!["{\"a\":1}".into(), "{\"b\":2}".into()]));
-        assert_eq!(documents("[{\"a\": 1},\n{\"a\":2}]"), Some(vec!["[{\"a\":1},{\"a\":2}]".into()]));
-        assert_eq!(documents("[main] started\n"), None);
-        assert_eq!(documents("{\"a\":1}\n{\"a\":2}\n"), None);
-        assert_eq!(documents("{\"a\":1}\nnot json\n"), None);
-        assert_eq!(documents("plain\n"), None);
+    fn json_of_several_lines_becomes_one_line_and_other_text_stays() {
+        assert_eq!(on_one_line("{\n \"a\": 1\n}"), "{\"a\":1}");
+        assert_eq!(on_one_line("{ \"a\": 1 }"), "{ \"a\": 1 }");
+        assert_eq!(on_one_line("plain"), "plain");
     }
 
     #[test]

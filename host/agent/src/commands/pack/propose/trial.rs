@@ -6,10 +6,9 @@ use std::sync::Arc;
 use serde_json::Value;
 use wattle_cases::{Ran, Refusal, Subject as _};
 use wattle_devkit::{Provided, Sandboxed};
-use wattle_plan::Artifact;
+use wattle_plan::Nodes as _;
 use wattle_runtime::{Catalog, Compiled};
 
-use crate::builtin;
 use crate::configuration::plain_catalog;
 use crate::exit::Failure;
 use crate::waiting::Waiting;
@@ -17,13 +16,12 @@ use crate::waiting::Waiting;
 /// The built-in nodes, each compiled when it is first used.
 pub(super) struct Trial {
     catalog: Catalog,
-    artifacts: Vec<Artifact>,
     compiled: BTreeMap<String, Arc<Compiled>>,
 }
 
 impl Trial {
     pub(super) fn new() -> Result<Self, Failure> {
-        Ok(Self { catalog: plain_catalog()?, artifacts: builtin::artifacts(), compiled: BTreeMap::new() })
+        Ok(Self { catalog: plain_catalog()?, compiled: BTreeMap::new() })
     }
 
     /// Shows what is compiled, for as long as it lives.
@@ -49,9 +47,9 @@ impl Trial {
         if let Some(compiled) = self.compiled.get(node) {
             return Ok(compiled.clone());
         }
-        let artifact = self.artifacts.iter().find(|artifact| artifact.name == node);
+        let artifact = self.catalog.builtin(node);
         let artifact = artifact.ok_or_else(|| Failure::new(format!("there is no built-in node `{node}`")))?;
-        let compiled = self.catalog.runtime().compile(artifact).map_err(|error| Failure::new(error.message))?;
+        let compiled = self.catalog.runtime().compile(&artifact).map_err(|error| Failure::new(error.message))?;
         self.compiled.insert(node.to_owned(), compiled.clone());
         Ok(compiled)
     }

@@ -1,0 +1,112 @@
+//! The first events of an input, for commands that look at a sample before any source exists.
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+use crate::assemble::{BatchLimits, Chunk, Unwanted};
+use crate::decompress::Decompression;
+use crate::frame::{DEFAULT_MAX_LINE_BYTES, Framing, LineFormat, Rules, Skipped};
+use crate::reading::{Receive, Stream};
+use crate::transcode::Encoding;
+
+/// The first events of an input.
+#[derive(Debug, Default)]
+pub struct Sample {
+    /// The bytes of each event.
+    pub events: Vec<Vec<u8>>,
+    /// Whether the input has more.
+    pub is_cut: bool,
+}
+
+/// Reads the first events of an input as the sources `stdin` and `file` do by default: compressed or
+/// not, in any of their encodings, JSON documents or lines.
+///
+/// Ends after `max_events` events or about `max_bytes` bytes of them. A longer event is left out.
+///
+/// # Errors
+///
+/// The input cannot be read, and contains no event before that. The text continues a sentence that
+/// begins with the name of the input.
+pub fn sample(input: impl Read, max_events: usize, max_bytes: usize) -> io::Result<Sample> {
+    let stream = Stream {
+        framing: Framing::default(),
+        decompression: Decompression::default(),
+        rules: Rules {
+            documents: true,
+            max_line_bytes: DEFAULT_MAX_LINE_BYTES,
+            max_event_bytes: max_bytes as u64,
+            line_format: LineFormat::default(),
+            multiline: None,
+            encoding: Encoding::default(),
+        },
+        limits: BatchLimits { max_bytes, max_events, max_age: Duration::MAX },
+    };
+    let mut collector = Collector { sample: Sample::default(), bytes: 0, max_events, max_bytes };
+    let result = stream.read(input, &mut collector);
+    let mut sample = collector.sample;
+    match result {
+        Err(error) if sample.events.is_empty() => return Err(io::Error::other(error)),
+        // The end of a damaged input is missing.
+        Err(_) => sample.is_cut = true,
+        Ok(()) => {}
+    }
+    Ok(sample)
+}
+
+struct Collector {
+    sample: Sample,
+    bytes: usize,
+    max_events: usize,
+    max_bytes: usize,
+}
+
+impl Receive for Collector {
+    fn receive(&mut self, chunk: Chunk) -> Result<(), Unwanted> {
+        for event in chunk.column.iter() {
+            if self.sample.events.len() == self.max_events || self.bytes >= self.max_bytes {
+                self.sample.is_cut = true;
+                return Err(Unwanted);
+            }
+            self.bytes += event.len();
+            self.sample.events.push(event.to_vec());
+        }
+        Ok(())
+    }
+
+    fn skipped(&mut self, skipped: &Skipped) {
+        self.sample.is_cut |= skipped.too_long > 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(sample: &Sample) -> Vec<&str> {
+        sample.events.iter().map(|event| std::str::from_utf8(event).unwrap()).collect()
+    }
+
+    #[test]
+    fn lines_and_documents_are_events_and_the_rest_is_cut() {
+        let read = sample(&b"plain\n\n{\n \"a\": 1\n}\n[1,\n2]\nlast"[..], 10, 1000).unwrap();
+        assert_eq!(texts(&read), ["plain", "{\n \"a\": 1\n}", "[1,\n2]", "last"]);
+        assert!(!read.is_cut);
+        let cut = sample(&b"a\nb\nc\n"[..], 2, 1000).unwrap();
+        assert_eq!((texts(&cut), cut.is_cut), (vec!["a", "b"], true));
+        let cut = sample(&b"aaaa\nbbbb\ncccc\n"[..], 10, 8).unwrap();
+        assert_eq!((texts(&cut), cut.is_cut), (vec!["aaaa", "bbbb"], true));
+    }
+
+    #[test]
+    fn compressed_and_utf_16_input_is_read_and_damage_cuts_it() {
+        let packed = crate::testing::gzip(b"first line\nsecond line\n".repeat(1000));
+        assert_eq!(sample(packed.as_slice(), 2, 1000).unwrap().events.len(), 2);
+        let half = [packed.as_slice(), packed.get(..packed.len() - 10).unwrap()].concat();
+        let read = sample(half.as_slice(), 10_000, 1 << 20).unwrap();
+        assert!(read.events.len() >= 2000 && read.is_cut, "{} events", read.events.len());
+        let utf_16: Vec<u8> = "\u{feff}ab\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(texts(&sample(utf_16.as_slice(), 10, 1000).unwrap()), ["ab"]);
+        let broken = sample(&[0x1f, 0x8b, 8, 0][..], 10, 1000).unwrap_err();
+        assert_eq!(broken.to_string(), "is damaged after 0 decompressed bytes: it ends too early");
+    }
+}
