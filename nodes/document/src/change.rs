@@ -16,6 +16,10 @@ pub struct NoPlace;
 impl Documents {
     /// Replaces the value at a place.
     pub fn set(&mut self, place: Place, content: Content) {
+        // The members of the value before are no longer reachable.
+        if self.index.belongs_to(place) {
+            self.index.clear();
+        }
         if let Some(node) = self.node_mut(place.0) {
             node.value = content.span;
             node.origin = content.origin;

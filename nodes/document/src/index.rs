@@ -28,6 +28,11 @@ impl Index {
         self.object = NONE;
     }
 
+    /// Whether it is the index of this object.
+    pub(crate) const fn belongs_to(&self, object: Place) -> bool {
+        self.object == object.0
+    }
+
     fn slot(&self, hash: u32, probe: usize) -> Option<usize> {
         // Hashes end with a multiplication, so their upper bits are the best.
         let start = (hash >> 8) as usize;
@@ -50,7 +55,7 @@ impl Documents {
     /// The first member with this key, by the index of the object.
     #[cold]
     pub(crate) fn search_index(&mut self, object: Place, hash: u32, key: &[u8]) -> Option<Place> {
-        if self.index.object != object.0 {
+        if !self.index.belongs_to(object) {
             self.make_index(object);
         }
         let mut found = NONE;
@@ -71,7 +76,7 @@ impl Documents {
 
     /// Adds a member whose key is new to the index, if it is that of the object.
     pub(crate) fn index_member(&mut self, object: Place, number: u32, hash: u32) {
-        if self.index.object == object.0 {
+        if self.index.belongs_to(object) {
             if (self.index.used + 1) * 2 > self.index.table.len() {
                 self.index.clear();
             } else {

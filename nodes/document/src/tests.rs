@@ -48,6 +48,27 @@ fn check_put(text: &str, path: &str, expected: Result<&str, NoPlace>) {
 }
 
 #[test]
+fn a_change_after_a_large_object_was_replaced_is_in_the_new_object() {
+    let large = |from: usize| {
+        let members: Vec<String> = (from..from + 40).map(|number| format!("\"k{number}\":{number}")).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    let written = edited(&format!("{{\"a\":{},\"b\":{}}}", large(0), large(5)), |documents, root| {
+        let (a, b) = (documents.find(root, b"a").unwrap(), documents.find(root, b"b").unwrap());
+        // Makes the index of the first value.
+        assert!(documents.find(a, b"k5").is_some());
+        let other = documents.content(b);
+        documents.set(a, other);
+        for key in [&b"k5"[..], b"k44"] {
+            let content = documents.new_json(b"\"new\"");
+            documents.set_member(a, key, content);
+        }
+    });
+    let a = large(5).replace("\"k5\":5", "\"k5\":\"new\"").replace("\"k44\":44", "\"k44\":\"new\"");
+    assert_eq!(written, format!("{{\"a\":{a},\"b\":{}}}", large(5)));
+}
+
+#[test]
 fn a_value_is_replaced_or_added() {
     check_put(r#"{"a": "x", "b":2}"#, "a", Ok(r#"{"a": 1, "b":2}"#));
     check_put(r#"{"a": "x"}"#, "b", Ok(r#"{"a": "x","b":1}"#));
