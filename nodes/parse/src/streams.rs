@@ -12,6 +12,8 @@ pub(crate) struct Streams<T> {
     entries: Vec<Entry<T>>,
     current: Option<usize>,
     clock: u64,
+    /// The value of the last header, until its stream is known.
+    pending: Option<T>,
 }
 
 #[derive(Debug)]
@@ -23,7 +25,7 @@ struct Entry<T> {
 
 impl<T> Default for Streams<T> {
     fn default() -> Self {
-        Self { places: BTreeMap::new(), entries: Vec::new(), current: None, clock: 0 }
+        Self { places: BTreeMap::new(), entries: Vec::new(), current: None, clock: 0, pending: None }
     }
 }
 
@@ -72,6 +74,18 @@ impl<T: Clone> Streams<T> {
         };
         self.places.insert(stream.to_vec(), number);
         self.current = Some(number);
+    }
+
+    /// Keeps the value of a header until [`adopt`](Self::adopt) names its stream.
+    pub(crate) fn hold(&mut self, value: T) {
+        self.pending = Some(value);
+    }
+
+    /// Gives the value that is held to its stream.
+    pub(crate) fn adopt(&mut self, stream: &[u8]) {
+        if let Some(value) = self.pending.take() {
+            self.set(stream, value);
+        }
     }
 
     /// A value that some stream has and that passes the test.

@@ -52,6 +52,29 @@ fn wrong_options_are_reported_all_at_once() {
     );
 }
 
+#[test]
+fn a_header_without_names_has_no_columns_for_the_lines_after_it() {
+    let options = json!({"format": "csv", "columns": "header", "header": "#Fields: "});
+    let ran = run_bodies::<Parse>(&options, &["#Fields: ", "x,y", "#Fields: a,b", "x,y"]).unwrap();
+    assert_eq!(ran.codes(), ["wrong-column-count"]);
+    assert_eq!(ran.ports["out"].len(), 1);
+}
+
+#[test]
+fn names_that_a_header_lacks_or_repeats_differ_from_all_others() {
+    let options = json!({"format": "csv", "columns": "header", "header": "#"});
+    for (header, keys) in [
+        ("#a_3,a,a", ["a_3", "a", "a_3_3"]),
+        ("#column_2,,x", ["column_2", "column_2_2", "x"]),
+        ("#a,a,", ["a", "a_2", "column_3"]),
+    ] {
+        let ran = run_bodies::<Parse>(&options, &[header, "1,2,3"]).unwrap();
+        let expected: Value =
+            keys.iter().zip(1..).map(|(key, number)| (*key, Value::from(number.to_string()))).collect();
+        assert_eq!(ran.ports["out"][0]["attributes"], expected, "{header}");
+    }
+}
+
 /// The example of a header in `README.md`.
 #[test]
 fn the_example_of_the_header_holds() {

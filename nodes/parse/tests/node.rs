@@ -93,6 +93,15 @@ fn texts() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec(text, 1..8)
 }
 
+/// A search that looked at all bytes before each separator would not end here.
+#[test]
+fn a_long_line_of_separators_has_no_pair() {
+    let options = json!({"format": "key_value", "field_split": ";", "pre": "before"});
+    let ran = run_bodies::<Parse>(&options, &[&";=".repeat(1 << 19), "a b; c=1"]).unwrap();
+    assert_eq!(ran.codes(), ["not-key-value"]);
+    assert_eq!(ran.ports["out"][0]["attributes"], json!({"before": "a b", "c": "1"}));
+}
+
 proptest! {
     #[test]
     fn any_text_is_parsed_or_fails(texts in texts(), format in 0..6_usize, before: bool, conflict in 0..3_usize) {

@@ -83,13 +83,11 @@ type Fields = Arc<Vec<Field>>;
 pub(crate) struct VpcFlow {
     fields: Fields,
     streams: Streams<Fields>,
-    /// The last header, until its stream is known.
-    pending: Option<Fields>,
 }
 
 impl VpcFlow {
     pub(super) fn new(options: &Options, setup: &mut Setup<'_>) -> Option<Self> {
-        let of = |fields: Vec<Field>| Self { fields: Arc::new(fields), streams: Streams::default(), pending: None };
+        let of = |fields: Vec<Field>| Self { fields: Arc::new(fields), streams: Streams::default() };
         let columns = match &options.columns {
             None => return Some(of(VERSION_2.map(Field::new).into())),
             Some(Columns::Names(columns)) => columns,
@@ -129,7 +127,7 @@ impl VpcFlow {
         }
         let is_same = |fields: &Fields| fields.iter().map(|field| field.name.as_str()).eq(names.iter().copied());
         let known = if is_same(&self.fields) { Some(self.fields.clone()) } else { self.streams.find(is_same) };
-        self.pending = Some(known.unwrap_or_else(|| Arc::new(names.into_iter().map(Field::new).collect())));
+        self.streams.hold(known.unwrap_or_else(|| Arc::new(names.into_iter().map(Field::new).collect())));
         true
     }
 }
@@ -181,9 +179,7 @@ impl Read for VpcFlow {
     }
 
     fn adopt(&mut self, stream: &[u8]) {
-        if let Some(fields) = self.pending.take() {
-            self.streams.set(stream, fields);
-        }
+        self.streams.adopt(stream);
     }
 }
 

@@ -63,9 +63,8 @@ impl Csv {
             columns.keep((0..line.count).map(|number| line.column(number)), &self.types);
             return Err(Fault { code: HEADER, message: String::new() });
         }
-        let (most, ignores_extra) = (columns.most(), self.ignores_extra);
-        // Without a header there is nothing to split.
-        if most > 0 {
+        let ignores_extra = self.ignores_extra;
+        if let Some(most) = columns.most() {
             line.split(text, most, ignores_extra)?;
         }
         let keys = columns.of(|number| line.column(number))?;
@@ -109,10 +108,8 @@ impl Csv {
 
     /// Gives the last header to its stream.
     pub(super) fn adopt(&mut self, stream: &[u8]) {
-        if let Columns::Header { streams, pending, .. } = &mut self.columns
-            && let Some(keys) = pending.take()
-        {
-            streams.set(stream, keys);
+        if let Columns::Header { streams, .. } = &mut self.columns {
+            streams.adopt(stream);
         }
     }
 }

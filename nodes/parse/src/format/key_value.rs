@@ -152,15 +152,18 @@ impl KeyValue {
             if let Some(quoted) = before.strip_suffix(b"\"").filter(|_| self.quotes.has_double()) {
                 return memchr::memrchr(b'"', quoted);
             }
-            let space = before.iter().rposition(u8::is_ascii_whitespace).map(|at| at + 1);
-            let start = match &self.between_pairs {
-                Separator::WhiteSpace => space,
+            // The word ends the search for white space: otherwise each separator of a line of them would look at all
+            // bytes before it.
+            let after = match &self.between_pairs {
+                Separator::WhiteSpace => 0,
                 Separator::Text(finder) => {
                     let needle = finder.needle();
-                    space.max(memchr::memmem::rfind(before, needle).map(|at| at + needle.len()))
+                    memchr::memmem::rfind(before, needle).map_or(0, |at| at + needle.len())
                 }
             };
-            start.or(Some(0)).filter(|&start| start < before.len())
+            let word = before.get(after..)?;
+            let start = after + word.iter().rposition(u8::is_ascii_whitespace).map_or(0, |at| at + 1);
+            Some(start).filter(|&start| start < before.len())
         })
     }
 

@@ -226,9 +226,9 @@ impl Document<'_> {
                 return self.fault(at, "an attribute has an unknown entity");
             }
         }
-        // Attributes count too: they take the same memory.
+        // Attributes and texts count too: they take the same memory.
         if self.tree.len() > self.max_elements {
-            return self.limit(at, &format!("has more than {} elements and attributes", self.max_elements));
+            return self.limit(at, &format!("has more than {} elements, attributes and texts", self.max_elements));
         }
         Ok(())
     }

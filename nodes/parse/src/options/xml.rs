@@ -35,7 +35,7 @@ pub struct Xml {
     pub arrays: Vec<String>,
     /// Maximum depth of elements, at most 128; deeper events fail. Default: `64`.
     pub max_depth: usize,
-    /// Maximum number of elements and attributes; larger events fail. Default: `10000`.
+    /// Maximum number of elements, attributes and texts; larger events fail. Default: `10000`.
     pub max_elements: usize,
 }
 

@@ -22,8 +22,6 @@ pub(super) enum Columns {
         /// How header lines begin.
         prefix: Vec<u8>,
         streams: Streams<Keys>,
-        /// The last header, until its stream is known.
-        pending: Option<Keys>,
     },
     /// Chosen by a value of the line or the event.
     Sets {
@@ -73,7 +71,7 @@ impl Columns {
             }
         }
         let prefix = options.header.as_deref().unwrap_or_default().as_bytes().to_vec();
-        Self::Header { prefix, streams: Streams::default(), pending: None }
+        Self::Header { prefix, streams: Streams::default() }
     }
 
     fn sets(sets: &ColumnSets, default: Option<&[String]>, options: &Options, setup: &mut Setup<'_>) -> Self {
@@ -108,12 +106,12 @@ impl Columns {
         Self::Sets { by, sets: chosen, default, chosen: Vec::new(), most }
     }
 
-    /// Number of columns that a line can have.
-    pub(super) fn most(&self) -> usize {
+    /// Number of columns that a line can have; `None` before a header.
+    pub(super) fn most(&self) -> Option<usize> {
         match self {
-            Self::Fixed(keys) => keys.len(),
-            Self::Header { streams, .. } => streams.get().map_or(0, |keys| keys.len()),
-            Self::Sets { most, .. } => *most,
+            Self::Fixed(keys) => Some(keys.len()),
+            Self::Header { streams, .. } => streams.get().map(|keys| keys.len()),
+            Self::Sets { most, .. } => Some(*most),
         }
     }
 
@@ -130,22 +128,22 @@ impl Columns {
 
     /// Keeps the names of a header.
     pub(super) fn keep<'a>(&mut self, names: impl Iterator<Item = &'a [u8]>, types: &super::Types) {
-        let Self::Header { streams, pending, .. } = self else { return };
+        let Self::Header { streams, .. } = self else { return };
         let mut keys: Vec<Key> = Vec::new();
         let mut seen = std::collections::BTreeSet::new();
         for (number, name) in names.enumerate() {
             let name = String::from_utf8_lossy(name.trim_ascii()).into_owned();
-            // A later column with the same name, or one without a name, gets its number as well.
-            let name = match name.is_empty() {
-                true => format!("column_{}", number + 1),
-                false if seen.contains(&name) => format!("{name}_{}", number + 1),
-                false => name,
-            };
+            // A column without a name, and a later one with a name that another has, get their number.
+            let mut name = if name.is_empty() { format!("column_{}", number + 1) } else { name };
+            while seen.contains(&name) {
+                name = format!("{name}_{}", number + 1);
+            }
             keys.push(Key::typed(&name, types.get(&name).copied()));
             seen.insert(name);
         }
         let is_same = |known: &Keys| known.iter().map(|key| &key.name).eq(keys.iter().map(|key| &key.name));
-        *pending = Some(streams.find(is_same).unwrap_or_else(|| Arc::new(keys)));
+        let keys = streams.find(is_same).unwrap_or_else(|| Arc::new(keys));
+        streams.hold(keys);
     }
 
     /// The columns of a line, by its values.

@@ -233,7 +233,9 @@ impl<'a> Tag<'a> {
         let mut after = *rest;
         let appname = after.take_while(|byte| byte == b' ' || !is_outside_of_names(byte));
         let words = appname.split(|byte| *byte == b' ').count();
-        if appname.trim_ascii().len() != appname.len() || appname.len() > MAX_NAME || words > MAX_WORDS {
+        // `read` decides about names of one word.
+        let is_name = (2..=MAX_WORDS).contains(&words) && appname.len() <= MAX_NAME;
+        if !is_name || appname.trim_ascii().len() != appname.len() {
             return None;
         }
         after.eat_byte(b'[').then_some(())?;
