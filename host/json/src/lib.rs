@@ -51,5 +51,5 @@ pub use find::{each, find, locate};
 pub use kind::{Kind, Value};
 pub use many::find_many;
 pub use path::{MAX_SEGMENTS, Path, PathError, Segment};
-pub use scan::{skip, value_at};
+pub use scan::{skip, value_at, white};
 pub use text::{escape, is_plain, minify, unescape, unescape_lossy};

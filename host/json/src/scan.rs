@@ -73,7 +73,7 @@ pub(crate) fn byte(text: &[u8], at: usize) -> Result<u8, Error> {
 
 /// Returns the offset of the first byte from `at` that is not white space.
 #[inline]
-pub(crate) fn white(text: &[u8], at: usize) -> usize {
+pub fn white(text: &[u8], at: usize) -> usize {
     match text.get(at) {
         // Outside strings, no other byte up to the space is valid, so the test can be this short.
         Some(..=b' ') => white_run(text, at),

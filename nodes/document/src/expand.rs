@@ -1,6 +1,6 @@
 //! Makes the list of members or elements of a container, when a path first leads through it.
 
-use wattle_json::{Kind, Value};
+use wattle_json::{Kind, Value, white};
 
 use crate::bytes::has_backslash;
 use crate::content::{Content, Span};
@@ -195,13 +195,6 @@ fn next_key(text: &[u8], at: usize, is_first: bool) -> Next {
 /// The object must end where its text ends.
 fn end(text: &[u8], bracket: usize) -> Next {
     if bracket + 1 == text.len() { Next::End } else { Next::Invalid }
-}
-
-fn white(text: &[u8], mut at: usize) -> usize {
-    while matches!(text.get(at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
-        at += 1;
-    }
-    at
 }
 
 /// The hash of a key, and its flags.

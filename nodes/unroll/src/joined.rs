@@ -3,11 +3,11 @@
 //! Their bodies are composed, so this costs a copy of each record; without these options, children are spans of the
 //! input.
 
-use wattle_node::json::{self, Kind, Path, Segment, Value, elements, find, members_with_escapes};
+use wattle_node::json::{self, Kind, Path, Segment, Value, elements, find, members_with_escapes, white};
 use wattle_node::{ColumnWriter, Setup};
 
 use crate::options::{Copied, Keyed, Lengths, Options};
-use crate::records::{Fault, Shapes, white};
+use crate::records::{Fault, Shapes, each_root};
 
 /// Limit for the children of one event, all together: a field that is copied into each of them can make them much
 /// larger than their parent.
@@ -108,15 +108,7 @@ impl Joined {
     ) -> Result<(), Fault> {
         self.bytes.clear();
         self.ends.clear();
-        let mut at = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        loop {
-            let rest = text.get(at..).unwrap_or_default();
-            let end = self.root(rest, shapes).map_err(|fault| fault.shifted(at))?;
-            at = white(text, at + end);
-            if at == text.len() {
-                break;
-            }
-        }
+        each_root(text, |rest, _| self.root(rest, shapes))?;
         let mut start = 0;
         for &end in &self.ends {
             parents.push(u32::try_from(row).unwrap_or(u32::MAX));

@@ -74,11 +74,11 @@ impl Node for Unroll {
 
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
         let texts = batch.read(self.from, Form::Text);
-        let mut reasons = Reasons::default();
         if self.joined.is_some() {
             self.join(&texts, batch);
             return Ok(());
         }
+        let mut reasons = Reasons::default();
         self.children.clear();
         for row in 0..texts.len() {
             let (code, message) = match texts.get(row) {

@@ -1,7 +1,7 @@
 //! Finds the records in a text. Reads them only as far as necessary to find their ends.
 
 use crate::known::Known;
-use wattle_node::json::{Error, ErrorKind, Kind, Path, Segment, Value, elements_from, locate, skip};
+use wattle_node::json::{Error, ErrorKind, Kind, Path, Segment, Value, elements_from, locate, skip, white};
 
 /// Where records may be.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl From<Error> for Fault {
 
 impl Fault {
     /// The same fault in a text with `before` more bytes at its start.
-    pub(crate) fn shifted(self, before: usize) -> Self {
+    fn shifted(self, before: usize) -> Self {
         match self {
             Self::NotJson(error) => Self::NotJson(Error { offset: error.offset + before, ..error }),
             Self::MissingPath(at) => Self::MissingPath(at + before),
@@ -62,17 +62,9 @@ impl Shapes {
     /// A root value of the text is not JSON or has no records. The records before it were called
     /// back.
     pub(crate) fn records(&self, text: &[u8], mut found: impl FnMut(Value)) -> Result<(), Fault> {
-        // Skip a byte order mark.
-        let mut at = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        loop {
-            let rest = text.get(at..).unwrap_or_default();
-            let shifted = |v: Value| found(Value { start: v.start + at, end: v.end + at, kind: v.kind });
-            let end = self.root(rest, shifted).map_err(|fault| fault.shifted(at))?;
-            at = white(text, at + end);
-            if at == text.len() {
-                return Ok(());
-            }
-        }
+        each_root(text, |rest, at| {
+            self.root(rest, |v| found(Value { start: v.start + at, end: v.end + at, kind: v.kind }))
+        })
     }
 
     /// Finds the records of the first root value and returns where that ends.
@@ -112,6 +104,20 @@ impl Shapes {
     }
 }
 
+/// Calls back with the text from each root value on, and with its offset. `root` returns where that
+/// value ends.
+pub(crate) fn each_root(text: &[u8], mut root: impl FnMut(&[u8], usize) -> Result<usize, Fault>) -> Result<(), Fault> {
+    // Skip a byte order mark.
+    let mut at = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    loop {
+        let end = root(text.get(at..).unwrap_or_default(), at).map_err(|fault| fault.shifted(at))?;
+        at = white(text, at + end);
+        if at == text.len() {
+            return Ok(());
+        }
+    }
+}
+
 /// From inside the containers on a path, skips to the end of the outermost.
 fn leave(text: &[u8], mut at: usize, path: &[Segment]) -> Result<usize, Error> {
     for segment in path.iter().rev() {
@@ -147,12 +153,6 @@ fn member(text: &[u8], at: usize) -> Result<usize, Error> {
         Some(_) => Err(Error { kind: ErrorKind::ExpectedColon, offset: colon }),
         None => Err(Error { kind: ErrorKind::EndOfText, offset: colon }),
     }
-}
-
-/// Offset of the first byte from `at` that is not white space.
-pub(crate) fn white(text: &[u8], at: usize) -> usize {
-    let rest = text.get(at..).unwrap_or_default();
-    at + rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count()
 }
 
 #[cfg(test)]

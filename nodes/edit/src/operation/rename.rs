@@ -1,9 +1,9 @@
 //! `rename`: one key, or the keys of an object by a pattern or a spelling.
 
-use regex::bytes::Regex;
 use wattle_document::{Place, Step};
 use wattle_node::json::{Kind, Path, Segment};
 
+use super::text::Replace;
 use super::{Compiler, Operation, case, marked};
 use crate::field::{Field, Shape};
 use crate::options::{Case, OnMissing, Rename as Options};
@@ -15,7 +15,7 @@ enum To {
     /// This key, for the field itself.
     Key(Box<[u8]>),
     /// For the keys of the object in the field.
-    Pattern(Regex, Box<[u8]>),
+    Pattern(Replace),
     Case(Case),
 }
 
@@ -35,7 +35,7 @@ pub(super) fn compile(options: &Options, compiler: &mut Compiler<'_, '_>) -> Opt
     let field = compiler.plan.change(&at, &options.rename, Shape::Each, compiler.setup);
     let to = match (&options.to, &options.pattern, options.case) {
         (Some(to), Some(pattern), None) => {
-            compiler.regex("pattern", pattern).map(|regex| To::Pattern(regex, to.as_bytes().into()))
+            compiler.regex("pattern", pattern).map(|regex| To::Pattern(Replace::all(regex, to)))
         }
         (None, None, Some(case)) => Some(To::Case(case)),
         (Some(to), None, None) => {
@@ -143,17 +143,8 @@ impl Rename {
         let old = rows.documents.key(member, &mut self.memory);
         self.key.clear();
         match &self.to {
-            To::Pattern(regex, to) => {
-                let mut end = 0;
-                for found in regex.captures_iter(old) {
-                    let Some(whole) = found.get(0) else { continue };
-                    self.key.extend_from_slice(old.get(end..whole.start()).unwrap_or_default());
-                    found.expand(to, &mut self.key);
-                    end = whole.end();
-                }
-                // Without a match, this is the old key.
-                self.key.extend_from_slice(old.get(end..).unwrap_or_default());
-            }
+            // Without a match, this is the old key.
+            To::Pattern(replace) => replace.write(old, &mut self.key),
             To::Case(case) => case::write(old, *case, &mut self.key),
             To::Key(_) => return false,
         }

@@ -27,13 +27,16 @@ impl Replace {
     pub(super) fn new(options: &options::Replace, compiler: &mut Compiler<'_, '_>) -> Option<Self> {
         let regex = compiler.regex("pattern", &options.pattern)?;
         let limit = if options.first == Some(true) { 1 } else { usize::MAX };
-        Some(Self { regex, with: options.with.as_bytes().into(), has_groups: options.with.contains('$'), limit })
+        Some(Self { limit, ..Self::all(regex, &options.with) })
     }
-}
 
-impl Change for Replace {
-    fn change(&mut self, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem> {
-        string(kind)?;
+    /// Replaces each match.
+    pub(super) fn all(regex: Regex, with: &str) -> Self {
+        Self { regex, with: with.as_bytes().into(), has_groups: with.contains('$'), limit: usize::MAX }
+    }
+
+    /// Appends the text with its matches replaced.
+    pub(super) fn write(&self, text: &[u8], out: &mut Vec<u8>) {
         let mut last = 0;
         let mut copy = |range: std::ops::Range<usize>, out: &mut Vec<u8>| {
             out.extend_from_slice(text.get(last..range.start).unwrap_or_default());
@@ -51,6 +54,13 @@ impl Change for Replace {
             }
         }
         out.extend_from_slice(text.get(last..).unwrap_or_default());
+    }
+}
+
+impl Change for Replace {
+    fn change(&mut self, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem> {
+        string(kind)?;
+        self.write(text, out);
         Ok(Made::Text)
     }
 }
