@@ -66,6 +66,8 @@ impl Tables {
                 table
             }
         };
+        // Selecting columns can search a whole file; other tables do not wait for that.
+        drop(loaded);
         OpenTable::new(table, columns)
     }
 }

@@ -138,10 +138,7 @@ impl Compiler<'_, '_> {
         match Regex::new(pattern) {
             Ok(regex) => Some(regex),
             Err(error) => {
-                // The last line states the problem; the lines before it draw the pattern.
-                let text = error.to_string();
-                let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                self.error(parameter, format!("not a regular expression: {reason}"));
+                self.error(parameter, wattle_node::bad_pattern(&error));
                 None
             }
         }

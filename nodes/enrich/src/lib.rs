@@ -110,25 +110,25 @@ impl Enrich {
                 Verdict::Route => verdicts.ports.get_mut(row).into_iter().for_each(|port| *port = PORT),
                 Verdict::Drop => {
                     verdicts.dropped.push(u32::try_from(row).unwrap_or(u32::MAX));
-                    return self.roots.keep();
+                    return;
                 }
                 Verdict::Fail => {
                     let table = lookup.table();
                     let message =
                         format!("lookups[{number}]: the table `{table}` has no row with the key of the event");
                     verdicts.reasons.add(row, NOT_FOUND, &message);
-                    return self.roots.keep();
+                    return;
                 }
             }
         }
         if !self.lookups.iter().any(|lookup| lookup.changes(row)) {
-            return self.roots.keep();
+            return;
         }
         self.roots.open(row, &mut self.documents);
         for (number, lookup) in self.lookups.iter_mut().enumerate() {
             if let Err((problem, place)) = lookup.set(row, &mut self.roots, &mut self.documents) {
                 fail(row, problem, &format!("lookups[{number}]: {place}"), &mut verdicts.reasons);
-                return self.roots.keep();
+                return;
             }
         }
         self.roots.write(&self.documents);

@@ -20,6 +20,8 @@ pub(crate) struct Lookup {
     /// Columns of the fields with the key, in order.
     keys: Vec<usize>,
     case: Option<Case>,
+    /// Whether a target has a value for rows that are not in the table.
+    has_defaults: bool,
     targets: Vec<Target>,
     on_missing: OnMissing,
     overwrite: bool,
@@ -91,7 +93,7 @@ impl Lookup {
             Ok(table) => table,
             Err(error) => {
                 // The host's errors are about the table as a whole, or name the column.
-                let option = if error.contains("has no column") { "columns" } else { "table" };
+                let option = if error.starts_with("the table has no column") { "columns" } else { "table" };
                 setup.error(format!("{at}.{option}"), error);
                 return None;
             }
@@ -102,6 +104,7 @@ impl Lookup {
             check,
             keys: keys?,
             case: options.case,
+            has_defaults: targets.iter().any(|target| target.default.is_some()),
             targets,
             on_missing: options.on_missing,
             overwrite: options.overwrite,
@@ -158,21 +161,16 @@ impl Lookup {
 
     /// Whether the lookup can change a row of the batch.
     pub(crate) fn has_changes(&self) -> bool {
-        let has_defaults = self.has_defaults();
-        self.rows.iter().any(|row| *row == Row::Found || has_defaults && *row == Row::Missing)
+        (0..self.rows.len()).any(|row| self.changes(row))
     }
 
     /// Whether the lookup can change a row.
     pub(crate) fn changes(&self, row: usize) -> bool {
         match self.rows.get(row) {
             Some(Row::Found) => true,
-            Some(Row::Missing) => self.has_defaults(),
+            Some(Row::Missing) => self.has_defaults,
             Some(Row::Untouched) | None => false,
         }
-    }
-
-    fn has_defaults(&self) -> bool {
-        self.targets.iter().any(|target| target.default.is_some())
     }
 
     /// What happens to a row as a whole.

@@ -73,8 +73,8 @@ struct Part {
     kinds: Vec<u8>,
     /// The document of the open row.
     open: Option<Place>,
+    /// The rows up to the last one that changed.
     writer: ColumnWriter,
-    has_values: bool,
 }
 
 /// The parts of events.
@@ -95,7 +95,6 @@ impl Roots {
             kinds: Vec::new(),
             open: None,
             writer: ColumnWriter::default(),
-            has_values: false,
         };
         Self { parts: Root::ALL.map(part), row: 0 }
     }
@@ -168,32 +167,24 @@ impl Roots {
     /// Writes the parts of the open row that changed.
     pub(crate) fn write(&mut self, documents: &Documents) {
         for part in &mut self.parts {
-            match part.open.filter(|place| documents.is_changed(*place)) {
-                None => part.writer.push_none(),
-                Some(place) => {
-                    let text = part.column.row(self.row);
-                    let (before, after) = part.around(text);
-                    part.writer.bytes.extend_from_slice(before);
-                    documents.write(place, &mut part.writer.bytes);
-                    part.writer.bytes.extend_from_slice(after);
-                    part.writer.end_row();
-                    part.has_values = true;
-                }
-            }
+            let Some(place) = part.open.filter(|place| documents.is_changed(*place)) else { continue };
+            // Rows before this one stay as they are.
+            (part.writer.len()..self.row).for_each(|_| part.writer.push_none());
+            let text = part.column.row(self.row);
+            let (before, after) = part.around(text);
+            part.writer.bytes.extend_from_slice(before);
+            documents.write(place, &mut part.writer.bytes);
+            part.writer.bytes.extend_from_slice(after);
+            part.writer.end_row();
         }
-    }
-
-    /// Leaves the next row as it is.
-    pub(crate) fn keep(&mut self) {
-        self.parts.iter_mut().for_each(|part| part.writer.push_none());
     }
 
     /// Sets what changed in the batch, and forgets the batch.
     pub(crate) fn set(&mut self, batch: &mut Batch<'_>) {
         for part in &mut self.parts {
-            let writer = std::mem::take(&mut part.writer);
-            let has_values = std::mem::take(&mut part.has_values);
-            if let Some(handle) = part.handle.filter(|_| has_values) {
+            let mut writer = std::mem::take(&mut part.writer);
+            if let Some(handle) = part.handle.filter(|_| !writer.is_empty()) {
+                (writer.len()..batch.len()).for_each(|_| writer.push_none());
                 batch.set(handle, if part.root == Root::Body { Form::Text } else { Form::Json }, writer);
             }
             part.column = Column::default();

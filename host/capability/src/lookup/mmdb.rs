@@ -90,14 +90,10 @@ impl Database {
     /// Prepares a column; `None` if no record has it.
     pub(super) fn column(&self, name: &str) -> Option<ColumnPath> {
         let path = ColumnPath::new(name);
-        // Unlocked during the search: at worst, two workers search at the same time.
-        let known = self.known.lock().get(name).copied();
-        let exists = known.unwrap_or_else(|| {
+        // Locked during the search, so that several workers do not search for the same column at once.
+        let exists = *self.known.lock().entry(name.to_owned()).or_insert_with(|| {
             let elements = path.elements();
-            let exists =
-                self.records().any(|record| matches!(record.decode_path::<IgnoredAny>(&elements), Ok(Some(_))));
-            self.known.lock().insert(name.to_owned(), exists);
-            exists
+            self.records().any(|record| matches!(record.decode_path::<IgnoredAny>(&elements), Ok(Some(_))))
         });
         exists.then_some(path)
     }
@@ -107,11 +103,13 @@ impl Database {
     pub(super) fn columns(&self) -> Vec<String> {
         let mut names = Vec::new();
         for record in self.records().take(RECORDS_LISTED) {
+            if names.len() >= MAX_LISTED {
+                break;
+            }
             let cell = record.decode::<Cell<'_>>().ok().flatten();
             let value = cell.and_then(|cell| serde_json::from_slice(cell.text()?).ok()).unwrap_or(Value::Null);
             list(String::new(), &value, &mut names);
         }
-        names.truncate(MAX_LISTED);
         names
     }
 
@@ -201,9 +199,12 @@ fn list(path: String, value: &Value, names: &mut Vec<String>) {
         }
         Value::Array(elements) => elements.first().into_iter().for_each(|first| list(below("0"), first, names)),
         Value::Null => {}
-        _ if path.is_empty() => names.push(".".to_owned()),
-        _ if !names.contains(&path) => names.push(path),
-        _ => {}
+        _ => {
+            let name = if path.is_empty() { ".".to_owned() } else { path };
+            if names.len() < MAX_LISTED && !names.contains(&name) {
+                names.push(name);
+            }
+        }
     }
 }
 

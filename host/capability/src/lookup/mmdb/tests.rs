@@ -163,6 +163,15 @@ fn a_column_that_no_record_has_is_unknown_and_the_others_are_listed() {
 }
 
 #[test]
+fn the_list_of_columns_names_each_once_and_has_a_limit() {
+    let scalars = write(Form::default(), &[("10.0.0.0/8", json!(1)), ("11.0.0.0/8", json!(2))]);
+    assert_eq!(Database::new(scalars).unwrap().columns(), ["."]);
+    let many: serde_json::Map<String, Value> = (0..100).map(|number| (format!("k{number}"), json!(number))).collect();
+    let wide = write(Form::default(), &[("10.0.0.0/8", Value::Object(many))]);
+    assert_eq!(Database::new(wide).unwrap().columns().len(), MAX_LISTED);
+}
+
+#[test]
 fn what_is_found_has_a_limit() {
     let database = database(Form::default());
     let path = || database.column("country.names.en").unwrap();

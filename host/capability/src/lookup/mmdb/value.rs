@@ -165,8 +165,7 @@ impl<'de> Visitor<'de> for Json<'_> {
     }
 
     fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Written<'de>, E> {
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.visit_str(&hex)
+        self.visit_str(&wattle_plan::to_hex(bytes))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<Written<'de>, A::Error> {
