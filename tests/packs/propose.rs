@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::Value;
-use wattle_tests::{Ended, Folder, json_lines};
+use wattle_tests::{Ended, Folder};
 
 /// Proposes a pack `own` for a text, checks that it is complete and passes, and returns what was printed.
 #[track_caller]
@@ -20,7 +20,7 @@ fn propose(folder: &Folder, file: &str, text: &str) -> Ended {
 
 /// The expectation of an output.
 fn expected(folder: &Folder, output: &str) -> Vec<Value> {
-    json_lines(&folder.read(&format!("own/tests/sample/expected.{output}.ndjson")))
+    folder.events(&format!("own/tests/sample/expected.{output}.ndjson"))
 }
 
 #[test]
@@ -130,6 +130,34 @@ fn lines_that_fail_are_shown_and_are_part_of_the_test() {
     assert!(printed.text().contains("format   logfmt: 9 of 10 (90.0 %)"), "{}", printed.text());
     assert!(printed.text().contains("fails: what is \\u{1b}[2Jthis"), "{}", printed.text());
     assert_eq!(expected(&folder, "fails").len(), 1);
+}
+
+#[test]
+fn a_test_has_lines_that_parse_even_if_many_fail() {
+    let folder = Folder::new();
+    let text = format!("{}{}", "what is this\n".repeat(25), "a=1 b=2\n".repeat(30));
+    propose(&folder, "mixed.log", &text);
+    assert_eq!((expected(&folder, "events").len(), expected(&folder, "fails").len()), (17, 3));
+}
+
+#[test]
+fn names_with_dollar_signs_are_those_of_the_file() {
+    let folder = Folder::new();
+    propose(&folder, "t.csv", "id;a$$b;x${y}\n1;2;3\n4;5;6\n");
+    let attributes: Vec<Value> = expected(&folder, "events").iter().map(|event| event["attributes"].clone()).collect();
+    let row = |id: u8, other: u8, last: u8| serde_json::json!({"id": id, "a$$b": other, "x${y}": last});
+    assert_eq!(attributes, [row(1, 2, 3), row(4, 5, 6)]);
+}
+
+#[test]
+fn a_sample_is_read_as_the_agent_reads_it() {
+    let text = "{\n \"n\": 1\n}\n{\n \"n\": 2\n}\n";
+    let utf_16: Vec<u8> = format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let folder = Folder::new();
+    folder.write("wide.json", utf_16);
+    let ended = folder.run(&["pack", "new", "own", "--from", "wide.json"]);
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    assert!(ended.text().contains("wide.json: 2 JSON documents\nformat   json: 2 of 2"), "{}", ended.text());
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn quick(pack: &str, options: &RunOptions) -> Result<String, Failure> {
 }
 
 /// Escapes dollar signs, which the configuration would replace otherwise.
-fn escape_dollar(text: &str) -> String {
+pub(crate) fn escape_dollar(text: &str) -> String {
     text.replace('$', "$$")
 }
 

@@ -105,14 +105,7 @@ impl Project {
 
     /// Prints each request without a mock, with the lines to add.
     pub(crate) fn report_missing_mocks(&self) {
-        for request in self.provided.missing() {
-            let key = serde_json::Value::from(request.as_str());
-            exit::say(&format!(
-                "`{}` has no mock; add it to `{FILE}`:\n    [mocks.http-client]\n    \
-                 {key} = {{ status = 200, body = \"...\" }}",
-                printable::line(&request)
-            ));
-        }
+        report_missing_mocks(&self.provided, Path::new(FILE));
     }
 
     /// Path of the component.
@@ -139,6 +132,19 @@ fn provided(path: &Path, text: &str, mocks: &toml::Table) -> Result<Provided, Fa
     })?;
     let mocks = Mocks::read(&json_of(&toml::Value::Table(mocks.clone()))).map_err(|error| wrong(&error))?;
     Provided::new(grants, mocks).map_err(|error| wrong(&error))
+}
+
+/// Prints each request without a mock, with the lines to add to a file.
+pub(crate) fn report_missing_mocks(provided: &Provided, file: &Path) {
+    for request in provided.missing() {
+        let key = serde_json::Value::from(request.as_str());
+        exit::say(&format!(
+            "`{}` has no mock; add it to `{}`:\n    [mocks.http-client]\n    \
+             {key} = {{ status = 200, body = \"...\" }}",
+            printable::line(&request),
+            file.display()
+        ));
+    }
 }
 
 /// A file with nothing but grants and mocks.

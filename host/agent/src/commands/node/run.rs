@@ -18,7 +18,7 @@ use crate::exit::{Done, FAILED, Failure, print_json, print_styled, say};
 use self::changes::{Change, changes};
 use self::show::Painter;
 use super::component::{Component, compile, runtime};
-use super::project::{Project, read_environment};
+use super::project::{read_environment, report_missing_mocks};
 
 /// Options with this key hold a list of steps, which are run one after the other.
 const STEPS: &str = "steps";
@@ -46,7 +46,12 @@ pub(crate) fn run(options: &RunOptions, color: Color) -> Done {
             print_styled(&painter.event(number, &result))?;
         }
     }
-    component.project.iter().for_each(Project::report_missing_mocks);
+    match (&options.grants, &component.project) {
+        (Some(file), _) => report_missing_mocks(&provided, file),
+        (None, Some(project)) => project.report_missing_mocks(),
+        // Without grants of its own, a component gets no response to any request.
+        (None, None) => {}
+    }
     if events == 0 {
         say("the input contains no event");
     }

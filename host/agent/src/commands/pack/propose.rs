@@ -51,11 +51,11 @@ pub(super) fn propose(from: &Path, name: &str, folder: &Path, color: bool) -> Do
     };
     let library = LibraryOption { library: None, config: None };
     super::test::test(&TestOptions { pack: pack.clone(), filter: None, update: true, library }, color)?;
+    let input = if from.as_os_str() == "-" { "FILE".into() } else { from.display().to_string() };
     let mut next = format!(
         "\n{pack}: a pack with a graph of built-in nodes, a test, a README and a licence\n\n\
          read: {pack}/pack.toml, and what the test expects in {pack}/tests/sample\n\
-         try:  wattle pack test {pack}\n      wattle run --pack {pack} < {}",
-        from.display()
+         try:  wattle pack test {pack}\n      wattle run --pack {pack} < {input}"
     );
     if let Some(pack) = proposal.format.pack {
         next.push_str(&format!("\n\nThe built-in pack `{pack}` reads such lines too: wattle pack show {pack}"));
@@ -67,8 +67,10 @@ pub(super) fn propose(from: &Path, name: &str, folder: &Path, color: bool) -> Do
 fn secrets(trial: &mut Trial, sample: &Sample) -> Result<Vec<(String, u64)>, Failure> {
     let rules: Vec<Value> = PRESETS.iter().map(|preset| json!({ "preset": preset, "name": preset })).collect();
     let options = json!({ "rules": rules, "on_undecidable": "pass" });
+    // A pack without masks would show the secrets of the sample in its test.
     let ran = trial.run("mask", &options, &sample.events())?;
-    Ok(ran.map(|ran| ran.counts.into_iter().filter(|(_, count)| *count > 0).collect()).unwrap_or_default())
+    let ran = ran.ok_or_else(|| Failure::new("the node `mask` could not process the sample"))?;
+    Ok(ran.counts.into_iter().filter(|(_, count)| *count > 0).collect())
 }
 
 /// The presets of `mask` that a proposal contains if they find a value. Addresses are missing: logs

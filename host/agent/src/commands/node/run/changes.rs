@@ -1,6 +1,6 @@
 //! Differences between two events, by path.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use wattle_json::Segment;
@@ -22,32 +22,45 @@ impl Change {
 /// The paths whose values differ, in order. A body that is JSON counts as its value.
 pub(super) fn changes(before: &Value, after: &Value) -> Vec<Change> {
     let (mut old, mut new) = (leaves(before), leaves(after));
-    old.retain(|path, value| {
-        let is_same = new.get(path) == Some(value);
-        if is_same {
-            new.remove(path);
+    let paths: BTreeSet<Vec<Step>> = old.keys().chain(new.keys()).cloned().collect();
+    let change = |path: Vec<Step>| {
+        let (before, after) = (old.remove(&path), new.remove(&path));
+        (before != after).then(|| Change { path: text(&path), before, after })
+    };
+    paths.into_iter().filter_map(change).collect()
+}
+
+/// A step of a path. Steps are compared as they are, so that elements are in the order of their indexes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+/// A path as options write it.
+fn text(path: &[Step]) -> String {
+    let mut text = String::new();
+    for (number, step) in path.iter().enumerate() {
+        let segment = match step {
+            Step::Key(key) => Segment::Key(key.as_str().into()),
+            Step::Index(index) => Segment::Index(*index),
+        };
+        if number > 0 && matches!(step, Step::Key(_)) {
+            text.push('.');
         }
-        !is_same
-    });
-    let mut all: Vec<Change> = old
-        .into_iter()
-        .map(|(path, before)| {
-            let after = new.remove(&path);
-            Change { path, before: Some(before), after }
-        })
-        .collect();
-    all.extend(new.into_iter().map(|(path, after)| Change { path, before: None, after: Some(after) }));
-    all.sort_by(|a, b| a.path.cmp(&b.path));
-    all
+        text.push_str(&segment.to_string());
+    }
+    text
 }
 
 /// Every value that contains no other, by its path.
-fn leaves(event: &Value) -> BTreeMap<String, Value> {
+fn leaves(event: &Value) -> BTreeMap<Vec<Step>, Value> {
     let mut all = BTreeMap::new();
     for (root, value) in event.as_object().into_iter().flatten() {
+        let path = vec![Step::Key(root.clone())];
         match body_value(root, value) {
-            Some(body) => collect(root.clone(), &body, &mut all),
-            None => collect(root.clone(), value, &mut all),
+            Some(body) => collect(path, &body, &mut all),
+            None => collect(path, value, &mut all),
         }
     }
     all
@@ -59,19 +72,14 @@ pub(super) fn body_value(root: &str, value: &Value) -> Option<Value> {
     serde_json::from_str(text).ok().filter(|value: &Value| value.is_object() || value.is_array())
 }
 
-fn collect(path: String, value: &Value, all: &mut BTreeMap<String, Value>) {
+fn collect(path: Vec<Step>, value: &Value, all: &mut BTreeMap<Vec<Step>, Value>) {
+    let below = |step: Step| path.iter().cloned().chain([step]).collect();
     match value {
         Value::Object(members) if !members.is_empty() => {
-            members
-                .iter()
-                .for_each(|(key, value)| collect(format!("{path}.{}", Segment::Key(key.as_str().into())), value, all));
+            members.iter().for_each(|(key, value)| collect(below(Step::Key(key.clone())), value, all));
         }
         Value::Array(elements) if !elements.is_empty() => {
-            // Digits of equal width keep the order of elements when paths are sorted.
-            let width = elements.len().saturating_sub(1).to_string().len();
-            for (index, value) in elements.iter().enumerate() {
-                collect(format!("{path}[{index:width$}]").replace(' ', ""), value, all);
-            }
+            elements.iter().enumerate().for_each(|(index, value)| collect(below(Step::Index(index)), value, all));
         }
         other => {
             all.insert(path, other.clone());
@@ -107,5 +115,13 @@ mod tests {
         let found = changes(&json!({"attributes": {"a": 1}}), &json!({"attributes": {"a": {"b": 1}}}));
         let paths: Vec<&str> = found.iter().map(|change| change.path.as_str()).collect();
         assert_eq!(paths, ["attributes.a", "attributes.a.b"]);
+    }
+
+    #[test]
+    fn paths_keep_the_spaces_of_keys_and_the_order_of_elements() {
+        let before = json!({"body": r#"{"a b":[1],"ab":[0,0,0,0,0,0,0,0,0,0,0]}"#});
+        let after = json!({"body": r#"{"a b":[2],"ab":[0,0,1,0,0,0,0,0,0,0,1]}"#});
+        let paths: Vec<String> = changes(&before, &after).into_iter().map(|change| change.path).collect();
+        assert_eq!(paths, ["body.\"a b\"[0]", "body.ab[2]", "body.ab[10]"]);
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::configuration::escape_dollar;
 use crate::exit::{Done, Failure};
 
 use super::super::new::{LICENSE, write};
@@ -187,6 +188,7 @@ fn representative(proposal: &Proposal, sample: &Sample) -> Vec<String> {
     let mut shapes = BTreeSet::new();
     let (mut chosen, mut others) = (BTreeSet::new(), Vec::new());
     let failing: BTreeSet<&str> = proposal.format.failures.iter().map(String::as_str).take(MAX_FAILING).collect();
+    let mut failed = 0;
     let mut parsed = proposal.format.events.iter();
     let mut next = parsed.next();
     for (number, line) in sample.bodies.iter().enumerate() {
@@ -203,7 +205,8 @@ fn representative(proposal: &Proposal, sample: &Sample) -> Vec<String> {
                 others.push(number);
             }
             next = parsed.next();
-        } else if failing.iter().any(|failing| line.starts_with(failing)) {
+        } else if failed < MAX_FAILING && failing.iter().any(|failing| line.starts_with(failing)) {
+            failed += 1;
             chosen.insert(number);
         } else if number == 0 {
             // The header of columns.
@@ -247,7 +250,9 @@ fn masked(trial: &mut Trial, proposal: &Proposal, lines: &[String]) -> Result<Ve
 
 /// A string in TOML, in which no `$` stands for a parameter.
 fn text(value: &str) -> String {
-    toml::Value::from(value.replace("${", "$${")).to_string()
+    let is_read = value.contains("${") || value.contains("$$");
+    let value = if is_read { escape_dollar(value) } else { value.to_owned() };
+    toml::Value::from(value).to_string()
 }
 
 /// A value in TOML on one line.
@@ -280,5 +285,7 @@ mod tests {
         let table: toml::Table = toml::from_str(&format!("options = {}", inline(&value))).unwrap();
         assert_eq!(serde_json::to_value(&table["options"]).unwrap(), value);
         assert!(inline(&json!("${HOME}")).contains("$${HOME}"));
+        // In strings of options, `$$` is one `$`.
+        assert_eq!(inline(&json!("a$$b $c")), "\"a$$$$b $$c\"");
     }
 }

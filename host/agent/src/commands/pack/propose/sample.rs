@@ -38,7 +38,7 @@ impl Sample {
             _ => Box::new(std::fs::File::open(path).map_err(|error| wrong(&error))?),
         };
         let sample = wattle_source::sample(open, MAX_EVENTS, MAX_BYTES);
-        let sample = sample.map_err(|error| Failure::new(format!("`{}` {error}", path.display())))?;
+        let sample = sample.map_err(|error| wrong(&error))?;
         if sample.events.iter().any(|event| std::str::from_utf8(event).is_err()) {
             say("the file is not UTF-8 in all places; the sample has U+FFFD in place of each invalid sequence");
         }
@@ -95,8 +95,6 @@ fn on_one_line(text: &str) -> String {
 
 /// The path of the only array of objects in a document: a key, or `$` for the document itself.
 fn array_of(body: &str) -> Option<String> {
-    let is_records =
-        |value: &Value| value.as_array().is_some_and(|all| !all.is_empty() && all.iter().all(Value::is_object));
     let object = match serde_json::from_str(body).ok()? {
         Value::Object(object) => object,
         value => return is_records(&value).then(|| "$".to_owned()),
@@ -105,6 +103,11 @@ fn array_of(body: &str) -> Option<String> {
     let key = arrays.next().filter(|_| arrays.next().is_none())?;
     // An event with a list among many other fields is one event.
     (object.len() <= MAX_ENVELOPE).then(|| Segment::Key(key.as_str().into()).to_string())
+}
+
+/// Whether a value is an array of objects.
+pub(super) fn is_records(value: &Value) -> bool {
+    value.as_array().is_some_and(|all| !all.is_empty() && all.iter().all(Value::is_object))
 }
 
 #[cfg(test)]
