@@ -35,6 +35,8 @@ pub enum Format {
     Syslog,
     /// As in logs of Kubernetes, such as `1017 04:53:21.123456`.
     Klog,
+    /// As Kubernetes writes times: RFC 3339 before lines of containers and in objects, klog in logs of its own programs.
+    Kubernetes,
     /// A number since 1970, with a fraction and an exponent or without.
     Epoch(Epoch),
     /// A number since 1970, whose unit depends on its size.
@@ -59,8 +61,8 @@ pub enum Epoch {
 }
 
 /// The names of formats in options.
-const NAMES: &str = "`rfc3339`, `iso8601`, `rfc2822`, `clf`, `apache`, `nginx`, `syslog`, `klog`, `epoch`, `epoch_s`, `epoch_ms`, \
-                     `epoch_us`, `epoch_ns`";
+const NAMES: &str = "`rfc3339`, `iso8601`, `rfc2822`, `clf`, `apache`, `nginx`, `syslog`, `klog`, `kubernetes`, `epoch`, \
+                     `epoch_s`, `epoch_ms`, `epoch_us`, `epoch_ns`";
 
 impl Format {
     /// The format with this name, or with these directives of `strptime`.
@@ -76,6 +78,7 @@ impl Format {
             "nginx" => Self::Nginx,
             "syslog" => Self::Syslog,
             "klog" => Self::Klog,
+            "kubernetes" => Self::Kubernetes,
             "epoch" => Self::AnyEpoch,
             "epoch_s" => Self::Epoch(Epoch::Seconds),
             "epoch_ms" => Self::Epoch(Epoch::Milliseconds),
@@ -98,6 +101,9 @@ impl Format {
             Self::Nginx => "a time of an error log of nginx such as `2023/10/17 04:53:21`".to_owned(),
             Self::Syslog => "a time of syslog such as `Oct 17 04:53:21`".to_owned(),
             Self::Klog => "a time of klog such as `1017 04:53:21.123456`".to_owned(),
+            Self::Kubernetes => {
+                "a time of Kubernetes such as `2023-10-17T04:53:21.5Z` or `I1017 04:53:21.123456`".to_owned()
+            }
             Self::Epoch(Epoch::Seconds) => "a number of seconds since 1970".to_owned(),
             Self::Epoch(Epoch::Milliseconds) => "a number of milliseconds since 1970".to_owned(),
             Self::Epoch(Epoch::Microseconds) => "a number of microseconds since 1970".to_owned(),
@@ -111,7 +117,7 @@ impl Format {
     /// Whether texts in this format can lack the year or the date, so that [`Context::near`] decides.
     pub const fn needs_near(&self) -> bool {
         match self {
-            Self::Syslog | Self::Klog => true,
+            Self::Syslog | Self::Klog | Self::Kubernetes => true,
             Self::Directives(directives) => directives.needs_near(),
             _ => false,
         }
@@ -133,6 +139,7 @@ impl Format {
             Self::Nginx => logs::nginx(text)?,
             Self::Syslog => logs::syslog(text)?,
             Self::Klog => logs::klog(text)?,
+            Self::Kubernetes => iso::rfc_3339(text).or_else(|| logs::klog(text))?,
             Self::Auto => match iso::lenient(text) {
                 Some(parts) => parts,
                 None => return settable(epoch::parse(text, Epoch::of(text))),

@@ -24,21 +24,16 @@ impl Fields {
     /// Parses a template; `at` is the option that it stands in. Reports errors to `setup`.
     pub(crate) fn template(&mut self, at: &str, text: &str, setup: &mut Setup<'_>) -> Option<Template> {
         let mut parts = Vec::new();
-        let mut rest = text;
         let mut is_right = true;
-        while let Some((before, after)) = rest.split_once("{{") {
-            let Some((path, after)) = after.split_once("}}") else {
-                setup.error(at, "a field is not closed; end it with `}}`");
-                return None;
-            };
-            parts.push(Part::Literal(before.into()));
-            match self.field(at, path.trim(), setup) {
-                Some(field) => parts.push(Part::Field(field)),
-                None => is_right = false,
+        for part in wattle_template::parts(text).map_err(|error| setup.error(at, error.to_string())).ok()? {
+            match part {
+                wattle_template::Part::Literal(text) => parts.push(Part::Literal(text.into())),
+                wattle_template::Part::Field(path) => match self.field(at, path, setup) {
+                    Some(field) => parts.push(Part::Field(field)),
+                    None => is_right = false,
+                },
             }
-            rest = after;
         }
-        parts.push(Part::Literal(rest.into()));
         is_right.then_some(Template(parts))
     }
 

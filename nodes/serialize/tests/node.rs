@@ -51,7 +51,7 @@ fn wrong_options_are_reported_all_at_once() {
         json!({"format": "cef", "header": {"nme": "x", "name": "{{ nowhere }}", "vendor": "{{ body"}}),
         &[
             ("header.nme", "its parts are `vendor`"),
-            ("header.vendor", "end it with `}}`"),
+            ("header.vendor", "has no `}}` after it"),
             ("header.name", "must begin with"),
         ],
     );

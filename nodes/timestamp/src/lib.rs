@@ -20,6 +20,8 @@ pub struct Timestamp {
     reader: Reader,
     limits: Limits,
     target: Target,
+    /// Becomes the side of the limits on which a time is.
+    tag: Option<Field>,
     /// The present timestamps, if the formats or the limits need them.
     present: Option<Field>,
     outcome: Outcome,
@@ -38,6 +40,7 @@ impl Node for Timestamp {
         let reader = Reader::new(&options, setup);
         let limits = Limits::new(&options, setup);
         let target = Target::new(&options, setup);
+        let tag = skew::tag(&options, setup);
         let (reader, limits) = (reader?, limits?);
         let needs_present = reader.needs_present() || limits.any();
         // A node cannot resolve a field that it does not use, because the host would read it.
@@ -47,6 +50,7 @@ impl Node for Timestamp {
             reader,
             limits,
             target: target?,
+            tag: tag?,
             present,
             times: Vec::new(),
         })
@@ -77,7 +81,7 @@ impl Node for Timestamp {
             self.times.push(self.outcome.decide(row, found, &mut verdicts));
         }
         self.target.set(batch, &self.times);
-        verdicts.apply(batch);
+        verdicts.apply(batch, self.tag);
         Ok(())
     }
 }

@@ -11,8 +11,8 @@ pub struct Options {
     /// Example: `["body.time", "body.ts"]`.
     pub from: Texts,
     /// How the time is written, as one format or a list of formats that are tried in order: `rfc3339`, `iso8601`,
-    /// `rfc2822`, `clf` (or `apache`), `nginx`, `syslog`, `klog`, `epoch` (the size of the number decides its unit),
-    /// `epoch_s`, `epoch_ms`, `epoch_us`, `epoch_ns`, or directives of `strptime`. Default: `["iso8601", "epoch"]`.
+    /// `rfc2822`, `clf` (or `apache`), `nginx`, `syslog`, `klog`, `kubernetes`, `epoch` (the size of the number decides its
+    /// unit), `epoch_s`, `epoch_ms`, `epoch_us`, `epoch_ns`, or directives of `strptime`. Default: `["iso8601", "epoch"]`.
     /// Example: `["%d.%m.%Y %H:%M:%S", "epoch_ms"]`.
     #[serde(default = "formats")]
     pub formats: Texts,
@@ -40,6 +40,9 @@ pub struct Options {
     /// What to do with an event whose time is not within these limits. Default: `fail`.
     #[serde(default)]
     pub on_skew: OnSkew,
+    /// For `on_skew = "tag"`: field that becomes `too-old` or `in-future`. Default: `attributes.time_skew`.
+    #[serde(default)]
+    pub skew_field: Option<String>,
     /// What to do with an event that has no value in any of the fields. Default: `keep`.
     #[serde(default)]
     pub on_missing: OnMissing,
@@ -83,6 +86,8 @@ pub enum OnSkew {
     Keep,
     /// The limit becomes the time, and the node counts the event.
     Clamp,
+    /// The time is set as it was read, `skew_field` becomes `too-old` or `in-future`, and the node counts the event.
+    Tag,
     /// The node drops the event, and counts it as dropped.
     Drop,
 }

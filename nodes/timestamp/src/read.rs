@@ -11,8 +11,15 @@ use crate::skew::{Limits, Skew};
 pub(crate) enum Found {
     /// A time, in nanoseconds since 1970.
     Time(i64),
-    /// A time outside of the limits, and the nearest limit.
-    Skewed(Skew, i64),
+    /// A time outside of the limits.
+    Skewed {
+        /// The side.
+        skew: Skew,
+        /// The time.
+        time: i64,
+        /// The nearest limit.
+        limit: i64,
+    },
     /// No value.
     Nothing,
     /// Values that are not times.
@@ -24,7 +31,7 @@ impl Found {
     pub(crate) fn within(self, limits: &Limits, near: Option<i64>) -> Self {
         match (self, near) {
             (Self::Time(time), Some(near)) => {
-                limits.check(time, near).map_or(self, |(skew, limit)| Self::Skewed(skew, limit))
+                limits.check(time, near).map_or(self, |(skew, limit)| Self::Skewed { skew, time, limit })
             }
             _ => self,
         }

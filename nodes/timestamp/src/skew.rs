@@ -1,7 +1,7 @@
 //! Limits around the present timestamp of an event.
 
 use wattle_convert::duration;
-use wattle_node::Setup;
+use wattle_node::{Field, Setup};
 
 use crate::options::{OnSkew, Options};
 
@@ -37,6 +37,9 @@ impl Limits {
         if options.max_age.is_none() && options.max_future.is_none() && options.on_skew != OnSkew::Fail {
             setup.error("on_skew", "`on_skew` needs a limit; add `max_age` or `max_future`, or remove it");
         }
+        if options.skew_field.is_some() && options.on_skew != OnSkew::Tag {
+            setup.error("skew_field", "`skew_field` is for `on_skew = \"tag\"`; add it, or remove the field");
+        }
         Some(Self { max_age: max_age?, max_future: max_future? })
     }
 
@@ -57,6 +60,24 @@ impl Limits {
             None
         }
     }
+}
+
+/// The field for the side of the limits, if the options have one. Returns `None` after it reported an error to `setup`.
+pub(crate) fn tag(options: &Options, setup: &mut Setup<'_>) -> Option<Option<Field>> {
+    if options.on_skew != OnSkew::Tag {
+        return Some(None);
+    }
+    let path = options.skew_field.as_deref().unwrap_or("attributes.time_skew");
+    let root = path.split(['.', '[']).next().unwrap_or_default();
+    if path == root || !matches!(root, "attributes" | "resource") {
+        setup.error("skew_field", "the field is `attributes.<key>` or `resource.<key>`");
+        return None;
+    }
+    if path == options.into {
+        setup.error("skew_field", "the time goes to this field; name another one");
+        return None;
+    }
+    setup.write("skew_field", path).map(Some)
 }
 
 /// A limit, if the options have it. Returns `None` after it reported an error to `setup`.

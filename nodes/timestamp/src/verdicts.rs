@@ -1,6 +1,6 @@
 //! What happens to the rows.
 
-use wattle_node::{Batch, Reasons};
+use wattle_node::{Batch, ColumnWriter, Field, Form, Reasons};
 
 use crate::options::{OnError, OnMissing, OnSkew, Options};
 use crate::read::{Found, Reader};
@@ -42,7 +42,7 @@ impl Outcome {
     pub(crate) fn decide(&self, row: usize, found: Found, verdicts: &mut Verdicts) -> i64 {
         match found {
             Found::Time(time) => return time,
-            Found::Skewed(skew, limit) => return self.skewed(row, skew, limit, verdicts),
+            Found::Skewed { skew, time, limit } => return self.skewed(row, skew, time, limit, verdicts),
             Found::Nothing => match self.on_missing {
                 OnMissing::Keep => {}
                 OnMissing::Fail => verdicts.reasons.add(row, "missing-field", &self.missing),
@@ -57,7 +57,7 @@ impl Outcome {
         i64::MIN
     }
 
-    fn skewed(&self, row: usize, skew: Skew, limit: i64, verdicts: &mut Verdicts) -> i64 {
+    fn skewed(&self, row: usize, skew: Skew, time: i64, limit: i64, verdicts: &mut Verdicts) -> i64 {
         let (message, counted, dropped) = match skew {
             Skew::TooOld => (&self.too_old, &mut verdicts.old, &mut verdicts.old_rows),
             Skew::InFuture => (&self.in_future, &mut verdicts.future, &mut verdicts.future_rows),
@@ -70,6 +70,11 @@ impl Outcome {
                 *counted += 1;
                 return limit;
             }
+            OnSkew::Tag => {
+                *counted += 1;
+                verdicts.tags.push((row, skew));
+                return time;
+            }
         }
         i64::MIN
     }
@@ -81,6 +86,8 @@ pub(crate) struct Verdicts {
     reasons: Reasons,
     without_field: Vec<u32>,
     without_time: Vec<u32>,
+    /// In the order of rows.
+    tags: Vec<(usize, Skew)>,
     old_rows: Vec<u32>,
     future_rows: Vec<u32>,
     bad_times: u64,
@@ -90,7 +97,18 @@ pub(crate) struct Verdicts {
 
 impl Verdicts {
     /// Passes them to the host.
-    pub(crate) fn apply(&self, batch: &mut Batch<'_>) {
+    pub(crate) fn apply(&self, batch: &mut Batch<'_>, tag: Option<Field>) {
+        if let Some(field) = tag.filter(|_| !self.tags.is_empty()) {
+            let mut values = ColumnWriter::with_capacity(self.tags.len() * 16, batch.len());
+            let mut tags = self.tags.iter().peekable();
+            for row in 0..batch.len() {
+                match tags.next_if(|(tagged, _)| *tagged == row) {
+                    Some((_, skew)) => values.push(skew.code().as_bytes()),
+                    None => values.push_none(),
+                }
+            }
+            batch.set(field, Form::Text, values);
+        }
         batch.drop_rows(&self.without_field, "missing-field");
         batch.drop_rows(&self.without_time, "bad-timestamp");
         batch.drop_rows(&self.old_rows, Skew::TooOld.code());

@@ -76,6 +76,18 @@ fn wrong_options_are_reported_all_at_once() {
         &[("on_skew", "needs a limit"), ("output", "set `into`"), ("output_timezone", "set `into`")],
     );
     refuse(
+        json!({"from": "body.t", "on_skew": "tag", "skew_field": "body.skew"}),
+        &[("on_skew", "needs a limit"), ("skew_field", "`attributes.<key>`")],
+    );
+    refuse(
+        json!({"from": "body.t", "max_age": "1h", "skew_field": "attributes.x"}),
+        &[("skew_field", "is for `on_skew")],
+    );
+    refuse(
+        json!({"from": "body.t", "max_age": "1h", "on_skew": "tag", "skew_field": "attributes.x", "into": "attributes.x"}),
+        &[("skew_field", "name another one")],
+    );
+    refuse(
         json!({"from": "body.t", "into": "attributes", "output": "rfc3338"}),
         &[("into", "a time goes to"), ("output", "write `rfc3339`")],
     );
@@ -90,6 +102,7 @@ const FORMATS: &[(&str, &str)] = &[
     ("nginx", "%Y/%m/%d %H:%M:%S"),
     ("syslog", "%b %e %H:%M:%S"),
     ("klog", "W%m%d %H:%M:%S.%6f"),
+    ("kubernetes", "I%m%d %H:%M:%S.%6f"),
     ("epoch_s", "%s"),
     ("%A %d %B %Y, %I:%M:%S %p", "%A %d %B %Y, %I:%M:%S %p"),
     ("%m/%d %T", "%m/%d %T"),
@@ -114,7 +127,7 @@ proptest! {
             // What the text keeps of the time, and the earlier of two if the text has no offset.
             let kept = match *format {
                 "rfc3339" | "iso8601" => nanoseconds,
-                "klog" => nanoseconds / 1000 * 1000,
+                "klog" | "kubernetes" => nanoseconds / 1000 * 1000,
                 _ => 0,
             };
             let has_offset = written.contains("%z") || written.contains("%:z") || *format == "epoch_s";

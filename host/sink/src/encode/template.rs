@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use wattle_batch::{Batch, FieldPath, FieldPathError, Form, Root, format_rfc3339};
+use wattle_template::Unclosed;
 
 /// Why a text is not a template.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TemplateError {
     /// Braces are not closed.
-    #[error("`{{{{{0}` is not closed; end the field with `}}}}`")]
-    Unclosed(String),
+    #[error(transparent)]
+    Unclosed(#[from] Unclosed),
     /// The text in braces is not a field.
     #[error(transparent)]
     Field(#[from] FieldPathError),
@@ -37,20 +38,21 @@ impl Template {
     /// The first error in the text.
     pub(super) fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut template = Self { parts: Vec::new(), fields: Vec::new() };
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once("{{") {
-            template.parts.push(Part::Literal(before.to_owned()));
-            let (field, after) = after.split_once("}}").ok_or_else(|| TemplateError::Unclosed(after.to_owned()))?;
-            let path = FieldPath::parse(field.trim())?;
-            if path.root == Root::Timestamp {
-                template.parts.push(Part::Timestamp);
-            } else {
-                template.parts.push(Part::Field(template.fields.len()));
-                template.fields.push(path);
-            }
-            rest = after;
+        for part in wattle_template::parts(text)? {
+            let part = match part {
+                wattle_template::Part::Literal(text) => Part::Literal(text.to_owned()),
+                wattle_template::Part::Field(field) => {
+                    let path = FieldPath::parse(field)?;
+                    if path.root == Root::Timestamp {
+                        Part::Timestamp
+                    } else {
+                        template.fields.push(path);
+                        Part::Field(template.fields.len() - 1)
+                    }
+                }
+            };
+            template.parts.push(part);
         }
-        template.parts.push(Part::Literal(rest.to_owned()));
         Ok(template)
     }
 

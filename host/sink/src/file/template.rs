@@ -16,6 +16,7 @@ use std::fmt::Write;
 use bytes::Bytes;
 use jiff::Timestamp;
 use wattle_batch::{Batch, FieldPath, FieldPathError, Form};
+use wattle_template::Unclosed;
 
 /// Maximum bytes of a value in a path.
 pub(crate) const MAX_VALUE_BYTES: usize = 80;
@@ -33,8 +34,8 @@ pub(crate) enum TemplateError {
     Nul,
     #[error("`{0}` ends with `/`, so it names a folder; add a file name")]
     Folder(String),
-    #[error("`{{{{{0}` has no closing `}}}}`")]
-    Unclosed(String),
+    #[error(transparent)]
+    Unclosed(#[from] Unclosed),
     #[error(transparent)]
     Field(#[from] FieldPathError),
     #[error(
@@ -71,16 +72,16 @@ impl Template {
     /// The first error in the text.
     pub(crate) fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut template = Self { parts: Vec::new(), fields: Vec::new() };
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once("{{") {
-            template.push_literal(before)?;
-            let (field, after) = after.split_once("}}").ok_or_else(|| TemplateError::Unclosed(after.to_owned()))?;
-            let path = FieldPath::parse(field.trim())?;
-            template.parts.push(Part::Field(template.fields.len()));
-            template.fields.push(path);
-            rest = after;
+        for part in wattle_template::parts(text)? {
+            match part {
+                wattle_template::Part::Literal(text) => template.push_literal(text)?,
+                wattle_template::Part::Field(field) => {
+                    let path = FieldPath::parse(field)?;
+                    template.parts.push(Part::Field(template.fields.len()));
+                    template.fields.push(path);
+                }
+            }
         }
-        template.push_literal(rest)?;
         if template.parts.is_empty() {
             return Err(TemplateError::Empty);
         }
@@ -91,9 +92,6 @@ impl Template {
     }
 
     fn push_literal(&mut self, text: &str) -> Result<(), TemplateError> {
-        if text.is_empty() {
-            return Ok(());
-        }
         if text.contains('\0') {
             return Err(TemplateError::Nul);
         }
@@ -316,7 +314,7 @@ mod tests {
             ("", "must not be empty"),
             ("a/", "names a folder"),
             ("a\0", "NUL"),
-            ("{{ body", "no closing"),
+            ("{{ body", "has no `}}`"),
             ("{{ nobody }}", "`body`"),
             ("%f", "`%f` is not a supported"),
             ("50%", "`%` is not a supported"),

@@ -24,9 +24,23 @@ pub(crate) fn rfc_3339(text: &[u8]) -> Option<Parts> {
 }
 
 /// Like [`rfc_3339`], and also the forms of ISO 8601 that occur in logs: a comma before the fraction, zones such as
-/// `+0530`, `+05` and ` +05:30`, and no zone.
+/// `+0530`, `+05` and ` +05:30`, `UTC` or `GMT`, also after a zone of 0 as Go writes it, and no zone.
 pub(crate) fn lenient(text: &[u8]) -> Option<Parts> {
-    let (mut parts, rest) = date_time(text.trim_ascii())?;
+    with_utc(text.trim_ascii(), date_time_zone)
+}
+
+/// Reads a time after which `UTC` or `GMT` can stand.
+fn with_utc(text: &[u8], read: impl Fn(&[u8]) -> Option<Parts>) -> Option<Parts> {
+    let Some(before) = text.strip_suffix(b"UTC").or_else(|| text.strip_suffix(b"GMT")) else { return read(text) };
+    let mut parts = read(before.trim_ascii_end())?;
+    // Another offset contradicts the name.
+    matches!(parts.offset, None | Some(0)).then_some(())?;
+    parts.offset = Some(0);
+    Some(parts)
+}
+
+fn date_time_zone(text: &[u8]) -> Option<Parts> {
+    let (mut parts, rest) = date_time(text)?;
     let point = if rest.first() == Some(&b',') { b',' } else { b'.' };
     let (nanosecond, zone) = fraction(rest, point)?;
     parts.nanosecond = nanosecond;
@@ -43,7 +57,7 @@ pub(crate) fn lenient(text: &[u8]) -> Option<Parts> {
 /// Like [`lenient`], and also dates without a time, times without seconds, the forms without separators
 /// (`20231017T045321Z`), and a name of a zone in brackets after an offset, which decides.
 pub(crate) fn iso_8601(text: &[u8]) -> Option<Parts> {
-    lenient(text).or_else(|| from_pieces(text.trim_ascii()))
+    with_utc(text.trim_ascii(), |text| date_time_zone(text).or_else(|| from_pieces(text)))
 }
 
 /// Reads `YYYY-MM-DDTHH:MM:SS`, and returns the rest of the text.

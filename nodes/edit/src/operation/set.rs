@@ -118,25 +118,15 @@ fn template(text: &str, compiler: &mut Compiler<'_, '_>) -> Option<Vec<Part>> {
     let at = compiler.at("template");
     let mut parts = Vec::new();
     let mut is_valid = true;
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("{{") {
-        let Some((path, after)) = after.split_once("}}") else {
-            compiler
-                .setup
-                .error(at, "`{{` has no `}}` after it; a field stands in a template as `{{ attributes.user }}`");
-            return None;
-        };
-        if !before.is_empty() {
-            parts.push(Part::Literal(before.as_bytes().into()));
+    let found = wattle_template::parts(text);
+    for part in found.map_err(|error| compiler.setup.error(at.as_str(), error.to_string())).ok()? {
+        match part {
+            wattle_template::Part::Literal(text) => parts.push(Part::Literal(text.as_bytes().into())),
+            wattle_template::Part::Field(path) => match compiler.plan.read(&at, path, compiler.setup) {
+                Some(field) => parts.push(Part::Field(field)),
+                None => is_valid = false,
+            },
         }
-        match compiler.plan.read(&at, path.trim(), compiler.setup) {
-            Some(field) => parts.push(Part::Field(field)),
-            None => is_valid = false,
-        }
-        rest = after;
-    }
-    if !rest.is_empty() {
-        parts.push(Part::Literal(rest.as_bytes().into()));
     }
     if is_valid && !parts.iter().any(|part| matches!(part, Part::Field(_))) {
         compiler

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use crate::time::{Context, Format, Output, Zone};
 
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "rfc3339",
     "iso8601",
     "rfc2822",
@@ -13,6 +13,7 @@ const NAMES: [&str; 15] = [
     "nginx",
     "syslog",
     "klog",
+    "kubernetes",
     "epoch",
     "epoch_s",
     "epoch_ms",
@@ -54,14 +55,34 @@ fn formats_with_a_whole_time_read_only_their_texts() {
             "20231017T055321",
             "20231017 06:53:21+02",
             "2023-10-17T06:53:21+02:00[Europe/Berlin]",
+            "2023-10-17 04:53:21 UTC",
+            "2023-10-17T04:53:21UTC",
+            "2023-10-17 04:53:21 GMT",
+            "2023-10-17 04:53:21 +0000 UTC",
+            "2023-10-17T04:53:21Z UTC",
+            "20231017T045321 UTC",
         ],
     );
+    check("iso8601", None, Some("2023-10-17T00:00:00.5Z"), &["2023-10-17 00:00:00,5 UTC"]);
+    check("iso8601", None, Some("2023-10-17T00:00:00Z"), &["2023-10-17 UTC"]);
     check("iso8601", None, Some("2023-10-16T23:00:00Z"), &["2023-10-17", "20231017", "2023-10-17T00:00"]);
     check(
         "iso8601",
         None,
         None,
-        &["", "2023", "2023-10", "04:53:21", "1697518401", "2023-10-17T05:53:21[Europe/Berlin]"],
+        &[
+            "",
+            "2023",
+            "2023-10",
+            "04:53:21",
+            "1697518401",
+            "2023-10-17T05:53:21[Europe/Berlin]",
+            "UTC",
+            "2023-10-17 04:53:21 UTC+2",
+            "2023-10-17 04:53:21 +0200 UTC",
+            "2023-10-17 04:53:21 CEST",
+            "2023-10-17 04:53:21 UTC UTC",
+        ],
     );
     check(
         "rfc2822",
@@ -148,6 +169,13 @@ fn formats_without_a_year_need_a_time_to_be_near_to() {
         &["", "X1017 05:53:21", "1332 05:53:21", "1017", "1017 05:53:21.123456 1 main.go:3]", "I 1017 05:53:21"],
     );
     check("klog", None, None, &["I1017 05:53:21"]);
+    check(
+        "kubernetes",
+        near,
+        time,
+        &["I1017 05:53:21.000000", "2023-10-17T04:53:21.000000000Z", "2023-10-17T06:53:21+02:00"],
+    );
+    check("kubernetes", near, None, &["", "2023-10-17 05:53:21,5", "2023-10-17T05:53:21", "Oct 17 05:53:21"]);
     check("%b %d %T", near, time, &["Oct 17 05:53:21"]);
     check("%b %d %T", None, None, &["Oct 17 05:53:21"]);
     check("%T", Some("2023-10-17T04:00:00Z"), time, &["05:53:21"]);
