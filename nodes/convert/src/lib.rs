@@ -1,7 +1,7 @@
-//! Text to typed values: integers, numbers, booleans, times, durations, byte sizes, and the names of
+//! Text to typed values: integers, numbers, booleans, times, durations, byte sizes, URLs, and the names of
 //! syslog.
 //!
-//! Used by nodes. Reads no clock and no files, and allocates nothing per value.
+//! Used by nodes. Reads no clock and no files, and allocates nothing per value, but for decoded queries of URLs.
 
 mod decimal;
 pub mod duration;
@@ -9,5 +9,6 @@ pub mod size;
 pub mod syslog;
 pub mod time;
 mod typed;
+pub mod url;
 
 pub use crate::typed::{Type, WrongType, write_string, write_value};

@@ -12,6 +12,7 @@ mod nginx;
 mod pattern;
 mod security;
 mod syslog;
+mod url;
 mod xml;
 
 use wattle_convert::{Type, WrongType, write_string, write_value};
@@ -79,6 +80,7 @@ impl Reader {
             Format::Cef => Some(Self::Other(Box::new(security::Cef::new(options)))),
             Format::Leef => Some(Self::Other(Box::new(security::Leef::default()))),
             Format::Xml => Some(Self::Other(Box::new(xml::Xml::new(options, setup)))),
+            Format::Url => Some(Self::Other(Box::new(url::Url::new(options)))),
             Format::Grok => Some(Self::Other(Box::new(grok::Grok::new(options, setup)?))),
         }
     }
@@ -155,6 +157,7 @@ impl Format {
             Self::Cef => "cef",
             Self::Leef => "leef",
             Self::Xml => "xml",
+            Self::Url => "url",
             Self::Grok => "grok",
         }
     }
@@ -162,8 +165,8 @@ impl Format {
 
 /// Reports options that belong to other formats.
 fn check_options(options: &Options, setup: &mut Setup<'_>) {
-    use Format::{Apache, AwsVpcFlow, Cef, Csv, Grok, KeyValue, Logfmt, Nginx, Regex, Syslog, Xml};
-    let given: [(&str, bool, &[Format]); 21] = [
+    use Format::{Apache, AwsVpcFlow, Cef, Csv, Grok, KeyValue, Logfmt, Nginx, Regex, Syslog, Url, Xml};
+    let given: [(&str, bool, &[Format]); 22] = [
         ("pattern", options.pattern.is_some(), &[Regex, Grok]),
         ("patterns", options.patterns.is_some(), &[Grok]),
         ("custom_patterns", !options.custom_patterns.is_empty(), &[Grok]),
@@ -181,6 +184,7 @@ fn check_options(options: &Options, setup: &mut Setup<'_>) {
         ("delimiter", options.delimiter.is_some(), &[Csv]),
         ("variant", options.variant.is_some(), &[Syslog, Nginx, Apache]),
         ("log_format", options.log_format.is_some(), &[Nginx, Apache]),
+        ("parse_query", options.parse_query.is_some(), &[Url]),
         ("labels", options.labels.is_some(), &[Cef]),
         ("xml", options.xml.is_some(), &[Xml]),
         ("types", !options.types.is_empty(), &[Regex, Grok, KeyValue, Logfmt, Csv, Xml]),

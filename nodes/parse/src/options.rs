@@ -69,6 +69,9 @@ pub struct Options {
     /// For `cef`: gives values such as `cs1` the name in their label `cs1Label`. Default: `false`.
     #[serde(default)]
     pub labels: Option<bool>,
+    /// For `url`: whether `query` is an object of the decoded parameters instead of a text. Default: `false`.
+    #[serde(default)]
+    pub parse_query: Option<bool>,
     /// For all formats but `json`: what to do with a text that is not UTF-8. Default: `replace`.
     #[serde(default)]
     pub invalid_utf8: Option<InvalidUtf8>,
@@ -174,6 +177,8 @@ pub enum Format {
     Leef,
     /// XML: one root element with its attributes, child elements and texts.
     Xml,
+    /// URLs, and targets of requests such as `/a?b=c`.
+    Url,
     /// Grok patterns such as `%{IP:client} %{WORD:method}`, with the public pattern set of Logstash.
     Grok,
 }

@@ -124,11 +124,11 @@ proptest! {
     }
 }
 
-const FORMATS: [&str; 11] =
-    ["logfmt", "syslog", "nginx", "apache", "cri", "docker", "aws_vpc_flow", "aws_alb", "cef", "leef", "xml"];
+const FORMATS: [&str; 12] =
+    ["logfmt", "syslog", "nginx", "apache", "cri", "docker", "aws_vpc_flow", "aws_alb", "cef", "leef", "url", "xml"];
 
 /// Lines of each format, to be cut and mixed.
-const LINES: [&str; 12] = [
+const LINES: [&str; 13] = [
     r#"level=info msg="all \"well\"" took=1.5 debug"#,
     r#"<34>1 2003-10-11T22:14:15.003Z host su 77 ID47 [ex@32473 iut="3" q="a\"b"][x@1 a="b"] text"#,
     "<13>Oct 11 22:14:15 host1 sshd[4711]: Failed password",
@@ -141,6 +141,7 @@ const LINES: [&str; 12] = [
     "2 123456789010 eni-1 172.31.16.139 172.31.16.21 20641 22 6 20 4249 1418530010 1418530070 ACCEPT OK",
     r"x CEF:0|a|b|c|d|e|f|src=1 msg=a\=b cs1=x cs1Label=y",
     "LEEF:2.0|a|b|c|d|^|x=1^y=2",
+    "https://ann:secret@[::1]:8443/a/b?c=%41&d#e",
 ];
 
 proptest! {
@@ -182,14 +183,16 @@ fn attributes_of_the_formats_are_exactly_those_of_their_cases() {
     assert!(checked >= 12, "{checked} cases");
 }
 
-/// The example of `syslog` in `FORMATS.md`.
+/// The examples of `syslog` and `url` in `FORMATS.md`.
 #[test]
-fn the_example_of_the_formats_holds() {
+fn the_examples_of_the_formats_hold() {
     let page = std::fs::read_to_string(here("FORMATS.md")).unwrap();
-    let line = page.lines().find(|line| line.starts_with("`<13>")).unwrap();
-    let parts: Vec<&str> = line.split('`').collect();
-    let ran = run_bodies::<Parse>(&json!({"format": "syslog"}), &[parts[1]]).unwrap();
-    assert_eq!(ran.ports["out"][0]["attributes"], serde_json::from_str::<Value>(parts[3]).unwrap());
+    for (format, begin) in [("syslog", "`<13>"), ("url", "`https://")] {
+        let line = page.lines().find(|line| line.starts_with(begin)).unwrap();
+        let parts: Vec<&str> = line.split('`').collect();
+        let ran = run_bodies::<Parse>(&json!({"format": format}), &[parts[1]]).unwrap();
+        assert_eq!(ran.ports["out"][0]["attributes"], serde_json::from_str::<Value>(parts[3]).unwrap());
+    }
 }
 
 #[test]
@@ -214,5 +217,6 @@ fn options_of_other_formats_are_refused() {
         json!({"format": "aws_vpc_flow", "columns": ["srcaddr", "nowhere", "srcaddr"]}),
         &[("columns[1]", "no field `nowhere`"), ("columns[2]", "twice")],
     );
+    refuse(json!({"format": "regex", "pattern": "(?<a>b)", "parse_query": true}), &[("parse_query", "format `url`")]);
     refuse(json!({"invalid_utf8": "fail"}), &[("invalid_utf8", "fails in any case")]);
 }
