@@ -2,21 +2,15 @@
 
 mod fields;
 mod library;
-mod look;
-mod matcher;
-mod program;
-mod translate;
 
 use std::collections::BTreeMap;
 
 use wattle_convert::Type;
+use wattle_matcher::{Group, Memory, Program, TooLong, Wrong, translate};
 use wattle_node::Setup;
 
 use self::fields::Member;
 use self::library::Library;
-use self::matcher::{Matcher, TooLong};
-use self::program::Program;
-use self::translate::{Group, Wrong, translate};
 use super::{Fault, Read};
 use crate::object::close;
 use crate::options::Options;
@@ -24,10 +18,11 @@ use crate::options::Options;
 /// Patterns, in the order in which they are tried.
 pub(crate) struct Grok {
     patterns: Vec<Pattern>,
+    memory: Memory,
 }
 
 struct Pattern {
-    matcher: Matcher,
+    program: Program,
     groups: Vec<Group>,
     members: Vec<Member>,
 }
@@ -68,7 +63,7 @@ impl Grok {
                 setup.error(format!("types.{name}"), format!("there is no field `{name}`"));
             }
         }
-        Some(Self { patterns })
+        Some(Self { patterns, memory: Memory::default() })
     }
 }
 
@@ -103,14 +98,13 @@ impl Pattern {
             return Err(wrong("the pattern has no field, such as `%{IP:client}`".into()));
         }
         let program = Program::new(&translated).map_err(wrong)?;
-        let matcher = Matcher::new(program, translated.groups.len());
-        Ok(Self { matcher, groups: translated.groups, members })
+        Ok(Self { program, groups: translated.groups, members })
     }
 
     /// Appends the object of the last match, which was in this text.
-    fn write(&self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+    fn write(&self, memory: &Memory, text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         out.push(b'{');
-        let mut value = |group| self.matcher.get(group).and_then(|(start, end)| text.get(start..end));
+        let mut value = |group| memory.get(group).and_then(|(start, end)| text.get(start..end));
         fields::write(&self.members, &mut value, out)?;
         close(b'}', out);
         Ok(())
@@ -120,9 +114,9 @@ impl Pattern {
 impl Read for Grok {
     fn read(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         let no_match = |message: &str| Fault { code: "no-match", message: message.into() };
-        for pattern in &mut self.patterns {
-            match pattern.matcher.find(text) {
-                Ok(true) => return pattern.write(text, out),
+        for pattern in &self.patterns {
+            match self.memory.find(&pattern.program, text) {
+                Ok(true) => return pattern.write(&self.memory, text, out),
                 Ok(false) => {}
                 Err(TooLong) => return Err(no_match("is too long for the pattern")),
             }

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use wattle_convert::Type;
+use wattle_convert::{Type, write_value};
+use wattle_matcher::Group;
 
-use super::translate::Group;
 use crate::format::{Fault, wrong_type};
 use crate::object::write_string;
-use wattle_convert::write_value;
 
 /// A member of an object.
 #[derive(Debug)]

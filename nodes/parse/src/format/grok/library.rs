@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use wattle_matcher::{Definition, Names};
+
 /// The files of the set, see `patterns/README.md`.
 const FILES: [&str; 15] = [
     include_str!("../../../patterns/grok.pattern"),
@@ -33,40 +35,33 @@ pub(super) struct Library<'o> {
     public: BTreeMap<&'static str, &'static str>,
 }
 
-/// A pattern that was found.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Definition<'l> {
-    pub(super) text: &'l str,
-    /// Whether the options define it.
-    pub(super) is_custom: bool,
-}
-
 impl<'o> Library<'o> {
     pub(super) fn new(custom: &'o BTreeMap<String, String>) -> Self {
         Self { custom, public: public().collect() }
     }
 
+    #[cfg(test)]
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.public.keys().copied()
+    }
+}
+
+impl Names for Library<'_> {
     /// Custom patterns replace public ones, also where public ones refer to them.
-    pub(super) fn get(&self, name: &str) -> Option<Definition<'_>> {
+    fn get(&self, name: &str) -> Option<Definition<'_>> {
         if let Some(text) = self.custom.get(name) {
             return Some(Definition { text, is_custom: true });
         }
         self.public.get(name).map(|text| Definition { text, is_custom: false })
     }
 
-    /// The known name that is closest to a misspelt one, if it is close enough to be meant.
-    pub(super) fn closest(&self, name: &str) -> Option<&str> {
+    fn closest(&self, name: &str) -> Option<&str> {
         let name = name.to_ascii_uppercase();
         let limit = (name.chars().count() / 3).max(1);
         let known = self.custom.keys().map(String::as_str).chain(self.public.keys().copied());
         let distances = known.map(|known| (strsim::osa_distance(&name, &known.to_ascii_uppercase()), known));
         let near = distances.filter(|(distance, _)| *distance <= limit);
         near.min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
-    }
-
-    #[cfg(test)]
-    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.public.keys().copied()
     }
 }
 

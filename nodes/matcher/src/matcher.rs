@@ -8,8 +8,8 @@
 use memchr::{memchr, memrchr};
 use regex_syntax::hir::Look;
 
-use super::look::char_at;
-use super::program::{Instruction, Many, Program, Set};
+use crate::look::char_at;
+use crate::program::{Instruction, Many, Program, Set};
 
 /// Steps for each byte of the text before the matcher begins to remember failures, and steps for a text of any length.
 const STEPS_PER_BYTE: usize = 16;
@@ -24,13 +24,14 @@ const MAX_FAILURES: usize = 128 << 20;
 /// No place in the text.
 const NONE: usize = usize::MAX;
 
-/// A matcher, with memory for its work.
-#[derive(Debug)]
-pub(super) struct Matcher {
-    program: Program,
+/// Memory for finding matches. One serves any number of programs, one after the other.
+#[derive(Debug, Default)]
+pub struct Memory {
     failures: Failures,
     ways: Vec<Way>,
     slots: Vec<usize>,
+    #[cfg(test)]
+    remembers_always: bool,
 }
 
 /// What is still to be tried.
@@ -65,7 +66,7 @@ enum Way {
 
 /// The text is too long for the pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooLong;
+pub struct TooLong;
 
 /// Instructions that failed at a byte of the text.
 #[derive(Debug, Default)]
@@ -127,53 +128,50 @@ impl Failures {
     }
 }
 
-impl Matcher {
-    /// `groups` is the number of groups of the pattern.
-    pub(super) fn new(program: Program, groups: usize) -> Self {
-        Self { program, failures: Failures::default(), ways: Vec::new(), slots: vec![NONE; 2 * (groups + 1)] }
-    }
-
-    /// Remembers failures from the first step on.
-    #[cfg(test)]
-    pub(super) const fn remember_always(&mut self) {
-        self.program.has_empty_rounds = true;
-    }
-
-    /// The place of a group in the last match.
-    pub(super) fn get(&self, group: usize) -> Option<(usize, usize)> {
+impl Memory {
+    /// The place of a group in the last match. The first group is number 1.
+    pub fn get(&self, group: usize) -> Option<(usize, usize)> {
         let slot = |slot: usize| self.slots.get(slot).copied().filter(|at| *at != NONE);
         Some((slot(2 * group)?, slot(2 * group + 1)?))
     }
 
-    /// Finds the first match in a text, which is UTF-8.
-    pub(super) fn find(&mut self, text: &[u8]) -> Result<bool, TooLong> {
-        self.failures.begin(text, self.program.has_empty_rounds);
-        self.slots.fill(NONE);
+    /// Finds the first match of a program in a text, which must be UTF-8.
+    ///
+    /// # Errors
+    /// The text leaves many ways to match, and is too long to remember which of them failed.
+    pub fn find(&mut self, program: &Program, text: &[u8]) -> Result<bool, TooLong> {
+        #[cfg(not(test))]
+        let remembers = program.has_empty_rounds;
+        #[cfg(test)]
+        let remembers = program.has_empty_rounds || self.remembers_always;
+        self.failures.begin(text, remembers);
+        self.slots.clear();
+        self.slots.resize(2 * (program.groups + 1), NONE);
         let mut start = 0;
         loop {
-            if let Some(first) = &self.program.first {
+            if let Some(first) = &program.first {
                 let rest = text.get(start..).unwrap_or_default();
                 let can_begin = |byte: &u8| first.get(usize::from(*byte)).is_some_and(|is| *is);
                 match rest.iter().position(can_begin) {
                     Some(0) => {}
-                    Some(_) | None if self.program.is_anchored => return Ok(false),
+                    Some(_) | None if program.is_anchored => return Ok(false),
                     Some(skip) => start += skip,
                     None => return Ok(false),
                 }
             }
             // What failed from one begin fails from the later ones too.
-            if self.matches_from(text, start)? {
+            if self.matches_from(program, text, start)? {
                 return Ok(true);
             }
             match char_at(text, start) {
-                Some((_, length)) if !self.program.is_anchored => start += length,
+                Some((_, length)) if !program.is_anchored => start += length,
                 _ => return Ok(false),
             }
         }
     }
 
-    fn matches_from(&mut self, text: &[u8], start: usize) -> Result<bool, TooLong> {
-        let Self { program, failures, ways, slots } = self;
+    fn matches_from(&mut self, program: &Program, text: &[u8], start: usize) -> Result<bool, TooLong> {
+        let Self { failures, ways, slots, .. } = self;
         let instructions = &program.instructions;
         ways.clear();
         ways.push(Way::Continue { place: 0, at: start });

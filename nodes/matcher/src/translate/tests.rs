@@ -2,20 +2,35 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-fn custom(patterns: &[(&str, &str)]) -> BTreeMap<String, String> {
-    patterns.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+/// Custom patterns, and `INT`, which is not.
+struct Library(BTreeMap<String, String>);
+
+impl Names for Library {
+    fn get(&self, name: &str) -> Option<Definition<'_>> {
+        if name == "INT" {
+            return Some(Definition { text: "[+-]?[0-9]+", is_custom: false });
+        }
+        self.0.get(name).map(|text| Definition { text, is_custom: true })
+    }
+
+    fn closest(&self, name: &str) -> Option<&str> {
+        (name == "INTS").then_some("INT")
+    }
+}
+
+fn custom(patterns: &[(&str, &str)]) -> Library {
+    Library(patterns.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect())
 }
 
 #[track_caller]
 fn check(text: &str, regex: &str) {
-    let none = BTreeMap::new();
-    assert_eq!(translate(&Library::new(&none), text, None).unwrap().regex, regex, "{text}");
+    assert_eq!(translate(&custom(&[]), text, None).unwrap().regex, regex, "{text}");
 }
 
 #[track_caller]
 fn refuse(patterns: &[(&str, &str)], text: &str, message: &str) {
     let custom = custom(patterns);
-    let wrong = translate(&Library::new(&custom), text, None).unwrap_err();
+    let wrong = translate(&custom, text, None).unwrap_err();
     assert!(wrong.message.contains(message), "{text}: {}", wrong.message);
 }
 
@@ -29,14 +44,14 @@ fn the_syntax_of_ruby_becomes_that_of_the_crate() {
     check("a*+b++c?+d*?", "a*b+c?d*?");
     check("(a)(?:b)(?>c)(?m:.)(?i)d(?#no)", "(?:a)(?:b)(?:c)(?s:.)(?i)d");
     check("[]a][^]b][[:alpha:]_][a--]", r"[\]a][^\]b][[:alpha:]_][a-\-]");
-    check("%{INT}%a%", "(?:(?:[+-]?(?:[0-9]+)))%a%");
+    check("%{INT}%a%", "(?:[+-]?[0-9]+)%a%");
 }
 
 #[test]
 fn fields_and_look_around_become_groups() {
     let custom = custom(&[("ORDER", "[A-Z]{2}%{INT:number:int}")]);
-    let done = translate(&Library::new(&custom), "(?<![0-9])%{ORDER:order} (?<rest>.*)", None).unwrap();
-    assert_eq!(done.regex, "()([A-Z]{2}((?:[+-]?(?:[0-9]+)))) (.*)");
+    let done = translate(&custom, "(?<![0-9])%{ORDER:order} (?<rest>.*)", None).unwrap();
+    assert_eq!(done.regex, "()([A-Z]{2}([+-]?[0-9]+)) (.*)");
     let field = |name: &str, type_name: Option<&str>| Group::Field {
         name: name.to_owned(),
         type_name: type_name.map(str::to_owned),
@@ -46,8 +61,14 @@ fn fields_and_look_around_become_groups() {
 }
 
 #[test]
+fn groups_without_a_name_count_where_there_are_no_fields() {
+    let done = translate_numbered(r"(?i)(a)\d(?:b|(c))").unwrap();
+    assert_eq!((done.regex.as_str(), done.groups.len()), ("(?i)(a)[0-9](?:b|(c))", 2));
+}
+
+#[test]
 fn what_cannot_be_translated_is_refused() {
-    refuse(&[], "%{IPORHOSTS:a}", "there is no pattern `IPORHOSTS`; did you mean `IPORHOST`?");
+    refuse(&[], "%{INTS:a}", "there is no pattern `INTS`; did you mean `INT`?");
     refuse(&[], "%{XQZWVUTS:a}", "define it in `custom_patterns`");
     refuse(&[], "%{INT:}", "has no field");
     refuse(&[], "%{INT", "has no `}`");

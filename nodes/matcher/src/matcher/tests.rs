@@ -1,24 +1,27 @@
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
-use super::super::library::Library;
-use super::super::translate::translate;
 use super::*;
+use crate::translate_numbered;
+
+struct Matcher(Program, Memory);
+
+impl Matcher {
+    fn find(&mut self, text: &[u8]) -> Result<bool, TooLong> {
+        self.1.find(&self.0, text)
+    }
+}
 
 fn matcher(pattern: &str) -> Matcher {
-    let none = BTreeMap::new();
-    let translated = translate(&Library::new(&none), pattern, None).unwrap();
-    Matcher::new(Program::new(&translated).unwrap(), translated.groups.len())
+    Matcher(Program::new(&translate_numbered(pattern).unwrap()).unwrap(), Memory::default())
 }
 
 #[test]
 fn the_first_way_that_breaks_no_condition_matches() {
     let mut number = matcher("^(?<a>.*)(?<b>(?<![0-9])[0-9]+)$");
     assert_eq!(number.find(b"x12y345"), Ok(true));
-    assert_eq!((number.get(1), number.get(2)), (Some((0, 4)), Some((4, 7))));
+    assert_eq!((number.1.get(1), number.1.get(2)), (Some((0, 4)), Some((4, 7))));
     assert_eq!(number.find(b"x"), Ok(false));
-    assert_eq!(number.get(1), None);
+    assert_eq!(number.1.get(1), None);
 }
 
 #[test]
@@ -32,7 +35,7 @@ fn a_text_is_too_long_rather_than_slow() {
 fn a_long_text_that_leaves_many_ways_ends() {
     let text = "a foo é ".repeat(200);
     for pattern in [
-        "%{DATA:a} foo %{GREEDYDATA:b}bar",
+        "(?<a>.*?) foo (?<b>.*)bar",
         "(?<a>.*) (?<b>.*) (?<c>.*)x",
         "(?<a>(?:.*? )*)x",
         "(?<a>.*a.*o.*é.*)x",
@@ -75,10 +78,9 @@ proptest! {
     #[test]
     fn without_conditions_it_finds_what_the_crate_regex_finds(pattern in patterns(), text in "[abé ]{0,12}") {
         let pattern = pattern.replace("(?<![ab])", "").replace("(?=b)", "").replace("(?!é)", "").replace("(?<=a)", "");
-        let none = BTreeMap::new();
-        let translated = translate(&Library::new(&none), &pattern, None).unwrap();
+        let translated = translate_numbered(&pattern).unwrap();
         let regex = regex::bytes::Regex::new(&translated.regex).unwrap();
-        let mut matcher = Matcher::new(Program::new(&translated).unwrap(), translated.groups.len());
+        let mut matcher = matcher(&pattern);
         let found = regex.captures(text.as_bytes());
         // First without remembering failures, if rounds cannot be empty, and then with it.
         for _ in 0..2 {
@@ -86,9 +88,9 @@ proptest! {
             for group in 1..=translated.groups.len() {
                 let expected = found.as_ref().and_then(|found| found.get(group));
                 let expected = expected.map(|group| (group.start(), group.end()));
-                prop_assert_eq!(matcher.get(group).filter(|_| found.is_some()), expected, "group {} of {}", group, pattern);
+                prop_assert_eq!(matcher.1.get(group).filter(|_| found.is_some()), expected, "group {} of {}", group, pattern);
             }
-            matcher.remember_always();
+            matcher.1.remembers_always = true;
         }
     }
 
@@ -96,11 +98,9 @@ proptest! {
     fn with_conditions_it_matches_where_a_backtracking_engine_does(pattern in patterns(), text in "[abé ]{0,12}") {
         let fancy = fancy_regex::Regex::new(&pattern.replace("(?<f>", "(").replace(r"\b", r"(?:\b)"));
         let Ok(Ok(expected)) = fancy.map(|fancy| fancy.is_match(&text)) else { return Ok(()) };
-        let none = BTreeMap::new();
-        let translated = translate(&Library::new(&none), &pattern, None).unwrap();
         // A word boundary here is one of ASCII, there of Unicode.
         if !(pattern.contains(r"\b") && text.contains('é')) {
-            prop_assert_eq!(Matcher::new(Program::new(&translated).unwrap(), 9).find(text.as_bytes()), Ok(expected));
+            prop_assert_eq!(matcher(&pattern).find(text.as_bytes()), Ok(expected));
         }
     }
 }

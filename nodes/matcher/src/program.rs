@@ -3,8 +3,8 @@
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 
-use super::look::LookAround;
-use super::translate::{Group, Translated};
+use crate::look::LookAround;
+use crate::translate::{Group, Translated};
 
 /// Instructions of one pattern.
 const MAX_INSTRUCTIONS: usize = 1 << 16;
@@ -71,8 +71,10 @@ impl Set {
 
 /// A compiled pattern.
 #[derive(Debug)]
-pub(super) struct Program {
+pub struct Program {
     pub(super) instructions: Vec<Instruction>,
+    /// Number of groups.
+    pub(super) groups: usize,
     /// Whether a match begins at the begin of the text.
     pub(super) is_anchored: bool,
     /// The bytes that a match can begin with, if it cannot be empty.
@@ -82,15 +84,18 @@ pub(super) struct Program {
 }
 
 impl Program {
+    /// Compiles an expression.
+    ///
     /// # Errors
     /// The expression is wrong or too large, or matches bytes instead of characters.
-    pub(super) fn new(translated: &Translated) -> Result<Self, String> {
+    pub fn new(translated: &Translated) -> Result<Self, String> {
         let hir = ParserBuilder::new().utf8(false).build().parse(&translated.regex);
         let hir = hir.map_err(|error| wattle_node::bad_pattern(&error))?;
         let mut first = Box::new([false; 256]);
         let can_be_empty = collect_first(&hir, &mut first);
         let mut program = Self {
             instructions: Vec::new(),
+            groups: translated.groups.len(),
             is_anchored: hir.properties().look_set_prefix().contains(Look::Start),
             first: (!can_be_empty).then_some(first),
             has_empty_rounds: false,

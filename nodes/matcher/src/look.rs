@@ -5,7 +5,7 @@ use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
 /// A condition on the character before or after a place in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct LookAround {
+pub struct LookAround {
     pub(super) is_ahead: bool,
     pub(super) is_negative: bool,
     /// Ranges of characters, both ends included.

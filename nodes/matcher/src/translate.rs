@@ -1,13 +1,12 @@
-//! Grok patterns to regular expressions of the crate `regex`.
+//! Patterns of backtracking engines to regular expressions of the crate `regex`.
 //!
-//! Grok patterns have the syntax of Ruby. Differences are translated: `\h`, `{` as a character, possessive repetitions and
+//! They have the syntax of Ruby. Differences are translated: `\h`, `{` as a character, possessive repetitions and
 //! atomic groups (which become plain ones), named groups, and look-around over one character, which becomes an empty group
 //! whose place is checked after the match. Classes such as `\w` and `\d` mean ASCII, as in Ruby.
 
 use std::str::Chars;
 
-use super::library::Library;
-use super::look::LookAround;
+use crate::look::LookAround;
 
 /// Bytes that the expression may have once all names are replaced.
 const MAX_LENGTH: usize = 128 << 10;
@@ -17,7 +16,7 @@ const MAX_DEPTH: usize = 32;
 
 /// A group of the expression; the first one is number 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Group {
+pub enum Group {
     /// The text of a field.
     Field {
         /// As it is written: `status`, `source.ip`, `[source][ip]`.
@@ -25,31 +24,84 @@ pub(super) enum Group {
         /// The text after the second colon.
         type_name: Option<String>,
     },
+    /// A group without a name, of an expression that has no fields.
+    Number,
     /// An empty group, at whose place a condition must hold.
     Look(LookAround),
 }
 
 /// Why a pattern is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
-    pub(super) message: String,
+pub struct Wrong {
+    /// What is wrong and how to fix it.
+    pub message: String,
     /// Whether it is inside of a custom pattern, where it is reported already.
-    pub(super) in_custom: bool,
+    pub in_custom: bool,
 }
 
 /// A translated pattern.
 #[derive(Debug, Default)]
-pub(super) struct Translated {
-    pub(super) regex: String,
-    pub(super) groups: Vec<Group>,
+pub struct Translated {
+    /// The expression in the syntax of the crate `regex`.
+    pub regex: String,
+    /// Its groups, in order.
+    pub groups: Vec<Group>,
+}
+
+/// The patterns that a pattern can refer to.
+pub trait Names {
+    /// The pattern with a name.
+    fn get(&self, name: &str) -> Option<Definition<'_>>;
+
+    /// A known name that may be meant by an unknown one.
+    fn closest(&self, name: &str) -> Option<&str>;
+}
+
+/// A pattern that has a name.
+#[derive(Clone, Copy, Debug)]
+pub struct Definition<'l> {
+    /// The pattern.
+    pub text: &'l str,
+    /// Whether the options define it.
+    pub is_custom: bool,
+}
+
+/// No patterns.
+#[derive(Clone, Copy, Debug)]
+struct NoNames;
+
+impl Names for NoNames {
+    fn get(&self, _: &str) -> Option<Definition<'_>> {
+        None
+    }
+
+    fn closest(&self, _: &str) -> Option<&str> {
+        None
+    }
+}
+
+/// Translates an expression with numbered groups, which refers to no others.
+///
+/// # Errors
+/// The expression has something that cannot be translated.
+pub fn translate_numbered(text: &str) -> Result<Translated, Wrong> {
+    run(&NoNames, text, None, true)
 }
 
 /// Translates a pattern with all that it refers to. `name` is that of the pattern itself, if it has one.
-pub(super) fn translate<'l>(library: &'l Library<'l>, text: &str, name: Option<&'l str>) -> Result<Translated, Wrong> {
+///
+/// # Errors
+/// The pattern, or one that it refers to, has something that cannot be translated.
+pub fn translate(names: &dyn Names, text: &str, name: Option<&str>) -> Result<Translated, Wrong> {
+    run(names, text, name, false)
+}
+
+fn run(library: &dyn Names, text: &str, name: Option<&str>, has_numbers: bool) -> Result<Translated, Wrong> {
     let mut translator = Translator {
         library,
         done: Translated::default(),
         own_name: name,
+        has_numbers,
         names: name.map(str::to_owned).into_iter().collect(),
         custom_depth: 0,
         ignores_case: false,
@@ -68,9 +120,11 @@ pub(super) fn translate<'l>(library: &'l Library<'l>, text: &str, name: Option<&
 }
 
 struct Translator<'l> {
-    library: &'l Library<'l>,
+    library: &'l dyn Names,
     done: Translated,
     own_name: Option<&'l str>,
+    /// Whether groups without a name count.
+    has_numbers: bool,
     /// The definitions that are being replaced, from the outside in.
     names: Vec<String>,
     /// How many of them are custom. Stays as it is after an error.
@@ -221,8 +275,12 @@ impl Translator<'_> {
     /// A group or a look-around; the parenthesis is read.
     fn group(&mut self, rest: &mut Chars<'_>) -> Result<(), String> {
         let Some(after) = rest.as_str().strip_prefix('?') else {
-            // Only named groups become fields.
-            self.push("(?:");
+            if self.has_numbers {
+                self.done.groups.push(Group::Number);
+                self.push("(");
+            } else {
+                self.push("(?:");
+            }
             return Ok(());
         };
         for (kind, is_ahead, is_negative) in
