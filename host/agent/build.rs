@@ -8,8 +8,20 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-const NODES: &[&str] =
-    &["edit", "enrich", "extract", "filter", "mask", "parse", "route", "sample", "serialize", "timestamp", "unroll"];
+const NODES: &[&str] = &[
+    "edit",
+    "enrich",
+    "extract",
+    "filter",
+    "mask",
+    "parse",
+    "route",
+    "sample",
+    "serialize",
+    "timestamp",
+    "unroll",
+    "user-agent",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR").ok_or("CARGO_MANIFEST_DIR is not set")?;

@@ -8,8 +8,20 @@ use crate::process::{cargo, run, target_dir};
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Nodes that are built into the agent: folder in `nodes/`, which is also the name of the artifact.
-const BUILTIN: &[&str] =
-    &["edit", "enrich", "extract", "filter", "mask", "parse", "route", "sample", "serialize", "timestamp", "unroll"];
+const BUILTIN: &[&str] = &[
+    "edit",
+    "enrich",
+    "extract",
+    "filter",
+    "mask",
+    "parse",
+    "route",
+    "sample",
+    "serialize",
+    "timestamp",
+    "unroll",
+    "user-agent",
+];
 /// Guests for tests only: folder in `tests/guests/`.
 const GUESTS: &[&str] = &["capable", "counter", "counter-2", "faulty", "hostile", "json-per-event", "shifty"];
 
