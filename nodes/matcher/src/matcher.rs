@@ -53,6 +53,12 @@ enum Way {
         end: usize,
         more: usize,
     },
+    /// The alternatives from number `next` on.
+    Choice {
+        place: usize,
+        next: usize,
+        at: usize,
+    },
     /// An unbounded repetition that began at `at`, once all its ends failed.
     Failed {
         place: usize,
@@ -182,6 +188,15 @@ impl Memory {
                     put(slots, slot, value);
                     continue;
                 }
+                Way::Choice { place, next, at } => {
+                    let Some(Instruction::Choice(choice)) = instructions.get(place) else { continue };
+                    let places = choice.places(text.get(at));
+                    let Some(to) = places.get(next) else { continue };
+                    if next + 1 < places.len() {
+                        ways.push(Way::Choice { place, next: next + 1, at });
+                    }
+                    (*to, at)
+                }
                 Way::Failed { place, at } => {
                     // A round that begins later has no other ends.
                     if let Some(Instruction::Many(many)) = instructions.get(place)
@@ -247,6 +262,15 @@ impl Memory {
                     }
                     Instruction::Split(first, second) => {
                         ways.push(Way::Continue { place: *second, at });
+                        place = *first;
+                        continue;
+                    }
+                    Instruction::Choice(choice) => {
+                        let places = choice.places(text.get(at));
+                        let Some(first) = places.first() else { break };
+                        if places.len() > 1 {
+                            ways.push(Way::Choice { place, next: 1, at });
+                        }
                         place = *first;
                         continue;
                     }

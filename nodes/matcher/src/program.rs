@@ -9,6 +9,9 @@ use crate::translate::{Group, Translated};
 /// Instructions of one pattern.
 const MAX_INSTRUCTIONS: usize = 1 << 16;
 
+/// Alternatives from which on the next byte chooses among them.
+const MIN_CHOICE: usize = 4;
+
 #[derive(Debug)]
 pub(super) enum Instruction {
     Literal(Box<[u8]>),
@@ -17,6 +20,8 @@ pub(super) enum Instruction {
     Many(Box<Many>),
     /// Tries the first place, then the second one.
     Split(usize, usize),
+    /// Tries those places in order that can go on with the next byte.
+    Choice(Box<Choice>),
     Jump(usize),
     Save(usize),
     Look(Look),
@@ -32,6 +37,46 @@ pub(super) struct Many {
     pub(super) greedy: bool,
     /// The byte that must follow, if there is only one.
     pub(super) then: Option<u8>,
+}
+
+/// Alternatives, by the next byte of the text.
+#[derive(Debug)]
+pub(super) struct Choice {
+    /// The number of a list in `lists` for each byte, and for the end of the text.
+    by_byte: Box<[u16; 257]>,
+    lists: Vec<Box<[usize]>>,
+}
+
+impl Choice {
+    /// `parts` are alternatives, each with the place of its first instruction.
+    fn new(parts: &[(&Hir, usize)]) -> Self {
+        let firsts = parts.iter().map(|(hir, place)| {
+            let mut first = Box::new([false; 256]);
+            let can_be_empty = collect_first(hir, &mut first);
+            (first, can_be_empty, *place)
+        });
+        let firsts: Vec<_> = firsts.collect();
+        let mut choice = Self { by_byte: Box::new([0; 257]), lists: Vec::new() };
+        for (byte, number) in choice.by_byte.iter_mut().enumerate() {
+            let goes_on = |first: &[bool; 256]| first.get(byte).is_some_and(|is| *is);
+            let list = firsts.iter().filter(|(first, can_be_empty, _)| *can_be_empty || goes_on(first));
+            let list: Box<[usize]> = list.map(|(_, _, place)| *place).collect();
+            let known = choice.lists.iter().position(|known| *known == list);
+            // At most 257 lists.
+            *number = known.unwrap_or(choice.lists.len()) as u16;
+            if known.is_none() {
+                choice.lists.push(list);
+            }
+        }
+        choice
+    }
+
+    /// The places to try at a byte of the text, or at its end.
+    #[inline]
+    pub(super) fn places(&self, byte: Option<&u8>) -> &[usize] {
+        let number = self.by_byte.get(byte.map_or(256, |byte| usize::from(*byte))).copied().unwrap_or_default();
+        self.lists.get(usize::from(number)).map(|list| &**list).unwrap_or_default()
+    }
 }
 
 /// A set of characters.
@@ -149,6 +194,19 @@ impl Program {
                 for part in parts {
                     self.compile(part, groups)?;
                 }
+            }
+            HirKind::Alternation(parts) if parts.len() >= MIN_CHOICE => {
+                let choice = self.add(Instruction::Jump(0))?;
+                let mut ends = Vec::new();
+                let mut starts = Vec::new();
+                for part in parts {
+                    starts.push((part, self.instructions.len()));
+                    self.compile(part, groups)?;
+                    ends.push(self.add(Instruction::Jump(0))?);
+                }
+                let end = self.instructions.len();
+                ends.into_iter().for_each(|jump| self.set(jump, Instruction::Jump(end)));
+                self.set(choice, Instruction::Choice(Box::new(Choice::new(&starts))));
             }
             HirKind::Alternation(parts) => {
                 let mut ends = Vec::new();

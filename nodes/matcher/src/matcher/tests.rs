@@ -65,7 +65,7 @@ fn patterns() -> impl Strategy<Value = String> {
     leaf.prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 1..4).prop_map(|parts| parts.concat()),
-            prop::collection::vec(inner.clone(), 2..4).prop_map(|parts| format!("(?:{})", parts.join("|"))),
+            prop::collection::vec(inner.clone(), 2..7).prop_map(|parts| format!("(?:{})", parts.join("|"))),
             (inner.clone(), prop_oneof!["[*+?]", Just("{1,2}".to_owned()), Just("{2}".to_owned())])
                 .prop_map(|(part, how)| format!("(?:{part}){how}")),
             (inner.clone(), "[*+?]").prop_map(|(part, how)| format!("(?:{part}){how}?")),
