@@ -49,7 +49,7 @@ fn a_pack_gives_a_reason_and_the_operator_grants() {
 fn an_inspected_artifact_shows_the_capabilities_that_it_imports() {
     let folder = folder(&[]);
     let shown = folder.run(&["inspect", "capable.wasm"]);
-    let all = "requests the capabilities log, metrics, clock, random, lookup, kv, http-client";
+    let all = "requests the capabilities log, metrics, clock, random, host, lookup, kv, http-client";
     assert!(shown.text().contains(all), "{}{}", shown.text(), shown.log);
     let plain = folder.run(&["inspect", "builtin:mask"]);
     assert!(plain.code == 0 && !plain.text().contains("requests the capabilities"), "{}", plain.text());
@@ -68,6 +68,17 @@ fn clock_and_random_answer() {
     lines.once(&config("mode = \"random\", times = 16", ALL, false));
     let answers = answers(&lines);
     assert!(answers.iter().all(|answer| answer.len() == 32) && answers[0] != answers[1], "{answers:?}");
+}
+
+#[test]
+fn facts_about_the_machine_answer() {
+    let lines = folder(&["host.name", "os.type", "agent.version", "host.nmae"]);
+    lines.once(&config("mode = \"host\"", ALL, false));
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!(answers(&lines), [name.trim(), std::env::consts::OS, env!("CARGO_PKG_VERSION")]);
+    let failures = failures(&lines);
+    assert!(failures.len() == 1 && failures[0].contains("there is no fact `host.nmae`"), "{failures:?}");
+    assert!(failures[0].starts_with("invalid-decision"), "{failures:?}");
 }
 
 #[test]
@@ -134,6 +145,16 @@ fn a_case_can_mock_capabilities() {
             }),
         ),
         (
+            "host",
+            serde_json::json!({
+                "options": { "mode": "host" }, "mocks": { "host": { "host.name": "web-1", "host.id": null } },
+                "input": [{ "body": "host.name" }, { "body": "host.id" }, { "body": "os.type" }],
+                "expected": { "out": [
+                    { "attributes": { "answer": "web-1" } }, { "body": "host.id" }, { "attributes": { "answer": "linux" } },
+                ] },
+            }),
+        ),
+        (
             "lookup",
             serde_json::json!({
                 "options": { "mode": "lookup", "table": "accounts", "column": "name" },
@@ -170,12 +191,14 @@ fn a_case_can_mock_capabilities() {
             }),
         ),
     ] {
-        case["input"] = input.clone();
+        if case.get("input").is_none() {
+            case["input"] = input.clone();
+        }
         folder.write(format!("tests/cases/{name}.json"), case.to_string());
     }
     let ended = folder.run(&["node", "test"]);
     assert_eq!(ended.code, 0, "{}{}", ended.text(), ended.log);
-    assert!(ended.text().contains("6 passed, 0 failed"), "{}", ended.text());
+    assert!(ended.text().contains("7 passed, 0 failed"), "{}", ended.text());
     folder.write(
         "tests/cases/log.json",
         serde_json::json!({

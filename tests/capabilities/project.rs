@@ -12,6 +12,8 @@ const MOCKS: &str = r#"
     [mocks]
     clock = 1970-01-01T00:00:01Z
     random = 7
+    [mocks.host]
+    "host.name" = "web-1"
     [mocks.lookup]
     accounts = { key = "id", rows = [{ id = "1", name = "prod" }, { id = "2", name = "test" }] }
     [mocks.kv]
@@ -41,12 +43,19 @@ fn write(folder: &Folder, options: &str, more: &str) {
 
 /// A case with these options, in which both rows get an answer.
 fn case(folder: &Folder, name: &str, options: &str, mocks: &str, answers: [&str; 2]) {
+    case_of(folder, name, options, mocks, ["1", "2"], answers);
+}
+
+/// The same with these bodies.
+fn case_of(folder: &Folder, name: &str, options: &str, mocks: &str, bodies: [&str; 2], answers: [&str; 2]) {
     let out: Vec<String> = answers.iter().map(|a| format!("{{\"attributes\": {{\"answer\": \"{a}\"}}}}")).collect();
     folder.write(
         format!("tests/cases/{name}.json"),
         format!(
-            "{{\"options\": {options}, \"mocks\": {mocks}, \"input\": [{{\"body\": \"1\"}}, {{\"body\": \"2\"}}], \
+            "{{\"options\": {options}, \"mocks\": {mocks}, \"input\": [{{\"body\": \"{}\"}}, {{\"body\": \"{}\"}}], \
              \"expected\": {{\"out\": [{}]}}}}",
+            bodies[0],
+            bodies[1],
             out.join(", ")
         ),
     );
@@ -66,6 +75,7 @@ fn every_node_command_uses_the_mocks_of_the_project() {
     let folder = project(HTTP, &format!("[grants]\n{}{MOCKS}", crate::ALL));
     good(&folder, &["node", "build"]);
     case(&folder, "clock", r#"{"mode": "clock"}"#, "{}", ["1000000000", "1000000000"]);
+    case_of(&folder, "host", r#"{"mode": "host"}"#, "{}", ["host.name", "os.type"], ["web-1", "linux"]);
     case(&folder, "kv", r#"{"mode": "kv-add"}"#, "{}", ["42", "1"]);
     case(&folder, "http", r#"{"mode": "http", "url": "https://a.example/x"}"#, "{}", ["418 tea", "418 tea"]);
     let lookup = r#"{"mode": "lookup", "table": "accounts", "column": "name"}"#;
@@ -79,7 +89,7 @@ fn every_node_command_uses_the_mocks_of_the_project() {
         ["200 coffee", "200 coffee"],
     );
     let tested = good(&folder, &["node", "test"]);
-    assert!(tested.text().ends_with("5 passed, 0 failed\n"), "{}", tested.text());
+    assert!(tested.text().ends_with("6 passed, 0 failed\n"), "{}", tested.text());
     let checked = good(&folder, &["node", "conformance"]);
     assert!(checked.text().contains("check granted ... ok"), "{}", checked.text());
     let measured = good(&folder, &["node", "bench", "--no-fuel", "--json"]);

@@ -3,7 +3,7 @@
 use crate::Config;
 
 /// Every capability that the guest imports, without tables or hosts.
-pub const ALL_GRANTS: &str = "log = true\nmetrics = true\nclock = true\nrandom = true\nkv = true\n\
+pub const ALL_GRANTS: &str = "log = true\nmetrics = true\nclock = true\nrandom = true\nhost = true\nkv = true\n\
                               lookup = { tables = {} }\nhttp-client = { hosts = [] }\n";
 
 /// A configuration in which lines of the files `in*.log` go through the guest, as the node `cap` of

@@ -43,8 +43,8 @@ mod tests {
     /// Options decide whether a built-in node needs a capability; the catalog does not check imports. The node must call
     /// a capability that it needs in `configure`, and only these do.
     #[test]
-    fn built_in_nodes_import_no_capability_but_the_clock_and_tables() {
-        let contract = ["types", "fields", "batch", "diagnostics", "clock", "lookup"]
+    fn built_in_nodes_import_no_capability_but_the_clock_facts_and_tables() {
+        let contract = ["types", "fields", "batch", "diagnostics", "clock", "host", "lookup"]
             .map(|name| format!("wattle:node/{name}@0.1.0"));
         for artifact in artifacts() {
             let imports = wattle_runtime::imported_interfaces(&artifact);

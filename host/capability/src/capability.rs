@@ -11,6 +11,8 @@ pub enum Capability {
     Clock,
     /// Randomness.
     Random,
+    /// Facts about the machine and the agent.
+    Host,
     /// Tables in files.
     Lookup,
     /// A key-value store that survives instances.
@@ -21,8 +23,8 @@ pub enum Capability {
 
 impl Capability {
     /// All capabilities, indexed by their discriminants.
-    pub const ALL: [Self; 7] =
-        [Self::Log, Self::Metrics, Self::Clock, Self::Random, Self::Lookup, Self::Kv, Self::HttpClient];
+    pub const ALL: [Self; 8] =
+        [Self::Log, Self::Metrics, Self::Clock, Self::Random, Self::Host, Self::Lookup, Self::Kv, Self::HttpClient];
 
     /// Name of the interface and of the key in configurations.
     pub fn name(self) -> &'static str {
@@ -31,6 +33,7 @@ impl Capability {
             Self::Metrics => "metrics",
             Self::Clock => "clock",
             Self::Random => "random",
+            Self::Host => "host",
             Self::Lookup => "lookup",
             Self::Kv => "kv",
             Self::HttpClient => "http-client",

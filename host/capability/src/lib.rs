@@ -1,5 +1,5 @@
 //! Capabilities of nodes: the agent's side of the interfaces `log`, `metrics`, `clock`, `random`,
-//! `lookup`, `kv` and `http-client`.
+//! `host`, `lookup`, `kv` and `http-client`.
 //!
 //! [`Services`] live as long as the agent, over all generations. The instances of a node hold its
 //! [`NodeServices`]. The caller checks whether a capability is granted; this crate enforces its
@@ -12,6 +12,7 @@
 
 mod ambient;
 mod capability;
+mod facts;
 mod http;
 mod kv;
 mod log;
@@ -23,6 +24,7 @@ mod values;
 
 pub use ambient::{Clock, Random, RandomError};
 pub use capability::Capability;
+pub use facts::{Facts, UnknownFact};
 pub use http::{Budget, Client, Failure, FailureKind, Request, Response};
 pub use kv::{Changes, KvError, Store};
 pub use log::{LINES_PER_CALL, LogTarget, level_name};

@@ -8,6 +8,7 @@ use wattle_plan::{Grants, KvGrant, LogLevel};
 
 use crate::ambient::{Clock, Random};
 use crate::capability::Capability;
+use crate::facts::{Facts, UnknownFact};
 use crate::http::{Budget, Client, Failure, FailureKind, Request, Response};
 use crate::kv::{Changes, KvError, Store};
 use crate::log::{LogBudget, LogTarget};
@@ -43,6 +44,7 @@ type NodeName = (String, String);
 #[derive(Debug, Default)]
 pub struct Services {
     nodes: Mutex<BTreeMap<NodeName, Arc<NodeState>>>,
+    facts: Arc<Facts>,
     tables: Arc<Tables>,
     client: Arc<Client>,
 }
@@ -76,8 +78,9 @@ impl Services {
 
     fn serve(&self, kept: Arc<NodeState>, grants: &Grants, target: LogTarget, http: Http) -> NodeServices {
         let (clock, random) = (Clock::default(), Random::default());
-        let (grants, tables) = (grants.clone(), Lookup::Files(self.tables.clone()));
-        NodeServices(Arc::new(Inner { kept, grants, target, clock, random, tables, http }))
+        let (grants, facts) = (grants.clone(), self.facts.clone());
+        let tables = Lookup::Files(self.tables.clone());
+        NodeServices(Arc::new(Inner { kept, grants, target, clock, random, facts, tables, http }))
     }
 
     /// Returns how all nodes used their capabilities so far.
@@ -109,6 +112,8 @@ pub struct Mock {
     pub clock: Clock,
     /// Randomness.
     pub random: Random,
+    /// Facts about the machine.
+    pub facts: Facts,
     /// Destination of log lines.
     pub log: LogTarget,
     /// Tables by name.
@@ -163,6 +168,7 @@ struct Inner {
     target: LogTarget,
     clock: Clock,
     random: Random,
+    facts: Arc<Facts>,
     tables: Lookup,
     http: Http,
 }
@@ -178,7 +184,7 @@ impl NodeServices {
     ///
     /// The initial keys and values exceed the grant.
     pub fn mocked(mock: Mock) -> Result<Self, MockError> {
-        let Mock { grants, clock, random, log: target, tables, values, http, missing } = mock;
+        let Mock { grants, clock, random, facts, log: target, tables, values, http, missing } = mock;
         let kept = NodeState::new("", "");
         let column = |text: fn(&(String, String)) -> &String| {
             let mut column = ValuesBuilder::with_rows(values.len());
@@ -190,7 +196,8 @@ impl NodeServices {
             kept.values.set(grant, &keys, &values, &mut Changes::default())?;
         }
         let (tables, http) = (Lookup::Mocked(tables), Http::Mocked(http, missing));
-        Ok(Self(Arc::new(Inner { kept, grants, target, clock, random, tables, http })))
+        let facts = Arc::new(facts);
+        Ok(Self(Arc::new(Inner { kept, grants, target, clock, random, facts, tables, http })))
     }
 
     /// The grants.
@@ -239,6 +246,15 @@ impl NodeServices {
     /// Randomness.
     pub fn random(&self) -> &Random {
         &self.0.random
+    }
+
+    /// A fact about the machine or the agent; `None` if the machine lacks it.
+    ///
+    /// # Errors
+    ///
+    /// There is no fact of this name.
+    pub fn fact(&self, name: &str) -> Result<Option<&str>, UnknownFact> {
+        self.0.facts.get(name)
     }
 
     /// Opens columns of a table.

@@ -32,7 +32,7 @@ use wattle_batch::{Batch, Outcome};
 
 pub use event::{EVENT_KEYS, Mismatch, compare, expectation};
 pub use events::{Ran, batch, events};
-pub use mocks::{MockAnswer, MockKind, MockTable, Mocks, Observed};
+pub use mocks::{FACTS, MockAnswer, MockKind, MockTable, Mocks, Observed};
 
 /// A node under test that can be configured and receive batches.
 pub trait Subject {

@@ -5,7 +5,8 @@
 //! https://api.example.com/a": {"status": 200, "body": "…"}}}` sets: the time, which does not
 //! advance; the seed of random bytes; lookup tables (`"kind": "cidr"` for a table of networks, and
 //! `"mmdb"` for one whose columns are paths into its rows);
-//! existing keys; and responses by method and URL, where `{"failure": "timeout"}` is a request that
+//! facts about the machine, where `"host": {"host.name": "web-1", "host.id": null}` replaces one of
+//! [`FACTS`] and removes another one; existing keys; and responses by method and URL, where `{"failure": "timeout"}` is a request that
 //! fails. `http` is an older name of `http-client`. `[mocks]` in `node.toml` has the same form.
 //!
 //! `"log": ["warn: a part of the line"]` lists all expected lines. `"metrics":
@@ -23,6 +24,8 @@ pub struct Mocks {
     pub clock: Option<i64>,
     /// The seed of random bytes.
     pub random: Option<u64>,
+    /// Facts about the machine by name, instead of those of [`FACTS`]; `None` for one that it lacks.
+    pub host: BTreeMap<String, Option<String>>,
     /// Tables by name.
     pub lookup: BTreeMap<String, MockTable>,
     /// Values by key.
@@ -71,7 +74,17 @@ pub struct Observed {
     pub metrics: BTreeMap<String, f64>,
 }
 
-const KEYS: &[&str] = &["clock", "random", "lookup", "kv", "http-client", "http"];
+/// The facts about the machine and the agent in cases: each that there is, so that a case gives the same on every machine.
+pub const FACTS: &[(&str, &str)] = &[
+    ("host.name", "host-1"),
+    ("host.id", "0123456789abcdef0123456789abcdef"),
+    ("host.arch", "amd64"),
+    ("os.type", "linux"),
+    ("os.version", "6.1.0"),
+    ("agent.version", "0.1.0"),
+];
+
+const KEYS: &[&str] = &["clock", "random", "host", "lookup", "kv", "http-client", "http"];
 
 impl Mocks {
     /// Parses the mocks of a case or of a project.
@@ -89,6 +102,18 @@ impl Mocks {
         }
         if let Some(seed) = object.get("random") {
             mocks.random = Some(seed.as_u64().ok_or("`mocks.random` must be a number, the seed")?);
+        }
+        for (name, value) in entries(object, "host")? {
+            if !FACTS.iter().any(|(known, _)| known == name) {
+                let known: Vec<&str> = FACTS.iter().map(|(known, _)| *known).collect();
+                return Err(format!("unknown fact `{name}` in `mocks.host`; available: {}", known.join(", ")));
+            }
+            let value = match value {
+                Value::Null => None,
+                Value::String(text) => Some(text.clone()),
+                _ => return Err(format!("`mocks.host.{name}` must be a string, or null if the machine lacks it")),
+            };
+            mocks.host.insert(name.clone(), value);
         }
         for (name, table) in entries(object, "lookup")? {
             mocks
@@ -121,10 +146,23 @@ impl Mocks {
         Self {
             clock: case.clock.or(self.clock),
             random: case.random.or(self.random),
+            host: merge(&self.host, &case.host),
             lookup: merge(&self.lookup, &case.lookup),
             kv: merge(&self.kv, &case.kv),
             http: merge(&self.http, &case.http),
         }
+    }
+
+    /// The facts about the machine by name: those of [`FACTS`] that the mocks do not change, and those of the mocks.
+    pub fn facts(&self) -> BTreeMap<&str, &str> {
+        let mut facts: BTreeMap<&str, &str> = FACTS.iter().copied().collect();
+        for (name, value) in &self.host {
+            match value {
+                Some(value) => facts.insert(name, value),
+                None => facts.remove(name.as_str()),
+            };
+        }
+        facts
     }
 }
 
@@ -248,6 +286,8 @@ mod tests {
         for (wrong, part) in [
             (json!({"clok": 1}), "unknown key `clok`"),
             (json!({"clock": "noon"}), "mocks.clock"),
+            (json!({"host": {"host.nmae": "a"}}), "unknown fact `host.nmae`"),
+            (json!({"host": {"host.name": 1}}), "`mocks.host.host.name` must be a string"),
             (json!({"lookup": {"t": {"rows": []}}}), "`mocks.lookup.t`: `key`"),
             (json!({"http": {"https://a": {}}}), "METHOD URL"),
         ] {
@@ -265,6 +305,14 @@ mod tests {
         assert_eq!(both.kv.values().collect::<Vec<_>>(), ["1", "3", "4"]);
         assert!(both.http.contains_key("GET https://a"), "the older name is read");
         assert_eq!(project.with(&Mocks::default()), project);
+    }
+
+    #[test]
+    fn mocks_replace_and_remove_facts() {
+        let mocks = Mocks::read(&json!({"host": {"host.name": "web-1", "host.id": null}})).unwrap();
+        let facts = mocks.facts();
+        assert_eq!((facts["host.name"], facts.get("host.id"), facts["os.type"]), ("web-1", None, "linux"));
+        assert_eq!(Mocks::default().facts().len(), FACTS.len());
     }
 
     #[test]

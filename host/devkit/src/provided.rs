@@ -1,13 +1,13 @@
 //! What a project provides to a node under test beyond its batches: grants and mocks.
 //!
 //! It has no outside effect and is the same in every run: the clock stands still, random bytes have
-//! a seed, and no request is sent.
+//! a seed, facts about the machine are constants, and no request is sent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wattle_capability::{
-    Clock, Failure, FailureKind, LogTarget, MissingMocks, Mock, MockHttp, NodeServices, Random, Response, Table,
+    Clock, Facts, Failure, FailureKind, LogTarget, MissingMocks, Mock, MockHttp, NodeServices, Random, Response, Table,
 };
 use wattle_cases::{MockAnswer, MockKind, MockTable, Mocks};
 use wattle_plan::{Grants, TableKind};
@@ -84,6 +84,7 @@ impl Provided {
             grants: self.grants.clone(),
             clock: Clock::Fixed(self.mocks.clock.unwrap_or_default()),
             random: Random::Seeded(self.mocks.random.unwrap_or_default().into()),
+            facts: Facts::of_test(self.mocks.facts()).map_err(|error| format!("`mocks.host`: {error}"))?,
             log,
             tables: self.tables.clone(),
             values: self.mocks.kv.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
@@ -147,5 +148,16 @@ fn answer_of(answer: &MockAnswer) -> Result<Result<Response, Failure>, String> {
                 Err(format!("unknown failure `{code}`; available: {}", known.join(", ")))
             }
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_has_every_fact() {
+        let names: Vec<&str> = wattle_cases::FACTS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, Facts::NAMES);
     }
 }

@@ -18,6 +18,8 @@ pub struct Grants {
     pub clock: bool,
     /// Random bytes.
     pub random: bool,
+    /// Facts about the machine and the agent.
+    pub host: bool,
     /// Lookup tables from files.
     pub lookup: Option<LookupGrant>,
     /// A key-value store.
@@ -35,6 +37,7 @@ impl Grants {
             metrics: Some(MetricsGrant::default()),
             clock: true,
             random: true,
+            host: true,
             lookup: Some(LookupGrant::default()),
             kv: Some(KvGrant::default()),
             http_client: Some(HttpGrant::default()),
@@ -44,12 +47,13 @@ impl Grants {
     /// The grants of the capabilities whose names are kept, and no others.
     #[must_use]
     pub fn only(&self, is_kept: impl Fn(&str) -> bool) -> Self {
-        let Self { log, metrics, clock, random, lookup, kv, http_client } = self.clone();
+        let Self { log, metrics, clock, random, host, lookup, kv, http_client } = self.clone();
         Self {
             log: log.filter(|_| is_kept("log")),
             metrics: metrics.filter(|_| is_kept("metrics")),
             clock: clock && is_kept("clock"),
             random: random && is_kept("random"),
+            host: host && is_kept("host"),
             lookup: lookup.filter(|_| is_kept("lookup")),
             kv: kv.filter(|_| is_kept("kv")),
             http_client: http_client.filter(|_| is_kept("http-client")),
@@ -63,6 +67,7 @@ impl Grants {
             "metrics" => self.metrics.is_some(),
             "clock" => self.clock,
             "random" => self.random,
+            "host" => self.host,
             "lookup" => self.lookup.is_some(),
             "kv" => self.kv.is_some(),
             "http-client" => self.http_client.is_some(),

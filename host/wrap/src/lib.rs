@@ -20,6 +20,7 @@ pub const WIT: &[(&str, &str)] = &[
     ("clock.wit", include_str!("../../../wit/clock.wit")),
     ("diagnostics.wit", include_str!("../../../wit/diagnostics.wit")),
     ("fields.wit", include_str!("../../../wit/fields.wit")),
+    ("host.wit", include_str!("../../../wit/host.wit")),
     ("http-client.wit", include_str!("../../../wit/http-client.wit")),
     ("kv.wit", include_str!("../../../wit/kv.wit")),
     ("log.wit", include_str!("../../../wit/log.wit")),

@@ -16,23 +16,23 @@
 //! ```
 //!
 //! Natively, as in unit tests, there is no agent: log and metrics go nowhere, time and randomness are the machine's, keys
-//! and values live in the thread, tables are those of the case or of [`testing::set_tables`](crate::testing::set_tables),
-//! and no request is sent. Cases of `wattle node test` run in the sandbox and can say what each of them answers.
+//! and values live in the thread, facts about the machine are those of [`wattle_cases::FACTS`] or of the case, tables are
+//! those of the case or of [`testing::set_tables`](crate::testing::set_tables), and no request is sent. Cases of `wattle node test` run in the sandbox and can say what each of them answers.
 
 use crate::column::{Column, ColumnWriter};
 
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod native;
 #[cfg(not(target_arch = "wasm32"))]
-use native as host;
+use native as agent;
 #[cfg(target_arch = "wasm32")]
 mod sandbox;
 #[cfg(target_arch = "wasm32")]
-use sandbox as host;
+use sandbox as agent;
 
 /// Lines for the agent's log.
 pub mod log {
-    use super::host;
+    use super::agent;
 
     /// How severe a line is.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub mod log {
 
     /// Writes a line.
     pub fn write(level: Level, message: &str) {
-        host::log(level, message);
+        agent::log(level, message);
     }
 
     /// Writes a line of the level debug.
@@ -75,7 +75,7 @@ pub mod log {
 
 /// Metrics on the agent's `/metrics`.
 pub mod metrics {
-    use super::host;
+    use super::agent;
 
     /// A counter.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,57 +91,57 @@ pub mod metrics {
 
     /// Returns the counter with this name and these labels.
     pub fn counter(name: &str, labels: &[(&str, &str)]) -> Counter {
-        Counter(host::counter(name, labels))
+        Counter(agent::counter(name, labels))
     }
 
     /// Returns the gauge with this name and these labels.
     pub fn gauge(name: &str, labels: &[(&str, &str)]) -> Gauge {
-        Gauge(host::gauge(name, labels))
+        Gauge(agent::gauge(name, labels))
     }
 
     /// Returns the histogram with this name, these labels and these upper bounds.
     pub fn histogram(name: &str, labels: &[(&str, &str)], bounds: &[f64]) -> Histogram {
-        Histogram(host::histogram(name, labels, bounds))
+        Histogram(agent::histogram(name, labels, bounds))
     }
 
     /// Adds to a counter.
     pub fn add(counter: Counter, amount: u64) {
-        host::add(counter.0, amount);
+        agent::add(counter.0, amount);
     }
 
     /// Sets a gauge.
     pub fn set(gauge: Gauge, value: f64) {
-        host::set(gauge.0, value);
+        agent::set(gauge.0, value);
     }
 
     /// Adds the values of a batch to a histogram.
     pub fn observe(histogram: Histogram, values: &[f64]) {
-        host::observe(histogram.0, values);
+        agent::observe(histogram.0, values);
     }
 }
 
 /// The time.
 pub mod clock {
-    use super::host;
+    use super::agent;
 
     /// Nanoseconds since 1970-01-01T00:00:00Z.
     pub fn now() -> i64 {
-        host::now()
+        agent::now()
     }
 
     /// Nanoseconds since an arbitrary moment; never goes backwards.
     pub fn monotonic() -> u64 {
-        host::monotonic()
+        agent::monotonic()
     }
 }
 
 /// Randomness.
 pub mod random {
-    use super::host;
+    use super::agent;
 
     /// Returns this many random bytes.
     pub fn bytes(len: u32) -> Vec<u8> {
-        host::random(len)
+        agent::random(len)
     }
 
     /// A random number.
@@ -151,9 +151,19 @@ pub mod random {
     }
 }
 
+/// Facts about the machine and the agent, which never change.
+pub mod host {
+    use super::agent;
+
+    /// Returns a fact, such as `host.name`; `None` if the machine does not have it. `wit/host.wit` has the names.
+    pub fn fact(name: &str) -> Option<String> {
+        agent::fact(name)
+    }
+}
+
 /// Tables in files.
 pub mod lookup {
-    use super::{Column, ColumnWriter, host};
+    use super::{Column, ColumnWriter, agent};
 
     /// Opened columns of a table.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,22 +175,22 @@ pub mod lookup {
     ///
     /// The table or a column does not exist; the message lists those that exist.
     pub fn open(table: &str, columns: &[&str]) -> Result<Table, String> {
-        host::open(table, columns).map(Table)
+        agent::open(table, columns).map(Table)
     }
 
     /// Finds a row of the table for each key. Returns one column for each opened column.
     pub fn find(table: Table, keys: ColumnWriter) -> Vec<Column> {
-        host::find(table.0, keys)
+        agent::find(table.0, keys)
     }
 }
 
 /// Keys and values that survive the instance.
 pub mod kv {
-    use super::{Column, ColumnWriter, host};
+    use super::{Column, ColumnWriter, agent};
 
     /// The value of each key.
     pub fn get(keys: ColumnWriter) -> Column {
-        host::get(keys)
+        agent::get(keys)
     }
 
     /// Sets the value of each key.
@@ -189,7 +199,7 @@ pub mod kv {
     ///
     /// The values would exceed the quota.
     pub fn set(keys: ColumnWriter, values: ColumnWriter) -> Result<(), String> {
-        host::set_values(keys, values)
+        agent::set_values(keys, values)
     }
 
     /// Adds to the number at each key, and returns the sums.
@@ -198,18 +208,18 @@ pub mod kv {
     ///
     /// A value is not a number, or the sums would exceed the quota.
     pub fn add(keys: ColumnWriter, amounts: &[i64]) -> Result<Vec<i64>, String> {
-        host::add_amounts(keys, amounts)
+        agent::add_amounts(keys, amounts)
     }
 
     /// Removes keys.
     pub fn delete(keys: ColumnWriter) {
-        host::delete(keys);
+        agent::delete(keys);
     }
 }
 
 /// HTTP requests.
 pub mod http {
-    use super::host;
+    use super::agent;
 
     /// A request.
     #[derive(Clone, Debug, PartialEq, Eq)]
@@ -253,6 +263,6 @@ pub mod http {
 
     /// Sends requests in parallel, and returns the responses in their order.
     pub fn send(requests: Vec<Request>) -> Vec<Result<Response, Failure>> {
-        host::send(requests)
+        agent::send(requests)
     }
 }

@@ -9,7 +9,7 @@ use wattle_cases::{CaseFault, Mocks, Refusal, Subject};
 
 pub use wattle_cases::Ran;
 
-use crate::capabilities::native::tables;
+use crate::capabilities::native::{facts, tables};
 use crate::native::{CallError, Native};
 use crate::node::{Node, OptionError};
 
@@ -19,8 +19,13 @@ struct Linked<N>(Option<Native<N>>);
 impl<N: Node> Subject for Linked<N> {
     fn mock(&mut self, mocks: &Mocks) -> Result<(), String> {
         tables::set(&mocks.lookup);
-        let others = Mocks { lookup: Default::default(), ..mocks.clone() };
-        if others == Mocks::default() { Ok(()) } else { Err("mocks but tables are for nodes in the sandbox".into()) }
+        facts::set(mocks);
+        let served = Mocks { lookup: mocks.lookup.clone(), host: mocks.host.clone(), ..Mocks::default() };
+        if *mocks == served {
+            Ok(())
+        } else {
+            Err("mocks other than `lookup` and `host` are for nodes in the sandbox".into())
+        }
     }
 
     fn configure(&mut self, options: &str) -> Result<Vec<String>, Refusal> {

@@ -9,6 +9,7 @@ use wattle_options::suggest;
 /// All capabilities, each an interface of the contract's package, with an example of its grant.
 pub(crate) const CAPABILITIES: &[(&str, &str)] = &[
     ("clock", "clock = true"),
+    ("host", "host = true"),
     ("http-client", "http-client = { hosts = [\"api.example.com\"] }"),
     ("kv", "kv = true"),
     ("log", "log = true"),

@@ -41,6 +41,7 @@ pub(crate) fn read(pipeline: &mut Reader<'_>, owner: &str, folder: &Path, findin
         }),
         clock: grants.boolean("clock", findings).unwrap_or(false),
         random: grants.boolean("random", findings).unwrap_or(false),
+        host: grants.boolean("host", findings).unwrap_or(false),
         lookup: grants
             .table("lookup", findings)
             .map(|(table, entry)| read_lookup(Reader::new(table, entry.place, "`lookup`"), folder, findings)),

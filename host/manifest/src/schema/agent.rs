@@ -271,6 +271,7 @@ pub(super) fn grants() -> Json {
         ("metrics", MAY, "Whether nodes may have metrics of their own. Default: false.", or_true(metrics)),
         ("clock", MAY, "Whether nodes may read the time. Default: false.", boolean()),
         ("random", MAY, "Whether nodes may get random bytes. Default: false.", boolean()),
+        ("host", MAY, "Whether nodes may read facts about the machine, such as its name. Default: false.", boolean()),
         ("lookup", MAY, "Lookup tables from files.", lookup),
         ("kv", MAY, "Whether nodes have a key-value store that survives swaps. Default: false.", or_true(kv)),
         ("http-client", MAY, "HTTP requests of nodes.", http),

@@ -64,6 +64,7 @@ fn mocks() -> Json {
             json!({ "type": ["string", "integer"] }),
         ),
         ("random", MAY, "Seed of the random bytes. Default: 0.", json!({ "type": "integer", "minimum": 0 })),
+        ("host", MAY, "Facts about the machine by name, in place of constant ones.", named(ANY, string())),
         ("lookup", MAY, "Tables by name, in place of the files that `grants` names.", named(ANY, lookup)),
         (
             "kv",

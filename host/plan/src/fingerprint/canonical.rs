@@ -134,8 +134,8 @@ fn circuit_settings(circuit: &CircuitSettings) -> Value {
 }
 
 fn node_grants(grants: &Grants) -> Value {
-    let Grants { log, metrics, clock, random, lookup, kv, http_client } = grants;
-    json!({
+    let Grants { log, metrics, clock, random, host, lookup, kv, http_client } = grants;
+    let mut canonical = json!({
         "log": log.as_ref().map(|LogGrant { level, lines_per_second }| json!({
             "level": match level {
                 LogLevel::Debug => "debug",
@@ -153,7 +153,12 @@ fn node_grants(grants: &Grants) -> Value {
         }),
         "kv": kv.as_ref().map(|KvGrant { max_bytes, max_keys }| json!({ "max_bytes": max_bytes, "max_keys": max_keys })),
         "http_client": http_client.as_ref().map(http),
-    })
+    });
+    // Added later.
+    if let (true, Some(object)) = (*host, canonical.as_object_mut()) {
+        object.insert("host".to_owned(), true.into());
+    }
+    canonical
 }
 
 fn table(grant: &TableGrant) -> Value {
@@ -201,6 +206,7 @@ mod tests {
             metrics: Some(MetricsGrant { max_series: 3 }),
             clock: true,
             random: false,
+            host: false,
             lookup: Some(LookupGrant {
                 tables: [(
                     "hosts".to_owned(),
@@ -277,6 +283,13 @@ mod tests {
             "{}",
             pipeline(&sample())
         );
+    }
+
+    #[test]
+    fn a_grant_that_was_added_later_counts_if_it_is_given() {
+        let mut granted = sample();
+        granted.nodes[0].grants = Arc::new(Grants { host: true, ..(*granted.nodes[0].grants).clone() });
+        assert_ne!(granted.fingerprint(), sample().fingerprint());
     }
 
     #[test]

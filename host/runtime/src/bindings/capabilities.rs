@@ -102,6 +102,8 @@ pub(super) fn link(linker: &mut Linker<State>) -> Done<()> {
             .data_mut()
             .capability(Capability::Random, When::Configured, given, |on, _| Ok((on.random().bytes(given)?,)))
     })?;
+    let mut host = linker.instance("wattle:node/host@0.1.0")?;
+    host.func_wrap("fact", |mut store: Store<'_>, (name,): (String,)| Ok((store.data_mut().fact(&name)?,)))?;
     link_tables(linker)?;
     link_http(linker)
 }

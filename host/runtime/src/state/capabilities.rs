@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use wattle_capability::{
     Budget, Capability, Changes, Failure, FindError, Kind, KvError, Label, MetricChange, MetricError, NodeServices,
-    OpenTable, RandomError, Request, Response, TooLarge, Values,
+    OpenTable, RandomError, Request, Response, TooLarge, UnknownFact, Values,
 };
 use wattle_plan::LogLevel;
 
@@ -106,6 +106,8 @@ pub(crate) enum CallError {
     #[error(transparent)]
     Random(#[from] RandomError),
     #[error(transparent)]
+    Fact(#[from] UnknownFact),
+    #[error(transparent)]
     TooLarge(#[from] TooLarge),
     #[error(transparent)]
     Find(#[from] FindError),
@@ -186,6 +188,15 @@ impl State {
             let pending = is_called.then_some(&mut held.effects.metrics);
             Ok(services.metrics().change(change, pending)?)
         })
+    }
+
+    /// A fact about the machine or the agent.
+    pub(crate) fn fact(&mut self, name: &str) -> wasmtime::Result<Option<String>> {
+        let fact = self.capability(Capability::Host, When::Configured, name.len(), |services, _| {
+            Ok(services.fact(name)?.map(str::to_owned))
+        })?;
+        self.charge(fact.as_ref().map_or(0, String::len))?;
+        Ok(fact)
     }
 
     /// Opens columns of a table; allowed only in `configure`.

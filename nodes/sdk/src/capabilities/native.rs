@@ -1,5 +1,6 @@
 //! The functions without an agent.
 
+pub(crate) mod facts;
 pub(crate) mod tables;
 
 use std::cell::RefCell;
@@ -13,6 +14,7 @@ use super::log::Level;
 use crate::column::{Column, ColumnWriter};
 use crate::json::Kind;
 
+pub(super) use facts::fact;
 pub(super) use tables::{find, open};
 
 thread_local! {

@@ -13,6 +13,7 @@ mod generated {
             import wattle:node/metrics@0.1.0;
             import wattle:node/clock@0.1.0;
             import wattle:node/random@0.1.0;
+            import wattle:node/host@0.1.0;
             import wattle:node/lookup@0.1.0;
             import wattle:node/kv@0.1.0;
             import wattle:node/http-client@0.1.0;
@@ -83,6 +84,10 @@ pub(super) fn monotonic() -> u64 {
 
 pub(super) fn random(len: u32) -> Vec<u8> {
     node::random::bytes(len)
+}
+
+pub(super) fn fact(name: &str) -> Option<String> {
+    node::host::fact(name)
 }
 
 pub(super) fn open(table: &str, columns: &[&str]) -> Result<u32, String> {

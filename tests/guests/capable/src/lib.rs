@@ -2,7 +2,7 @@
 //!
 //! Rows pass in any case; the guest puts the answers into the attribute `answer` of each row.
 
-use wattle_node::capabilities::{clock, http, kv, log, lookup, metrics, random};
+use wattle_node::capabilities::{clock, host, http, kv, log, lookup, metrics, random};
 use wattle_node::{Batch, Column, ColumnWriter, Field, Form, Node, Setup, export_node};
 
 /// What the guest does.
@@ -21,6 +21,8 @@ pub enum Mode {
     Clock,
     /// Answers with random bytes, `times` of them, as hexadecimal digits.
     Random,
+    /// Answers with the fact whose name the row is.
+    Host,
     /// Finds each row in the table `table`, and answers with its column `column`.
     Lookup,
     /// Sets each row as a key to `times` bytes.
@@ -131,6 +133,14 @@ impl Node for Capable {
                     let bytes = random::bytes(u32::try_from(times).unwrap_or(u32::MAX));
                     let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
                     answers.push(text.as_bytes());
+                }
+            }
+            Mode::Host => {
+                for row in body.rows() {
+                    match host::fact(&String::from_utf8_lossy(row)) {
+                        Some(fact) => answers.push(fact.as_bytes()),
+                        None => answers.push_none(),
+                    }
                 }
             }
             Mode::Lookup => {
