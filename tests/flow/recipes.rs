@@ -77,6 +77,7 @@ impl Recipe {
         );
         let nodes = self.nodes.replace("[nodes.", &format!("[pipelines.r{number}.nodes."));
         let nodes = nodes.replace("[grants.", &format!("[pipelines.r{number}.grants."));
+        let nodes = nodes.replace("[grants]", &format!("[pipelines.r{number}.grants]"));
         text += &nodes;
         let last = self.nodes.lines().rev().find_map(|line| line.strip_prefix("[nodes.")?.strip_suffix(']'));
         let last = last.unwrap_or_else(|| panic!("{}: no node", self.title)).split('.').next().unwrap();

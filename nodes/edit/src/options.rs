@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 pub use kinds::{
-    Case, CharacterSide, Coding, ConvertError, ConvertType, EmptyKind, Field, Fields, NumberOrField, OnError,
+    Case, CharacterSide, Coding, ConvertError, ConvertType, EmptyKind, Fact, Field, Fields, NumberOrField, OnError,
     OnMissing, OnNotJson, Unit,
 };
 pub use steps::*;

@@ -7,6 +7,8 @@ use wattle_node::json::Kind;
 pub(crate) enum Problem {
     /// The field is missing or null.
     Missing,
+    /// The machine lacks the fact.
+    NoFact,
     /// The value has another type than the step takes.
     WrongType(Kind, &'static str),
     /// The value has the right type but not the right form.
@@ -25,7 +27,7 @@ impl Problem {
     /// The code of the failure.
     pub(crate) const fn code(self) -> &'static str {
         match self {
-            Self::Missing => "missing-field",
+            Self::Missing | Self::NoFact => "missing-field",
             Self::WrongType(..) => "wrong-type",
             Self::BadValue(_) => "bad-value",
             Self::NoPlace => "no-place",
@@ -40,6 +42,7 @@ impl Problem {
         let step = format!("steps[{step}]");
         match self {
             Self::Missing => format!("{step}: the event has no value at `{field}`"),
+            Self::NoFact => format!("{step}: the machine has no `{field}`; give a `default`"),
             Self::WrongType(kind, wanted) => {
                 let article = if matches!(kind, Kind::Array | Kind::Object) { "an" } else { "a" };
                 let kind = if kind == Kind::Bool { "boolean" } else { kind.name() };

@@ -61,6 +61,9 @@ fn wrong_options_are_reported_all_at_once() {
             {"flatten": "attributes", "on_error": "null"},
             {"trim": "attributes.a", "if": {"field": "nowhere", "exists": true}},
             {"decode": "attributes.a", "as": "rot13"},
+            {"set": "attributes.a", "host": "host.nmae"},
+            {"set": "resource", "host": "host.name"},
+            {"set": "attributes.a", "host": "host.name", "from": "attributes.b"},
         ]),
         &[
             ("steps[0].remov", "did you mean `remove`?"),
@@ -93,6 +96,9 @@ fn wrong_options_are_reported_all_at_once() {
             ("steps[24].on_error", "take `fail` and `keep`"),
             ("steps[25].if.field", "none of `body`"),
             ("steps[26].as", "unknown variant `rot13`"),
+            ("steps[27].host", "unknown variant `host.nmae`, expected one of `host.name`"),
+            ("steps[28].host", "takes no fact"),
+            ("steps[29]", "exactly one of"),
         ],
     );
 }

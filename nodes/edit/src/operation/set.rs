@@ -1,4 +1,4 @@
-//! `set`: a field becomes a constant, a template, or the first of several fields.
+//! `set`: a field becomes a constant, a template, the first of several fields, or a fact about the machine.
 
 use wattle_document::Content;
 use wattle_node::json::Kind;
@@ -32,6 +32,7 @@ struct Set {
     on_error: OnError,
     /// What is missing if the value is, for the message.
     from: Box<str>,
+    missing: Problem,
     memory: Vec<u8>,
     out: Vec<u8>,
 }
@@ -47,19 +48,36 @@ pub(super) fn compile(options: Options, compiler: &mut Compiler<'_, '_>) -> Opti
         check_root(target, options.value.as_ref(), "value", compiler);
         check_root(target, options.default.as_ref(), "default", compiler);
     }
-    let given =
-        [options.value.is_some(), options.template.is_some(), options.from.is_some(), options.first_of.is_some()];
+    let given = [
+        options.value.is_some(),
+        options.template.is_some(),
+        options.from.is_some(),
+        options.first_of.is_some(),
+        options.host.is_some(),
+    ];
     if given.into_iter().filter(|is_given| *is_given).count() != 1 {
         let at = compiler.at.to_owned();
-        compiler.setup.error(at, "`set` takes exactly one of `value`, `template`, `from` and `first_of`");
+        compiler.setup.error(at, "`set` takes exactly one of `value`, `template`, `from`, `first_of` and `host`");
         return None;
     }
     if options.value.is_some() && options.default.is_some() {
-        compiler.error("default", "`default` is for `template`, `from` and `first_of`; remove it");
+        compiler.error("default", "`default` is for `template`, `from`, `first_of` and `host`; remove it");
     }
     let default = options.default.as_ref().map(|value| compiler.plan.constant(value));
     let mut from = String::new();
-    let source = if let Some(value) = &options.value {
+    let missing = if options.host.is_some() { Problem::NoFact } else { Problem::Missing };
+    let source = if let Some(fact) = options.host {
+        if let Some(target) = target.as_ref().filter(|target| target.is_whole() && target.root != Root::Body) {
+            compiler
+                .error("host", format!("`{}` as a whole takes no fact; name a field below `resource`", target.name));
+        }
+        from = fact.name().to_owned();
+        // A fact never changes, so it is a constant.
+        match wattle_node::capabilities::host::fact(fact.name()) {
+            Some(fact) => Source::Constant(compiler.plan.constant(&fact.into())),
+            None => Source::FirstOf(Vec::new()),
+        }
+    } else if let Some(value) = &options.value {
         Source::Constant(compiler.plan.constant(value))
     } else if let Some(text) = &options.template {
         from = "a field of the template".to_owned();
@@ -92,6 +110,7 @@ pub(super) fn compile(options: Options, compiler: &mut Compiler<'_, '_>) -> Opti
         on_missing: options.on_missing,
         on_error: options.on_error,
         from: from.into(),
+        missing,
         memory: Vec::new(),
         out: Vec::new(),
     }))
@@ -174,7 +193,7 @@ impl Operation for Set {
             let done = match self.value(rows, row) {
                 Some(value) => rows.put(row, &self.target, value).map(drop),
                 None if self.on_missing == OnMissing::Fail => {
-                    rows.fail(row, Problem::Missing, &self.from);
+                    rows.fail(row, self.missing, &self.from);
                     continue;
                 }
                 None => continue,

@@ -202,3 +202,41 @@ pub enum EmptyKind {
     /// `"-"`, as logs write a missing value.
     Dash,
 }
+
+/// A fact about the machine or the agent, in the words of OpenTelemetry's resource conventions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum Fact {
+    /// The name of the machine, such as `web-1`.
+    #[serde(rename = "host.name")]
+    HostName,
+    /// The id of the machine, from `/etc/machine-id`.
+    #[serde(rename = "host.id")]
+    HostId,
+    /// The architecture of the CPU, such as `amd64`.
+    #[serde(rename = "host.arch")]
+    HostArch,
+    /// The operating system, such as `linux`.
+    #[serde(rename = "os.type")]
+    OsType,
+    /// The release of the kernel, such as `6.1.0-18-amd64`.
+    #[serde(rename = "os.version")]
+    OsVersion,
+    /// The version of the agent.
+    #[serde(rename = "agent.version")]
+    AgentVersion,
+}
+
+impl Fact {
+    /// The name that options and the agent use.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::HostName => "host.name",
+            Self::HostId => "host.id",
+            Self::HostArch => "host.arch",
+            Self::OsType => "os.type",
+            Self::OsVersion => "os.version",
+            Self::AgentVersion => "agent.version",
+        }
+    }
+}

@@ -6,13 +6,13 @@ use serde_json::{Map, Value};
 
 use super::declare::operations;
 use super::kinds::{
-    Case, CharacterSide, Coding, ConvertError, ConvertType, EmptyKind, Field, Fields, NumberOrField, OnError,
+    Case, CharacterSide, Coding, ConvertError, ConvertType, EmptyKind, Fact, Field, Fields, NumberOrField, OnError,
     OnMissing, Unit,
 };
 use super::read::{Named, StepError, read_step};
 
 operations! {
-    /// Sets a field to a value: exactly one of `value`, `template`, `from` and `first_of`. Objects that lead to the field
+    /// Sets a field to a value: exactly one of `value`, `template`, `from`, `first_of` and `host`. Objects that lead to the field
     /// are made.
     Set = "set" {
         /// Field to set; with `[*]` in every element of an array. No default. Example: `attributes.env`.
@@ -30,8 +30,12 @@ operations! {
         /// Example: `["attributes.user", "attributes.user_name"]`.
         #[serde(default)]
         pub first_of: Option<Vec<Field>>,
-        /// The value if `from` or a field of `template` is missing or null, or all of `first_of` are. Default: none, the
-        /// step sets nothing. Example: `"-"`.
+        /// This fact about the machine or the agent: `host.name`, `host.id`, `host.arch`, `os.type`, `os.version`,
+        /// `agent.version`. Needs the grant `host`. Default: none. Example: `host.name`.
+        #[serde(default)]
+        pub host: Option<Fact>,
+        /// The value if `from` or a field of `template` is missing or null, all of `first_of` are, or the machine lacks the
+        /// fact. Default: none, the step sets nothing. Example: `"-"`.
         #[serde(default, deserialize_with = "super::read::any_value")]
         pub default: Option<Value>,
         /// Whether the step replaces a value; with `false` it sets only a field that is missing or null. Default: `true`.
