@@ -65,11 +65,40 @@ fn every_built_in_node_keeps_the_contract() {
         ("route", r#"{"paths":[{"name":"infos","when":{"field":"body.level","equals":"info"}}]}"#),
         ("mask", r#"{"rules":[{"json_key":["message"]}]}"#),
         ("timestamp", r#"{"from":"body.time","on_error":"keep"}"#),
+        (
+            "edit",
+            r#"{"steps":[{"set":"body.env","value":"prod"},{"copy":"body.message","to":"attributes.m"}],"on_not_json":"skip"}"#,
+        ),
+        ("filter", r#"{"drop":{"field":"body.level","equals":"debug"}}"#),
+        ("sample", r#"{"rate":2,"key":"body.message"}"#),
+        ("serialize", r#"{"format":"logfmt","from":"body","into":"attributes.text"}"#),
     ] {
         let component = built(&format!("nodes/{node}.wasm"));
         let ended = folder.run(&["node", "conformance", component.to_str().unwrap(), "--options", options]);
         assert_eq!(ended.code, 0, "{node}: {}{}", ended.text(), ended.log);
     }
+}
+
+#[test]
+fn a_node_with_lookups_keeps_the_contract_with_the_tables_of_its_project() {
+    let folder = Folder::new();
+    folder.write("enrich.wasm", std::fs::read(built("nodes/enrich.wasm")).unwrap());
+    let project = |mocks: &str| {
+        format!(
+            "name = \"enrich\"\nartifact = \"enrich.wasm\"\n\
+             options = {{ lookups = [{{ table = \"levels\", key = \"body.level\", columns = [\"name\"] }}] }}\n\
+             [build]\noutput = \"enrich.wasm\"\nwatch = []\nsteps = []\n{mocks}"
+        )
+    };
+    folder.write(
+        "node.toml",
+        project("[mocks.lookup]\nlevels = { key = \"id\", rows = [{ id = \"info\", name = \"Information\" }] }\n"),
+    );
+    good(&folder, &["node", "conformance"]);
+    folder.write("node.toml", project(""));
+    let ended = folder.run(&["node", "conformance"]);
+    assert_eq!(ended.code, 1, "{}{}", ended.text(), ended.log);
+    assert!(ended.text().contains("the test has no table `levels`; add it to `mocks.lookup`"), "{}", ended.text());
 }
 
 #[test]

@@ -11,6 +11,7 @@
 mod build;
 mod commands;
 mod generated;
+mod mocks;
 mod propose;
 mod upgrade;
 

@@ -52,6 +52,11 @@ pub enum Random {
 }
 
 impl Random {
+    /// The sequence of a seed, or else that of the machine.
+    pub fn of(seed: Option<u64>) -> Self {
+        seed.map_or(Self::Machine, |seed| Self::Seeded(seed.into()))
+    }
+
     /// Returns `len` random bytes.
     ///
     /// # Errors
@@ -88,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_seed_gives_a_repeatable_sequence_and_the_machine_does_not() {
-        let seeded = || Random::Seeded(AtomicU64::new(7)).bytes(20).unwrap();
+        let seeded = || Random::of(Some(7)).bytes(20).unwrap();
         assert_eq!(seeded(), seeded());
         assert_ne!(Random::Machine.bytes(20).unwrap(), Random::Machine.bytes(20).unwrap());
     }

@@ -133,6 +133,22 @@ impl Entries {
 }
 
 impl Store {
+    /// Creates a store with these keys and values.
+    pub fn with(values: &[(String, String)]) -> Self {
+        let mut entries = Entries::default();
+        values.iter().for_each(|(key, value)| entries.put(key.as_bytes(), Bytes::copy_from_slice(value.as_bytes())));
+        Self { entries: Mutex::new(entries) }
+    }
+
+    /// Checks that a grant allows the keys and values.
+    ///
+    /// # Errors
+    ///
+    /// There are too many, or they are too large.
+    pub fn check(&self, grant: &KvGrant) -> Result<(), KvError> {
+        self.entries.lock().check(grant, &HashMap::new())
+    }
+
     /// Returns the value of each key, if any.
     ///
     /// # Errors

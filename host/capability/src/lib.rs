@@ -33,5 +33,5 @@ pub use meters::{Meter, Meters};
 pub use metrics::{
     FamilySnapshot, Kind, Label, MetricChange, MetricError, NodeMetrics, PREFIX, Reading, samples, write_labels,
 };
-pub use services::{MissingMocks, Mock, MockError, MockHttp, NodeServices, NodeSnapshot, Services};
+pub use services::{MissingMocks, Mock, MockHttp, NodeServices, NodeSnapshot, Services};
 pub use values::{TooLarge, Values, ValuesBuilder};

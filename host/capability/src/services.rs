@@ -15,7 +15,7 @@ use crate::log::{LogBudget, LogTarget};
 use crate::lookup::{LookupError, OpenTable, Table, Tables};
 use crate::meters::{Meter, Meters};
 use crate::metrics::{FamilySnapshot, Kind, Label, MetricError, NodeMetrics};
-use crate::values::{TooLarge, Values, ValuesBuilder};
+use crate::values::{TooLarge, Values};
 
 /// State of one node, which lives as long as the agent.
 #[derive(Debug)]
@@ -28,12 +28,12 @@ struct NodeState {
 
 impl NodeState {
     fn new(pipeline: &str, node: &str) -> Arc<Self> {
-        Arc::new(Self {
-            log: LogBudget::new(pipeline, node),
-            metrics: NodeMetrics::default(),
-            meters: Meters::default(),
-            values: Store::default(),
-        })
+        Self::with(pipeline, node, Store::default())
+    }
+
+    fn with(pipeline: &str, node: &str, values: Store) -> Arc<Self> {
+        let (metrics, meters) = (NodeMetrics::default(), Meters::default());
+        Arc::new(Self { log: LogBudget::new(pipeline, node), metrics, meters, values })
     }
 }
 
@@ -47,6 +47,7 @@ pub struct Services {
     facts: Arc<Facts>,
     tables: Arc<Tables>,
     client: Arc<Client>,
+    mock: Option<Mock>,
 }
 
 /// How one node used its capabilities.
@@ -63,6 +64,12 @@ pub struct NodeSnapshot {
 }
 
 impl Services {
+    /// Creates services for a test, of which [`dry`](Self::dry) returns the mock with the grants of the node.
+    /// [`NodeServices::mocked`] checks the mock.
+    pub fn mocked(mock: Mock) -> Self {
+        Self { mock: Some(mock), ..Self::default() }
+    }
+
     /// Returns the services of a node. A later node of the same name gets the same state.
     pub fn node(&self, pipeline: &str, node: &str, grants: &Grants) -> NodeServices {
         let name = (pipeline.to_owned(), node.to_owned());
@@ -73,6 +80,9 @@ impl Services {
     /// Returns services without side effects: log lines are discarded, no request is sent, and
     /// metrics, keys and values are dropped with the node. Tables are shared with other nodes.
     pub fn dry(&self, pipeline: &str, node: &str, grants: &Grants) -> NodeServices {
+        if let Some(mock) = &self.mock {
+            return mock.serve(grants);
+        }
         self.serve(NodeState::new(pipeline, node), grants, LogTarget::Nowhere, Http::Refused)
     }
 
@@ -104,14 +114,14 @@ impl Services {
 }
 
 /// Services as a test defines them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Mock {
     /// The grants.
     pub grants: Grants,
     /// The time.
     pub clock: Clock,
-    /// Randomness.
-    pub random: Random,
+    /// Seed of random bytes; `None` for those of the machine.
+    pub seed: Option<u64>,
     /// Facts about the machine.
     pub facts: Facts,
     /// Destination of log lines.
@@ -126,15 +136,19 @@ pub struct Mock {
     pub missing: MissingMocks,
 }
 
-/// Why the keys and values of a [`Mock`] cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MockError {
-    /// They exceed the grant.
-    #[error(transparent)]
-    Kv(#[from] KvError),
-    /// They are too large for a column.
-    #[error(transparent)]
-    TooLarge(#[from] TooLarge),
+impl Mock {
+    fn serve(&self, grants: &Grants) -> NodeServices {
+        NodeServices(Arc::new(Inner {
+            kept: NodeState::with("", "", Store::with(&self.values)),
+            grants: grants.clone(),
+            target: self.log.clone(),
+            clock: self.clock,
+            random: Random::of(self.seed),
+            facts: Arc::new(self.facts.clone()),
+            tables: Lookup::Mocked(self.tables.clone()),
+            http: Http::Mocked(self.http.clone(), self.missing.clone()),
+        }))
+    }
 }
 
 /// Method and URL of requests that had no mock.
@@ -183,21 +197,12 @@ impl NodeServices {
     /// # Errors
     ///
     /// The initial keys and values exceed the grant.
-    pub fn mocked(mock: Mock) -> Result<Self, MockError> {
-        let Mock { grants, clock, random, facts, log: target, tables, values, http, missing } = mock;
-        let kept = NodeState::new("", "");
-        let column = |text: fn(&(String, String)) -> &String| {
-            let mut column = ValuesBuilder::with_rows(values.len());
-            values.iter().try_for_each(|pair| column.push(Some(text(pair).as_bytes()), usize::MAX))?;
-            Ok::<_, TooLarge>(column.finish())
-        };
-        if let Some(grant) = &grants.kv {
-            let (keys, values) = (column(|(key, _)| key)?, column(|(_, value)| value)?);
-            kept.values.set(grant, &keys, &values, &mut Changes::default())?;
+    pub fn mocked(mock: &Mock) -> Result<Self, KvError> {
+        let services = mock.serve(&mock.grants);
+        if let Some(grant) = &mock.grants.kv {
+            services.0.kept.values.check(grant)?;
         }
-        let (tables, http) = (Lookup::Mocked(tables), Http::Mocked(http, missing));
-        let facts = Arc::new(facts);
-        Ok(Self(Arc::new(Inner { kept, grants, target, clock, random, facts, tables, http })))
+        Ok(services)
     }
 
     /// The grants.
@@ -263,18 +268,22 @@ impl NodeServices {
     ///
     /// The table is not granted, cannot be loaded, or lacks a column.
     pub fn open(&self, table: &str, columns: &[String]) -> Result<OpenTable, LookupError> {
-        let none = |granted: Vec<String>| LookupError::NotGranted { table: table.to_owned(), granted };
         match &self.0.tables {
             Lookup::Files(tables) => {
                 let granted = self.0.grants.lookup.iter().flat_map(|grant| &grant.tables);
                 match granted.clone().find(|(name, _)| *name == table) {
                     Some((_, grant)) => tables.open(grant, columns),
-                    None => Err(none(granted.map(|(name, _)| name.clone()).collect())),
+                    None => Err(LookupError::NotGranted {
+                        table: table.to_owned(),
+                        granted: granted.map(|(name, _)| name.clone()).collect(),
+                    }),
                 }
             }
             Lookup::Mocked(tables) => match tables.get(table) {
                 Some(found) => OpenTable::new(found.clone(), columns),
-                None => Err(none(tables.keys().cloned().collect())),
+                None => {
+                    Err(LookupError::NotMocked { table: table.to_owned(), mocked: tables.keys().cloned().collect() })
+                }
             },
         }
     }

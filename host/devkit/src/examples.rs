@@ -12,9 +12,9 @@ use wattle_cases::Case;
 use wattle_plan::Artifact;
 use wattle_runtime::Runtime;
 
-use crate::provided::Provided;
 use crate::subject::Sandboxed;
 use crate::suite::{Report, compile};
+use wattle_mocks::Provided;
 
 /// The nodes with their interfaces and cases.
 const NODES: &[(&str, &[&str], &str)] = &[

@@ -9,12 +9,11 @@
 
 mod examples;
 mod measure;
-mod provided;
 mod subject;
 mod suite;
 
 pub use examples::examples;
 pub use measure::{Figures, Measured, measure};
-pub use provided::Provided;
 pub use subject::Sandboxed;
 pub use suite::{Check, Report, conformance};
+pub use wattle_mocks::Provided;

@@ -8,7 +8,7 @@ use wattle_capability::LogTarget;
 use wattle_plan::{Artifact, NodeLimits};
 use wattle_runtime::{Compiled, Refused, Runtime, SingleInstance};
 
-use crate::provided::Provided;
+use wattle_mocks::Provided;
 
 /// Sizes of the measured batches, in rows.
 const ROWS: &[usize] = &[1, 10, 100, 1000, 10_000];
@@ -84,7 +84,7 @@ pub fn measure(
     let since = Instant::now();
     let compiled = runtime.compile(artifact).map_err(|e| e.message)?;
     let compile = since.elapsed();
-    provided.check(&compiled)?;
+    provided.check(&compiled.capabilities)?;
     let mut start = Duration::MAX;
     for _ in 0..STARTS {
         start = start.min(begin(&compiled, options, provided)?.started_in());

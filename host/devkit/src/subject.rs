@@ -9,7 +9,7 @@ use wattle_cases::{CaseFault, Mocks, Observed, Refusal, Subject};
 use wattle_plan::{LogLevel, NodeLimits};
 use wattle_runtime::{Compiled, Fault, Refused, SingleInstance};
 
-use crate::provided::Provided;
+use wattle_mocks::Provided;
 
 /// A component for running cases. Each case gets a fresh instance.
 pub struct Sandboxed {

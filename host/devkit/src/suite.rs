@@ -11,7 +11,7 @@ use wattle_capability::LogTarget;
 use wattle_plan::{Artifact, NodeLimits};
 use wattle_runtime::{Compiled, GuestOptionError, Refused, Runtime, SingleInstance};
 
-use crate::provided::Provided;
+use wattle_mocks::Provided;
 
 /// A check and its result.
 #[derive(Clone, Debug)]

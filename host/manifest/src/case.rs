@@ -25,9 +25,10 @@ pub const EVENT_KEYS: [&str; 7] =
 pub(crate) const TESTS: &str = "tests";
 
 /// How the input is split into events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Framing {
     /// The whole input is one event.
+    #[default]
     Document,
     /// Each line is one event.
     Lines,
@@ -49,6 +50,8 @@ pub struct PackTest {
     pub name: String,
     /// Parameters of the pack in this test; all others have their defaults.
     pub params: Map<String, Json>,
+    /// What capabilities answer, in the form of the mocks of `wattle_cases`; the crate that runs the tests reads it.
+    pub mocks: Map<String, Json>,
     /// How the input is split into events.
     pub framing: Framing,
     /// File name of the input; its extension gives the compression.
@@ -102,10 +105,10 @@ fn load_test(
     let folder = format!("{TESTS}/{name}");
     let entries = files.list(&folder);
     let place = Place::file(findings.add_manifest(&files.path(&folder), ""));
-    let (params, framing) = if entries.iter().any(|entry| entry == "case.toml") {
+    let CaseFile { params, mocks, framing } = if entries.iter().any(|entry| entry == "case.toml") {
         read_case(files, &format!("{folder}/case.toml"), findings)?
     } else {
-        (Map::new(), Framing::Document)
+        CaseFile::default()
     };
     let input = read_input(files, &folder, &entries, place, findings);
     let mut expected = BTreeMap::new();
@@ -131,26 +134,34 @@ fn load_test(
         }
     }
     let (input_name, input) = input?;
-    Some(PackTest { name, params, framing, input_name, input, expected })
+    Some(PackTest { name, params, mocks, framing, input_name, input, expected })
 }
 
 fn has_output(graph: &GraphManifest, name: &str) -> bool {
     graph.outputs.iter().any(|output| output.name == name)
 }
 
-fn read_case(files: &PackFiles, relative: &str, findings: &mut Findings) -> Option<(Map<String, Json>, Framing)> {
+/// The contents of `case.toml`.
+#[derive(Default)]
+struct CaseFile {
+    params: Map<String, Json>,
+    mocks: Map<String, Json>,
+    framing: Framing,
+}
+
+fn read_case(files: &PackFiles, relative: &str, findings: &mut Findings) -> Option<CaseFile> {
     let path = files.path(relative);
     let text = bytes_to_text(&path, files.read(relative), findings)?;
     let number = findings.add_manifest(&path, &text);
     let table = value::parse(number, &text, findings)?;
     let mut reader = Reader::new(&table, Place::file(number), "the file");
-    let params = match reader.table("params", findings) {
+    let [params, mocks] = ["params", "mocks"].map(|key| match reader.table(key, findings) {
         Some((table, _)) => match value::table_to_json(table) {
-            Json::Object(params) => params,
+            Json::Object(values) => values,
             _ => Map::new(),
         },
         None => Map::new(),
-    };
+    });
     reader.string("description", findings);
     let framing = match reader.optional("framing").map(|entry| (&entry.item.data, entry)) {
         None => Framing::Document,
@@ -163,7 +174,7 @@ fn read_case(files: &PackFiles, relative: &str, findings: &mut Findings) -> Opti
         }
     };
     reader.finish(findings);
-    Some((params, framing))
+    Some(CaseFile { params, mocks, framing })
 }
 
 fn read_input(

@@ -419,7 +419,10 @@ fn tests_of_a_pack_are_read_from_a_folder_and_from_the_agent() {
         ),
         ("tests/b/input.ndjson.gz", "gz"),
         ("tests/b/expected.o.ndjson", ""),
-        ("tests/a/case.toml", "framing = \"lines\"\nparams = { x = 1 }\ndescription = \"d\"\n"),
+        (
+            "tests/a/case.toml",
+            "framing = \"lines\"\nparams = { x = 1 }\ndescription = \"d\"\nmocks.clock = 1970-01-01T00:00:01Z\n",
+        ),
         ("tests/a/input.txt", "one\n"),
         ("tests/a/expected.o.ndjson", "{\"body\":\"one\"}\n\n{\"failure\":null}\n"),
         ("tests/notes.md", "no test"),
@@ -436,6 +439,7 @@ fn tests_of_a_pack_are_read_from_a_folder_and_from_the_agent() {
     let [a, b] = tests.as_slice() else { panic!("{tests:?}") };
     assert_eq!((a.name.as_str(), a.framing, a.input_name.as_str()), ("a", Framing::Lines, "input.txt"));
     assert_eq!((a.input.as_slice(), a.params["x"].as_i64()), (b"one\n".as_slice(), Some(1)));
+    assert_eq!((a.mocks["clock"].as_str(), b.mocks.len()), (Some("1970-01-01T00:00:01Z"), 0));
     assert_eq!(a.expected["o"], [json!({ "body": "one" }), json!({ "failure": null })]);
     assert_eq!((b.name.as_str(), b.framing, b.input_name.as_str()), ("b", Framing::Document, "input.ndjson.gz"));
     assert!(b.expected["o"].is_empty());

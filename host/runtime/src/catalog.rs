@@ -27,8 +27,11 @@ pub struct Catalog {
     shapes: Mutex<HashMap<(String, String, NodeLimits, Grants), NodeShape>>,
     /// Artifacts of the last prepared graph, by digest. They stay until the next graph, because a
     /// validated configuration is built a little later.
-    prepared: Mutex<HashMap<String, Result<Arc<Compiled>, ArtifactError>>>,
+    prepared: Arc<Mutex<Prepared>>,
 }
+
+/// Results of compilations by digest.
+type Prepared = HashMap<String, Result<Arc<Compiled>, ArtifactError>>;
 
 /// Maximum number of configurations to remember.
 const MAX_SHAPES: usize = 10_000;
@@ -41,7 +44,20 @@ impl Catalog {
             services: Arc::default(),
             builtin: builtin.into_iter().map(Arc::new).collect(),
             shapes: Mutex::default(),
-            prepared: Mutex::default(),
+            prepared: Arc::default(),
+        }
+    }
+
+    /// The same nodes with other services, for tests that mock capabilities.
+    #[must_use]
+    pub fn with_services(&self, services: Arc<Services>) -> Self {
+        Self {
+            runtime: self.runtime.clone(),
+            services,
+            builtin: self.builtin.clone(),
+            // A configuration can depend on the services.
+            shapes: Mutex::default(),
+            prepared: self.prepared.clone(),
         }
     }
 

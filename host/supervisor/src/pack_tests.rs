@@ -4,12 +4,16 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read as _};
+use std::sync::Arc;
 use std::thread::{self, available_parallelism};
 
 use serde_json::Value;
 use wattle_batch::{Column, ColumnTooLarge};
+use wattle_capability::{Clock, LogTarget, Mock, Services};
+use wattle_cases::Mocks;
 use wattle_diagnostics::Invalid;
 use wattle_manifest::{Expectations, Framing, PackTest};
+use wattle_mocks::Provided;
 use wattle_pack::Library;
 use wattle_plan::{PipelinePlan, Plan};
 use wattle_runtime::Catalog;
@@ -29,6 +33,14 @@ pub enum TestError {
     /// The input is too large for a batch.
     #[error(transparent)]
     Input(#[from] ColumnTooLarge),
+    /// The mocks of a test are invalid.
+    #[error("`case.toml` of the test `{test}`: {problem}")]
+    Mocks {
+        /// The test.
+        test: String,
+        /// What is wrong, with the place below `mocks`.
+        problem: String,
+    },
     /// The pack is invalid with the parameters of the test.
     #[error("{}", .0.join("\n    "))]
     Pack(Vec<String>),
@@ -66,12 +78,18 @@ pub enum PackFailure {
     },
 }
 
-/// Runs tests of one pack. A pipeline is built once for all tests with the same parameters.
+/// Runs tests of one pack. A pipeline is built once for all tests with the same parameters and mocks.
 pub struct Bench<'a> {
     pack: &'a str,
     catalog: &'a Catalog,
     library: &'a Library,
-    plans: HashMap<String, PipelinePlan>,
+    plans: HashMap<String, Built>,
+}
+
+/// A pipeline, and the services of its nodes.
+struct Built {
+    plan: PipelinePlan,
+    services: Arc<Services>,
 }
 
 impl<'a> Bench<'a> {
@@ -96,8 +114,9 @@ impl<'a> Bench<'a> {
     /// The test cannot be run.
     pub fn observe(&mut self, test: &PackTest) -> Result<Observed, TestError> {
         let bodies = events(test)?;
-        let make = sandboxed(self.catalog.runtime().clone(), self.catalog.services().clone());
-        let plan = self.plan(test)?;
+        let runtime = self.catalog.runtime().clone();
+        let Built { plan, services } = self.built(test)?;
+        let make = sandboxed(runtime, services.clone());
         let ran = run_offline(plan, &*make, bodies)?;
         let mut outputs = BTreeMap::new();
         for (output, lines) in &ran.outputs {
@@ -109,16 +128,38 @@ impl<'a> Bench<'a> {
         Ok(Observed { outputs, lost })
     }
 
-    fn plan(&mut self, test: &PackTest) -> Result<&PipelinePlan, TestError> {
-        let vacant = match self.plans.entry(Value::Object(test.params.clone()).to_string()) {
-            Entry::Occupied(plan) => return Ok(plan.into_mut()),
+    fn built(&mut self, test: &PackTest) -> Result<&Built, TestError> {
+        let key = serde_json::json!([test.params, test.mocks]).to_string();
+        let vacant = match self.plans.entry(key) {
+            Entry::Occupied(built) => return Ok(built.into_mut()),
             Entry::Vacant(vacant) => vacant,
         };
-        match wattle_manifest::load_pack(self.pack, &test.params, self.catalog, self.library) {
-            Ok((plan, _)) => Ok(vacant.insert(plan)),
+        let catalog = catalog_of_tests(self.catalog, std::slice::from_ref(test))?;
+        match wattle_manifest::load_pack(self.pack, &test.params, &catalog, self.library) {
+            Ok((plan, _)) => Ok(vacant.insert(Built { plan, services: catalog.services().clone() })),
             Err(invalid) => Err(TestError::Pack(lines(&invalid))),
         }
     }
+}
+
+/// The catalog for a pack on its own, whose nodes look up what the mocks of its tests have. Without a mock, the time is
+/// that of the machine, so that an event of the past is older than any limit on every day.
+///
+/// # Errors
+///
+/// The mocks of a test are invalid.
+pub fn catalog_of_tests(catalog: &Catalog, tests: &[PackTest]) -> Result<Catalog, TestError> {
+    let mut provided = Provided::default();
+    let mut clock = Clock::Machine;
+    for test in tests {
+        let wrong = |problem: String| TestError::Mocks { test: test.name.clone(), problem };
+        let mocks = Mocks::read(&Value::Object(test.mocks.clone())).map_err(wrong)?;
+        clock = mocks.clock.map_or(clock, Clock::Fixed);
+        provided = provided.with(&mocks).map_err(wrong)?;
+        provided.services(LogTarget::Nowhere).map_err(wrong)?;
+    }
+    let mock = Mock { clock, ..provided.mock(LogTarget::Nowhere) };
+    Ok(catalog.with_services(Arc::new(Services::mocked(mock))))
 }
 
 fn lines(invalid: &Invalid) -> Vec<String> {

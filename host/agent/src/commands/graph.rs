@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use wattle_diagnostics::Invalid;
+use wattle_manifest::Expectations;
 use wattle_plan::{ArtifactLimits, PipelinePlan};
 
 use crate::builtin;
@@ -10,6 +11,7 @@ use crate::cli::{DiagnosticFormat, GraphFormat, GraphOptions};
 use crate::commands::validate::show;
 use crate::configuration::{catalog, load};
 use crate::exit::{Done, Failure, print};
+use wattle_supervisor::pack_tests::catalog_of_tests;
 use wattle_supervisor::{Configuration, environment};
 
 pub(crate) fn graph(options: &GraphOptions, color: bool) -> Done {
@@ -37,6 +39,8 @@ pub(crate) fn graph(options: &GraphOptions, color: bool) -> Done {
     let folder = path.parent().filter(|_| path.file_name().is_some_and(|n| n == "pack.toml"));
     let reference = folder.map_or_else(|| options.pack.clone(), |f| format!("./{}", f.display()));
     let catalog = catalog(&data_dir, ArtifactLimits::default())?;
+    let tests = wattle_manifest::load_tests(&reference, &library, Expectations::Optional).unwrap_or_default();
+    let catalog = catalog_of_tests(&catalog, &tests).map_err(|error| Failure::config(error.to_string()))?;
     let (plan, _) =
         wattle_manifest::load_pack(&reference, &serde_json::Map::new(), &catalog, &library).map_err(refused)?;
     print(draw(&plan).trim_end())

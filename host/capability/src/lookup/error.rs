@@ -19,6 +19,14 @@ pub enum LookupError {
         /// Names of the granted tables.
         granted: Vec<String>,
     },
+    /// The test of the node has no such table.
+    #[error("the test has no table `{table}`; {}", or_mock(.mocked))]
+    NotMocked {
+        /// The requested table.
+        table: String,
+        /// Names of the tables that the test has.
+        mocked: Vec<String>,
+    },
     /// The file of a table cannot be used.
     #[error("`{}`: {error}", .path.display())]
     File {
@@ -195,6 +203,13 @@ impl From<serde_json::Error> for TableError {
             Category::Syntax => Self::NotJson { line, column },
             Category::Io => Self::Unreadable(error.into()),
         }
+    }
+}
+
+fn or_mock(mocked: &[String]) -> String {
+    match mocked {
+        [] => "add it to `mocks.lookup`".to_owned(),
+        mocked => format!("add it to `mocks.lookup`, or use one of {}", list(mocked)),
     }
 }
 

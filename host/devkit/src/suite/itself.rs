@@ -31,7 +31,9 @@ pub(super) fn checks(report: &mut Report, runtime: &Arc<Runtime>, artifact: &Art
         }
     });
     report.check("describe", || describe(node.compiled));
-    if !node.compiled.capabilities.is_empty() && !report.check("granted", || node.provided.check(node.compiled)) {
+    if !node.compiled.capabilities.is_empty()
+        && !report.check("granted", || node.provided.check(&node.compiled.capabilities))
+    {
         return false;
     }
     let configure = |options: &str| node.configure(options);

@@ -90,7 +90,7 @@ fn a_capability_is_refused_without_a_grant_or_at_the_wrong_time() {
     let mut grants = wattle_plan::Grants { clock: true, ..Default::default() };
     grants.kv = Some(wattle_plan::KvGrant::default());
     let mock = Mock { grants, clock: Clock::Fixed(5), ..Mock::default() };
-    state.held.services = Some(NodeServices::mocked(mock).unwrap());
+    state.held.services = Some(NodeServices::mocked(&mock).unwrap());
     assert!(call(&mut state, Capability::Random, When::Configured).contains("not granted"));
     assert!(call(&mut state, Capability::Kv, When::Process).contains("outside of `process`"));
     let now = state.capability(Capability::Clock, When::Configured, 0, |services, _| Ok(services.clock().now()));

@@ -86,7 +86,7 @@ fn read(path: &Path, hint: &str) -> Result<Artifact, Failure> {
 /// Compiles the node of a project for test cases, with the grants and mocks of the project.
 pub(crate) fn subject(project: &Project) -> Result<Sandboxed, Failure> {
     let compiled = compile(&runtime()?, &project.manifest.name, &built(project)?)?;
-    project.provided.check(&compiled).map_err(Failure::config)?;
+    project.provided.check(&compiled.capabilities).map_err(Failure::config)?;
     Ok(Sandboxed::new(compiled, project.provided.clone()))
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn run(options: &RunOptions, color: Color) -> Done {
         (grants, _) => read_environment(grants.as_deref())?,
     };
     let compiled = compile(&runtime()?, &component.artifact.name, &component.artifact)?;
-    provided.check(&compiled).map_err(Failure::config)?;
+    provided.check(&compiled.capabilities).map_err(Failure::config)?;
     let mut stages = Stage::all(&compiled, &provided, &component.options)?;
     let painter = Painter::new(color.wanted(std::io::stdout().is_terminal()));
     let (mut events, mut faults) = (0, 0);

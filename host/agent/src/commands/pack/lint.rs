@@ -1,6 +1,8 @@
 //! `wattle pack lint`: reports errors and unusual parts of a pack.
 
 use wattle_diagnostics::Severity;
+use wattle_manifest::Expectations;
+use wattle_supervisor::pack_tests::catalog_of_tests;
 
 use super::library;
 use crate::cli::DiagnosticFormat;
@@ -10,7 +12,12 @@ use crate::configuration::plain_catalog;
 use crate::exit::{CONFIG, Done, FAILED, Failure, print};
 
 pub(super) fn lint(options: &LintOptions, color: bool) -> Done {
-    let linted = wattle_manifest::lint_pack(&options.pack, &plain_catalog()?, &library(&options.library)?);
+    let library = library(&options.library)?;
+    let catalog = plain_catalog()?;
+    // Errors of the tests are among the diagnostics of the pack.
+    let tests = wattle_manifest::load_tests(&options.pack, &library, Expectations::Optional).unwrap_or_default();
+    let catalog = catalog_of_tests(&catalog, &tests).map_err(|error| Failure::config(error.to_string()))?;
+    let linted = wattle_manifest::lint_pack(&options.pack, &catalog, &library);
     let diagnostics = linted.unwrap_or_else(|invalid| invalid.diagnostics);
     for diagnostic in &diagnostics {
         print_diagnostic(diagnostic, options.format, color)?;

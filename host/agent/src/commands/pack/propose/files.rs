@@ -15,6 +15,9 @@ use super::fields::Rule;
 use super::sample::Sample;
 use super::trial::Trial;
 
+/// How the test gets tables, for an author who adds the node `enrich`.
+const TABLES: &str = "\n# A table for lookups of the node `enrich`, instead of the file that the operator grants:\n\
+                      # [mocks.lookup]\n# accounts = { key = \"id\", rows = [{ id = \"1\", name = \"prod\" }] }\n";
 /// Maximum number of events in the test.
 const MAX_TEST: usize = 20;
 /// Number of lines in the test that fail.
@@ -36,7 +39,7 @@ pub(super) fn write_all(trial: &mut Trial, proposal: &Proposal, sample: &Sample,
     let test = folder.join("tests/sample");
     write(&test.join(file), &text)?;
     if proposal.records.is_none() {
-        write(&test.join("case.toml"), "framing = \"lines\"\n")?;
+        write(&test.join("case.toml"), &format!("framing = \"lines\"\n{TABLES}"))?;
     }
     // A line of the expectations says which keys the test compares.
     let compared = match proposal.fields.time {

@@ -1,4 +1,4 @@
-//! What a project provides to a node under test beyond its batches: grants and mocks.
+//! What a test provides to a node beyond its batches: grants, and mocks in the form of [`wattle_cases::Mocks`].
 //!
 //! It has no outside effect and is the same in every run: the clock stands still, random bytes have
 //! a seed, facts about the machine are constants, and no request is sent.
@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wattle_capability::{
-    Clock, Facts, Failure, FailureKind, LogTarget, MissingMocks, Mock, MockHttp, NodeServices, Random, Response, Table,
+    Capability, Clock, Facts, Failure, FailureKind, LogTarget, MissingMocks, Mock, MockHttp, NodeServices, Response,
+    Table,
 };
 use wattle_cases::{MockAnswer, MockKind, MockTable, Mocks};
 use wattle_plan::{Grants, TableKind};
-use wattle_runtime::Compiled;
 
-/// Grants and mocks of a project.
+/// Grants and mocks of a project, or of a test of a pack.
 #[derive(Clone, Debug)]
 pub struct Provided {
     grants: Grants,
@@ -80,27 +80,31 @@ impl Provided {
     ///
     /// The mocked keys exceed the grant.
     pub fn services(&self, log: LogTarget) -> Result<NodeServices, String> {
-        let mock = Mock {
+        NodeServices::mocked(&self.mock(log)).map_err(|error| format!("`mocks.kv`: {error}"))
+    }
+
+    /// What the services of a node are made of.
+    pub fn mock(&self, log: LogTarget) -> Mock {
+        Mock {
             grants: self.grants.clone(),
             clock: Clock::Fixed(self.mocks.clock.unwrap_or_default()),
-            random: Random::Seeded(self.mocks.random.unwrap_or_default().into()),
-            facts: Facts::of_test(self.mocks.facts()).map_err(|error| format!("`mocks.host`: {error}"))?,
+            seed: Some(self.mocks.random.unwrap_or_default()),
+            facts: Facts::of_test(self.mocks.facts()),
             log,
             tables: self.tables.clone(),
             values: self.mocks.kv.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
             http: self.http.clone(),
             missing: self.missing.clone(),
-        };
-        NodeServices::mocked(mock).map_err(|error| error.to_string())
+        }
     }
 
-    /// Checks that a component gets every capability that it imports.
+    /// Checks that a component gets every capability that it imports: these.
     ///
     /// # Errors
     ///
     /// The missing capabilities, with the lines to add.
-    pub fn check(&self, compiled: &Compiled) -> Result<(), String> {
-        let names = compiled.capabilities.iter().map(|capability| capability.name());
+    pub fn check(&self, imported: &[Capability]) -> Result<(), String> {
+        let names = imported.iter().map(|capability| capability.name());
         let missing: Vec<String> = names.filter(|name| !self.grants.has(name)).map(line).collect();
         match missing.as_slice() {
             [] => Ok(()),
