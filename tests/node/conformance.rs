@@ -71,6 +71,8 @@ fn every_built_in_node_keeps_the_contract() {
         ),
         ("filter", r#"{"drop":{"field":"body.level","equals":"debug"}}"#),
         ("sample", r#"{"rate":2,"key":"body.message"}"#),
+        // 100,000 different user agents in one batch.
+        ("user-agent", r#"{"field":"body.message"}"#),
         ("serialize", r#"{"format":"logfmt","from":"body","into":"attributes.text"}"#),
     ] {
         let component = built(&format!("nodes/{node}.wasm"));
