@@ -3,8 +3,6 @@
 //! `[agent]` and the command line use the same [`Size`] and [`Period`], so that a value that is valid in one place is
 //! valid in all.
 
-pub mod suggest;
-
 mod error;
 mod problem;
 mod quantity;
@@ -18,3 +16,4 @@ pub use quantity::{Flag, Number, Period, Quantity, QuantityError, Size};
 pub use read::{read, schema_of, schema_of_value};
 pub use secret::Secret;
 pub use table::{Row, Table, no_files};
+pub use wattle_suggest as suggest;

@@ -3,6 +3,7 @@
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor, value::Error as PlainError};
 use serde::{Deserialize, forward_to_deserialize_any};
 use serde_json::{Map, Value};
+use wattle_suggest::{closest, list};
 
 use super::steps::Step;
 
@@ -41,12 +42,12 @@ impl Step {
 }
 
 fn no_operation(step: &Map<String, Value>) -> StepError {
-    let meant = step.keys().find_map(|key| Some((key, closest(key, Step::OPERATIONS)?)));
+    let meant = step.keys().find_map(|key| Some((key, closest(key, Step::OPERATIONS.iter().copied())?)));
     match meant {
         Some((key, operation)) => {
             StepError::new(key, format!("unknown operation `{key}`; did you mean `{operation}`?"))
         }
-        None => StepError::new("", format!("a step needs an operation: {}", list(Step::OPERATIONS))),
+        None => StepError::new("", format!("a step needs an operation: {}", list(Step::OPERATIONS.iter().copied()))),
     }
 }
 
@@ -60,11 +61,10 @@ pub(crate) fn read_step<S: Named>(step: Map<String, Value>) -> Result<S, Vec<Ste
             rest.insert(key, value);
             continue;
         }
-        let hint = match closest(&key, known) {
+        let hint = match closest(&key, known.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => {
-                let others: Vec<&str> = known.iter().copied().filter(|name| *name != S::OPERATION).collect();
-                format!("it has {}", list(&others))
+                format!("it has {}", list(known.iter().copied().filter(|name| *name != S::OPERATION)))
             }
         };
         errors.push(StepError::new(&*key, format!("`{}` has no parameter `{key}`; {hint}", S::OPERATION)));
@@ -85,17 +85,6 @@ pub(crate) fn read_step<S: Named>(step: Map<String, Value>) -> Result<S, Vec<Ste
 /// Reads null as a value rather than as none.
 pub(super) fn any_value<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(from).map(Some)
-}
-
-/// The known name that is closest to a misspelt one, if it is close enough to be meant.
-fn closest(name: &str, known: &[&'static str]) -> Option<&'static str> {
-    let limit = (name.chars().count() / 3).max(1);
-    let distances = known.iter().map(|known| (strsim::osa_distance(&name.to_ascii_lowercase(), known), *known));
-    distances.filter(|(distance, _)| *distance <= limit).min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
-}
-
-pub(crate) fn list(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// The names of the parameters of an operation, from the code that serde derives.

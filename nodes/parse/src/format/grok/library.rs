@@ -56,12 +56,7 @@ impl Names for Library<'_> {
     }
 
     fn closest(&self, name: &str) -> Option<&str> {
-        let name = name.to_ascii_uppercase();
-        let limit = (name.chars().count() / 3).max(1);
-        let known = self.custom.keys().map(String::as_str).chain(self.public.keys().copied());
-        let distances = known.map(|known| (strsim::osa_distance(&name, &known.to_ascii_uppercase()), known));
-        let near = distances.filter(|(distance, _)| *distance <= limit);
-        near.min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
+        wattle_suggest::closest(name, self.custom.keys().map(String::as_str).chain(self.public.keys().copied()))
     }
 }
 

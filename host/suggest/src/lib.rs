@@ -1,4 +1,4 @@
-//! Suggestions for misspelt names.
+//! Suggestions for misspelt names, in messages of the agent and of nodes.
 
 /// Finds the candidate that is closest to a name, if it is close enough to be a likely intention.
 pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
