@@ -91,6 +91,13 @@ impl Documents {
         self.root(Content { span: Span::new(start, end), origin: source.0, kind, is_raw: false })
     }
 
+    /// Opens the JSON of a text that begins at `start`, and around which white space may stand; `kind` must be the right
+    /// one.
+    pub fn open_trimmed(&mut self, source: Source, start: usize, text: &[u8], kind: Kind) -> Place {
+        let start = start + around(text).0.len();
+        self.open(source, start, start + text.trim_ascii().len(), kind)
+    }
+
     /// Opens a span of a text as a string, without quotes and escapes.
     pub fn open_text(&mut self, source: Source, start: usize, end: usize) -> Place {
         self.root(Content { span: Span::new(start, end), origin: source.0, kind: Kind::String, is_raw: true })
@@ -106,7 +113,7 @@ impl Documents {
     /// document has no value.
     pub fn open_within(&mut self, text: Content, kind: Kind) -> Place {
         let bytes = self.bytes(text.span, text.origin);
-        let start = text.span.start as usize + (bytes.len() - bytes.trim_ascii_start().len());
+        let start = text.span.start as usize + around(bytes).0.len();
         let span = Span::new(start, start + bytes.trim_ascii().len());
         self.root(Content { span, origin: text.origin, kind, is_raw: false })
     }
@@ -228,6 +235,12 @@ impl Documents {
         let kind = json.first().map_or(Kind::Missing, |byte| Kind::of_first_byte(*byte));
         Content { span: self.append(json), origin: SCRATCH, kind, is_raw: false }
     }
+}
+
+/// The white space before and after the JSON in a text. A text of nothing else has it before.
+pub fn around(text: &[u8]) -> (&[u8], &[u8]) {
+    let (before, rest) = text.split_at(text.len() - text.trim_ascii_start().len());
+    (before, rest.get(rest.trim_ascii_end().len()..).unwrap_or_default())
 }
 
 /// Appends a text as a JSON string.

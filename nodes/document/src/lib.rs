@@ -38,7 +38,7 @@ mod write;
 
 pub use change::NoPlace;
 pub use content::Content;
-pub use documents::{Documents, Source};
+pub use documents::{Documents, Source, around};
 pub use node::Place;
 pub use route::{Glob, Route, RouteError, Step};
 

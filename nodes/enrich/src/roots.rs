@@ -1,7 +1,7 @@
 //! The parts of events that fields are in: read as documents, written where they changed.
 
 use wattle_convert::Type;
-use wattle_document::{Content, Documents, NoPlace, Place, Source};
+use wattle_document::{Content, Documents, NoPlace, Place, Source, around};
 use wattle_node::json::Kind;
 use wattle_node::{Batch, Column, ColumnWriter, Field as Handle, Form, Setup};
 
@@ -207,9 +207,8 @@ impl Part {
             Kind::Missing if self.root == Root::Body => return None,
             Kind::Missing => documents.open_empty(),
             kind => {
-                let text = self.column.row(row);
-                let start = self.column.start(row) as usize + text.len() - text.trim_ascii_start().len();
-                documents.open(self.source, start, start + text.trim_ascii().len(), kind)
+                let start = self.column.start(row) as usize;
+                documents.open_trimmed(self.source, start, self.column.row(row), kind)
             }
         };
         self.open = Some(place);
@@ -218,13 +217,6 @@ impl Part {
 
     /// The white space around the document in its text.
     fn around<'a>(&self, text: &'a [u8]) -> (&'a [u8], &'a [u8]) {
-        let before = text.len() - text.trim_ascii_start().len();
-        let after = text.trim_ascii_end().len();
-        let is_empty = self.root != Root::Body || before >= after;
-        if is_empty {
-            (&[], &[])
-        } else {
-            (text.get(..before).unwrap_or_default(), text.get(after..).unwrap_or_default())
-        }
+        if self.root == Root::Body { around(text) } else { (&[], &[]) }
     }
 }

@@ -284,11 +284,10 @@ impl Objects {
             Some(kinds) => kinds.get(row).copied().and_then(Kind::from_u8).unwrap_or(Kind::Missing),
             None => self.column.kind(row),
         };
-        let text = self.column.row(row);
         match kind {
             Kind::Object => {
-                let start = self.column.start(row) as usize + text.len() - text.trim_ascii_start().len();
-                Ok(documents.open(object.source, start, start + text.trim_ascii().len(), Kind::Object))
+                let start = self.column.start(row) as usize;
+                Ok(documents.open_trimmed(object.source, start, self.column.row(row), kind))
             }
             // An event without attributes is one without members.
             Kind::Missing if object.path == "attributes" || object.path == "resource" => Ok(documents.open_empty()),

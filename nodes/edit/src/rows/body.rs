@@ -1,6 +1,6 @@
 //! The body of a row: a text, and once a step goes below it, a JSON document.
 
-use wattle_document::{Content, Place};
+use wattle_document::{Content, Place, around};
 use wattle_node::json::Kind;
 
 use super::Rows;
@@ -62,11 +62,10 @@ impl Rows {
     pub(super) fn write_body(&mut self, text: Place, document: Place, out: &mut Vec<u8>) {
         let content = self.documents.content(text);
         let text = self.documents.text(content, &mut self.memory);
-        let before = text.len() - text.trim_ascii_start().len();
-        let after = text.trim_ascii_end().len();
-        out.extend_from_slice(text.get(..before).unwrap_or_default());
+        let (before, after) = around(text);
+        out.extend_from_slice(before);
         self.documents.write(document, out);
-        out.extend_from_slice(text.get(after..).unwrap_or_default());
+        out.extend_from_slice(after);
     }
 
     /// Sets the text of the body: that of a string, or the JSON of another value.
