@@ -126,14 +126,14 @@ impl Reader {
 /// The field that identifies the stream of an event, or chooses the columns of its line.
 pub(crate) fn selector(options: &Options, setup: &mut Setup<'_>) -> Option<Field> {
     let has_headers = matches!(options.columns, Some(Columns::From(_))) && options.format == Format::Csv;
-    if let (Format::Csv, Some(ColumnSets { by: By::Field(path), .. })) = (options.format, &options.column_sets) {
-        return setup.read("column_sets.by", path);
-    }
     if !has_headers && options.format != Format::AwsVpcFlow {
         if options.stream.is_some() {
             setup.error("stream", "`stream` belongs to `columns = \"header\"`, and to the format `aws_vpc_flow`");
         }
-        return None;
+        return match (options.format, &options.column_sets) {
+            (Format::Csv, Some(ColumnSets { by: By::Field(path), .. })) => setup.read("column_sets.by", path),
+            _ => None,
+        };
     }
     // Sources write the file, or the address, of an event here.
     setup.read("stream", options.stream.as_deref().unwrap_or("resource.source"))

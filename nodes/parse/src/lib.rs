@@ -17,8 +17,8 @@ use crate::format::Reader;
 use crate::merge::Merger;
 use crate::nested::Nested;
 pub use crate::options::{
-    BareKeys, By, ColumnSets, Columns, ColumnsFrom, ExtraColumns, Format, InvalidUtf8, Namespaces, NestedStrings,
-    OnConflict, Options, Quotes, Variant, Xml,
+    BareKeys, By, ColumnSets, Columns, ColumnsFrom, Delimiter, ExtraColumns, Format, InvalidUtf8, NamedDelimiter,
+    Namespaces, NestedStrings, OnConflict, Options, Quotes, Variant, Xml,
 };
 use crate::rows::{Made, Place, Stored};
 

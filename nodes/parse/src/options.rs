@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use wattle_convert::Type;
 
-pub use self::csv::{By, ColumnSets, Columns, ColumnsFrom, ExtraColumns};
+pub use self::csv::{By, ColumnSets, Columns, ColumnsFrom, Delimiter, ExtraColumns, NamedDelimiter};
 pub use self::key_value::Quotes;
 pub use self::nested::NestedStrings;
 pub use self::xml::{Namespaces, Xml};
@@ -106,9 +106,10 @@ pub struct Options {
     /// For `csv`: what to do with lines that have more columns than names. Default: `fail`.
     #[serde(default)]
     pub extra_columns: Option<ExtraColumns>,
-    /// For `csv`: the ASCII character between columns. Default: `,`. Example: `\t`.
+    /// For `csv`: the ASCII character between columns, or `whitespace` for any number of spaces and tabs, without quotes.
+    /// Default: `,`. Example: `\t`.
     #[serde(default)]
-    pub delimiter: Option<char>,
+    pub delimiter: Option<Delimiter>,
     /// For `csv`: the ASCII character that escapes the next one in quotes. Default: none, a quote is
     /// doubled. Example: `\\`.
     #[serde(default)]

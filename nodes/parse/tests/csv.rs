@@ -40,6 +40,24 @@ fn wrong_options_are_reported_all_at_once() {
         json!({"format": "csv", "column_sets": {"by": "x", "sets": {"a": ["b"]}}}),
         &[("column_sets.by", "must begin")],
     );
+    refuse(
+        json!({"format": "csv", "stream": "attributes.file",
+               "column_sets": {"by": "attributes.kind", "sets": {"a": ["b"]}}}),
+        &[("stream", "belongs to `columns = \"header\"`")],
+    );
+    refuse(
+        json!({"format": "csv", "columns": ["a"], "extra_columns": "join"}),
+        &[("extra_columns", "belongs to the delimiter `whitespace`")],
+    );
+    refuse(
+        json!({"format": "csv", "delimiter": "whitespace", "escape": "\\", "extra_columns": "join",
+               "column_sets": {"by": 0, "sets": {"a": ["b"]}}}),
+        &[("escape", "no quotes"), ("extra_columns", "different numbers of columns")],
+    );
+    refuse(
+        json!({"format": "csv", "columns": ["a"], "delimiter": "spaces"}),
+        &[("delimiter", "expected one character, or `whitespace`")],
+    );
     refuse(json!({"format": "aws_vpc_flow", "columns": "header"}), &[("columns", "count in any case")]);
     refuse(
         json!({"header": "x", "extra_columns": "ignore", "stream": "body", "column_sets": {"by": 0, "sets": {"a": ["b"]}}}),

@@ -1,4 +1,4 @@
-//! The format `csv`: one line of columns, quoted as in RFC 4180.
+//! The format `csv`: one line of columns, quoted as in RFC 4180, or with white space between them.
 
 mod columns;
 
@@ -10,7 +10,7 @@ use wattle_node::Setup;
 
 use self::columns::{Columns, MAX_COLUMNS};
 use super::{Fault, HEADER, Key};
-use crate::options::{ExtraColumns, Options};
+use crate::options::{Delimiter, ExtraColumns, Options};
 
 /// Types by name.
 pub(crate) type Types = BTreeMap<String, Type>;
@@ -19,14 +19,15 @@ pub(crate) type Types = BTreeMap<String, Type>;
 pub(crate) struct Csv {
     columns: Columns,
     types: Types,
-    ignores_extra: bool,
+    extra: ExtraColumns,
     skips_header: bool,
     line: Line,
 }
 
 /// The columns of one line.
 struct Line {
-    reader: Reader,
+    /// `None` for white space between columns.
+    reader: Option<Reader>,
     fields: Vec<u8>,
     ends: Vec<usize>,
     count: usize,
@@ -34,42 +35,51 @@ struct Line {
 
 impl Csv {
     pub(super) fn new(options: &Options, setup: &mut Setup<'_>) -> Option<Self> {
-        let delimiter = options.delimiter.unwrap_or(',');
-        let byte = u8::try_from(delimiter).ok().filter(|b| b.is_ascii() && !matches!(b, b'"' | b'\r' | b'\n'));
-        if byte.is_none() {
-            setup.error("delimiter", "the delimiter must be one ASCII character, no quote and no line end");
-        }
+        let extra = options.extra_columns.unwrap_or_default();
+        let reader = match options.delimiter.unwrap_or(Delimiter::One(',')) {
+            Delimiter::One(delimiter) => {
+                if extra == ExtraColumns::Join {
+                    setup.error("extra_columns", "`join` belongs to the delimiter `whitespace`");
+                }
+                quoted(delimiter, options, setup).map(Some)
+            }
+            Delimiter::Named(_) => {
+                if options.escape.is_some() {
+                    setup.error("escape", "columns with white space between them have no quotes; remove `escape`");
+                }
+                if extra == ExtraColumns::Join && options.column_sets.is_some() {
+                    setup.error(
+                        "extra_columns",
+                        "the sets can have different numbers of columns; use `fail` or `ignore`",
+                    );
+                }
+                Some(None)
+            }
+        };
         let columns = Columns::new(options, setup);
-        let escape =
-            options.escape.map(|c| u8::try_from(c).ok().filter(|b| b.is_ascii() && Some(*b) != byte && *b != b'"'));
-        if escape == Some(None) {
-            setup.error("escape", "the escape must be one ASCII character, not the quote and not the delimiter");
-        }
-        let mut reader = ReaderBuilder::new();
-        reader.delimiter(byte?).escape(escape.flatten()).double_quote(escape.is_none());
         Some(Self {
             columns,
             types: options.types.clone(),
-            ignores_extra: options.extra_columns.unwrap_or_default() == ExtraColumns::Ignore,
+            extra,
             skips_header: options.skip_header == Some(true),
-            line: Line { reader: reader.build(), fields: Vec::new(), ends: Vec::new(), count: 0 },
+            line: Line { reader: reader?, fields: Vec::new(), ends: Vec::new(), count: 0 },
         })
     }
 
     pub(super) fn write(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         let Self { columns, line, .. } = self;
         if let Some(names) = columns.names_of(text) {
-            line.split(names?, MAX_COLUMNS, false)?;
+            line.split(names?, MAX_COLUMNS, ExtraColumns::Fail)?;
             columns.keep((0..line.count).map(|number| line.column(number)), &self.types);
             return Err(Fault { code: HEADER, message: String::new() });
         }
-        let ignores_extra = self.ignores_extra;
+        let extra = self.extra;
         if let Some(most) = columns.most() {
-            line.split(text, most, ignores_extra)?;
+            line.split(text, most, extra)?;
         }
         let keys = columns.of(|number| line.column(number))?;
         let (count, wanted) = (line.count, keys.len());
-        if count < wanted || (count > wanted && !ignores_extra) {
+        if count < wanted || (count > wanted && extra == ExtraColumns::Fail) {
             let found = if count > wanted { format!("more than {wanted} columns") } else { format!("{count} columns") };
             return Err(wrong_count(format!("has {found} where {wanted} are named")));
         }
@@ -114,6 +124,27 @@ impl Csv {
     }
 }
 
+/// The reader of quoted columns with one character between them.
+fn quoted(delimiter: char, options: &Options, setup: &mut Setup<'_>) -> Option<Reader> {
+    let byte = u8::try_from(delimiter).ok().filter(|b| b.is_ascii() && !matches!(b, b'"' | b'\r' | b'\n'));
+    if byte.is_none() {
+        let message = "the delimiter must be one ASCII character, no quote and no line end, or `whitespace`";
+        setup.error("delimiter", message);
+    }
+    let escape =
+        options.escape.map(|c| u8::try_from(c).ok().filter(|b| b.is_ascii() && Some(*b) != byte && *b != b'"'));
+    if escape == Some(None) {
+        setup.error("escape", "the escape must be one ASCII character, not the quote and not the delimiter");
+    }
+    let mut reader = ReaderBuilder::new();
+    Some(reader.delimiter(byte?).escape(escape.flatten()).double_quote(escape.is_none()).build())
+}
+
+/// A space or a tab.
+const fn is_space(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
 impl Line {
     fn column(&self, number: usize) -> &[u8] {
         let ends = self.ends.get(..self.count).unwrap_or_default();
@@ -126,8 +157,30 @@ impl Line {
         keys.iter().enumerate().all(|(number, key)| self.column(number).trim_ascii() == key.name.as_bytes())
     }
 
+    /// Splits a line at white space, as [`split`](Self::split).
+    fn split_at_spaces(&mut self, text: &[u8], most: usize, extra: ExtraColumns) -> Result<(), Fault> {
+        let text = text.trim_ascii();
+        if text.contains(&b'\n') {
+            return Err(more_than_one_line());
+        }
+        self.fields.clear();
+        self.ends.clear();
+        let mut rest = text;
+        while !rest.is_empty() && self.ends.len() <= most && (extra == ExtraColumns::Fail || self.ends.len() < most) {
+            let is_last = extra == ExtraColumns::Join && self.ends.len() + 1 == most;
+            let length = rest.iter().position(is_space).filter(|_| !is_last).unwrap_or(rest.len());
+            let (column, after) = rest.split_at(length);
+            self.fields.extend_from_slice(column);
+            self.ends.push(self.fields.len());
+            rest = after.trim_ascii_start();
+        }
+        self.count = self.ends.len();
+        Ok(())
+    }
+
     /// Splits a line into `fields` and `ends`, and counts up to one column more than `most`.
-    fn split(&mut self, text: &[u8], most: usize, ignores_extra: bool) -> Result<(), Fault> {
+    fn split(&mut self, text: &[u8], most: usize, extra: ExtraColumns) -> Result<(), Fault> {
+        let Some(reader) = &mut self.reader else { return self.split_at_spaces(text, most, extra) };
         // Removing quotes never makes a line longer.
         if self.fields.len() < text.len() {
             self.fields.resize(text.len(), 0);
@@ -137,30 +190,34 @@ impl Line {
         if self.ends.len() < places {
             self.ends.resize(places, 0);
         }
-        self.reader.reset();
+        reader.reset();
         self.count = 0;
         let (mut rest, mut bytes) = (text, 0);
         loop {
             let fields = self.fields.get_mut(bytes..).unwrap_or_default();
             let ends = self.ends.get_mut(self.count..places).unwrap_or_default();
             // The call after the last byte finishes the line.
-            let (result, read, written, ended) = self.reader.read_record(rest, fields, ends);
+            let (result, read, written, ended) = reader.read_record(rest, fields, ends);
             rest = rest.get(read..).unwrap_or_default();
             bytes += written;
             self.count += ended;
             match result {
                 ReadRecordResult::InputEmpty => {}
                 ReadRecordResult::OutputFull => self.fields.resize(self.fields.len() + rest.len() + 1, 0),
-                ReadRecordResult::OutputEndsFull if ignores_extra => {
+                ReadRecordResult::OutputEndsFull if extra != ExtraColumns::Fail => {
                     self.count = self.count.min(most);
                     return Ok(());
                 }
                 ReadRecordResult::OutputEndsFull | ReadRecordResult::End => return Ok(()),
                 ReadRecordResult::Record if rest.iter().all(|byte| matches!(byte, b'\r' | b'\n')) => return Ok(()),
-                ReadRecordResult::Record => return Err(wrong_count("has more than one line".into())),
+                ReadRecordResult::Record => return Err(more_than_one_line()),
             }
         }
     }
+}
+
+fn more_than_one_line() -> Fault {
+    wrong_count("has more than one line".into())
 }
 
 fn wrong_count(message: String) -> Fault {

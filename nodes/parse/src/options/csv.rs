@@ -47,6 +47,26 @@ pub enum By {
     Field(String),
 }
 
+/// What stands between columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "expected one character, or `whitespace`")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum Delimiter {
+    /// One character.
+    One(char),
+    /// Characters that have a name.
+    Named(NamedDelimiter),
+}
+
+/// Characters between columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum NamedDelimiter {
+    /// Any number of spaces and tabs.
+    Whitespace,
+}
+
 /// What to do with columns that have no name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -57,4 +77,6 @@ pub enum ExtraColumns {
     Fail,
     /// The columns after the last name are left out.
     Ignore,
+    /// The last column has the rest of the line; for the delimiter `whitespace`.
+    Join,
 }
