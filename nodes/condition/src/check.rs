@@ -3,6 +3,7 @@
 use wattle_node::Column;
 
 use crate::hash::{Key, Share};
+use crate::pair::PairTest;
 use crate::test::Test;
 
 /// A compiled condition.
@@ -13,6 +14,8 @@ pub struct Check(pub(crate) Kind);
 pub(crate) enum Kind {
     /// All of these tests hold for the column at this index.
     Field(usize, Vec<Test>),
+    /// A test holds for the column at the first index and the one at the second.
+    Pair(usize, usize, PairTest),
     /// The key has a hash in the share.
     Sample(Key, Share),
     All(Vec<Check>),
@@ -30,6 +33,11 @@ impl Check {
             Kind::Field(column, tests) => {
                 for (test, column) in tests.iter().filter_map(|test| Some((test, columns.get(*column)?))) {
                     test.narrow(column, rows);
+                }
+            }
+            Kind::Pair(left, right, test) => {
+                if let (Some(left), Some(right)) = (columns.get(*left), columns.get(*right)) {
+                    test.narrow(left, right, rows);
                 }
             }
             Kind::Sample(key, share) => {

@@ -5,6 +5,7 @@ use wattle_node::{Batch, Column, Field, Form, Setup};
 use crate::check::{Check, Kind};
 use crate::hash::{Key, Sample, Share};
 use crate::options::Condition;
+use crate::pair::PairTest;
 use crate::prepare::tests;
 use crate::test::Test;
 
@@ -66,6 +67,7 @@ impl<R: ResolveField> Compiler<R> {
             (None, None, None) => self.field(at, condition, tests, setup),
             _ if condition.field.is_some()
                 || condition.sample.is_some()
+                || condition.compares()
                 || tests.is_none_or(|tests| !tests.is_empty()) =>
             {
                 mixed(at, setup)
@@ -87,7 +89,7 @@ impl<R: ResolveField> Compiler<R> {
         tests: Option<Vec<Test>>,
         setup: &mut Setup<'_>,
     ) -> Option<Check> {
-        let untested = tests.as_ref().is_some_and(Vec::is_empty);
+        let untested = tests.as_ref().is_some_and(Vec::is_empty) && !condition.compares();
         let key = condition.sample.as_ref().and_then(|sample| sample.key.as_ref());
         let Some(path) = &condition.field else {
             return match &condition.sample {
@@ -106,12 +108,35 @@ impl<R: ResolveField> Compiler<R> {
             setup.error(at, "a field needs a test, such as `exists`, `equals`, `in` or `regex`");
         }
         let column = self.resolver.resolve(&format!("{at}.field"), path, setup);
+        let pairs = self.pairs(at, condition, column, setup);
         let sample = condition.sample.as_ref().map(|sample| self.sample(at, sample, column, setup));
         let field = Check(Kind::Field(column?, tests?));
-        match sample {
-            None => Some(field),
-            Some(sample) => Some(Check(Kind::All(vec![field, sample?]))),
+        let others: Vec<Check> = pairs.into_iter().chain(sample).collect::<Option<_>>()?;
+        if others.is_empty() {
+            return Some(field);
         }
+        Some(Check(Kind::All(std::iter::once(field).chain(others).collect())))
+    }
+
+    /// Compiles the comparisons with other fields of the condition at `at`, whose field is `column`.
+    fn pairs(
+        &mut self,
+        at: &str,
+        condition: &Condition,
+        column: Option<usize>,
+        setup: &mut Setup<'_>,
+    ) -> Vec<Option<Check>> {
+        let given = [
+            ("equals_field", &condition.equals_field, PairTest::Equals),
+            ("starts_with_field", &condition.starts_with_field, PairTest::StartsWith),
+        ];
+        let mut pairs = Vec::new();
+        for (option, path, test) in given {
+            let Some(path) = path else { continue };
+            let other = self.resolver.resolve(&format!("{at}.{option}"), path, setup);
+            pairs.push(column.zip(other).map(|(column, other)| Check(Kind::Pair(column, other, test))));
+        }
+        pairs
     }
 
     /// Compiles `sample` of the condition at `at`, whose field is `column`.

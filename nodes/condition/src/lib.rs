@@ -9,6 +9,7 @@ mod hash;
 mod literal;
 mod network;
 mod options;
+mod pair;
 mod prepare;
 mod test;
 

@@ -87,6 +87,24 @@ impl Literal {
     }
 }
 
+/// Whether two values are equal, each a kind and a text in text form.
+pub(crate) fn equal((kind, text): (Kind, &[u8]), (other_kind, other): (Kind, &[u8])) -> bool {
+    if kind != other_kind || text == other {
+        return kind == other_kind;
+    }
+    match kind {
+        Kind::Number => match (Number::parse(text), Number::parse(other)) {
+            (Some(a), Some(b)) => a.compare(b) == Some(Ordering::Equal),
+            _ => false,
+        },
+        Kind::Array | Kind::Object => match (serde_json::from_slice(text), serde_json::from_slice(other)) {
+            (Ok(a), Ok(b)) => same(&a, &b),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
 /// Whether two values are equal: members in any order, numbers by value.
 fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
@@ -143,6 +161,26 @@ mod tests {
         ] {
             check(literal, json, expected);
         }
+    }
+
+    #[test]
+    fn two_values_are_compared_by_their_meaning_too() {
+        for (a, b, expected) in [
+            ("1", "1.0", true),
+            ("1", "2", false),
+            ("[1, {}]", "[1.0,{}]", true),
+            ("[1]", "{}", false),
+            ("{\"a\":1,\"b\":2}", "{\"b\":2,\"a\":1}", true),
+            ("true", "true", true),
+            ("true", "false", false),
+        ] {
+            let value = |text: &'static str| (Kind::of_first_byte(text.as_bytes()[0]), text.as_bytes());
+            assert_eq!(equal(value(a), value(b)), expected, "{a} {b}");
+        }
+        assert!(!equal((Kind::String, b"1"), (Kind::Number, b"1")));
+        assert!(
+            equal((Kind::String, b"a"), (Kind::String, b"a")) && !equal((Kind::String, b"a"), (Kind::String, b"b"))
+        );
     }
 
     #[test]

@@ -23,6 +23,10 @@ pub struct Condition {
     pub one_of: Option<Vec<Value>>,
     /// The text of the field is this, whatever its type. Default: not tested. Example: `"false"`.
     pub equals_text: Option<String>,
+    /// The field has the same JSON value as this field. Default: not tested. Example: `attributes.owner`.
+    pub equals_field: Option<String>,
+    /// The text of the field starts with the text of this field. Default: not tested. Example: `attributes.namespace`.
+    pub starts_with_field: Option<String>,
     /// The text of the field starts with this, or with one of these. Default: not tested. Example: `Get`.
     pub starts_with: Option<OneOrMany<String>>,
     /// The text of the field ends with this, or with one of these. Default: not tested. Example: `[".png", ".css"]`.
@@ -64,6 +68,13 @@ pub struct Condition {
     pub any: Option<Vec<Condition>>,
     /// This condition does not hold. Default: none.
     pub not: Option<Box<Condition>>,
+}
+
+impl Condition {
+    /// Whether it compares the field with another one.
+    pub(crate) const fn compares(&self) -> bool {
+        self.equals_field.is_some() || self.starts_with_field.is_some()
+    }
 }
 
 /// Reads null as a value instead of `None`.

@@ -94,6 +94,19 @@ fn wrong_options_are_reported_all_at_once() {
             ("paths[8].when", "either tests of one `field`"),
         ],
     );
+    refuse(
+        json!({"paths": [
+            {"name": "a", "when": {"equals_field": "body.a"}},
+            {"name": "b", "when": {"field": "nowhere", "equals_field": "body.a", "starts_with_field": "elsewhere"}},
+            {"name": "c", "when": {"equals_field": "body.a", "any": [good]}},
+        ]}),
+        &[
+            ("paths[0].when", "needs a `field`"),
+            ("paths[1].when.field", "must begin with `body`"),
+            ("paths[1].when.starts_with_field", "must begin with `body`"),
+            ("paths[2].when", "either tests of one `field`"),
+        ],
+    );
     refuse(json!({"paths": [{"name": "x", "when": {"filed": "body"}}]}), &[("paths[0].when.filed", "unknown field")]);
     refuse(json!({"paths": [{"name": "x", "when": {"lt": "5"}}]}), &[("paths[0].when.lt", "expected a JSON number")]);
     let paths = |count: usize| {
