@@ -33,6 +33,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use parking_lot::Mutex;
+
 /// The result of a batch as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Disposition {
@@ -63,12 +65,19 @@ type Report = Box<dyn FnOnce(Disposition) + Send + Sync>;
 struct Inner {
     worst: AtomicU8,
     report: Option<Report>,
+    /// Reports to others than the source. Few batches have any.
+    others: Mutex<Vec<Report>>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        let disposition = Disposition::from_u8(*self.worst.get_mut());
+        // Before the source, which may offer the events again at once.
+        for report in self.others.get_mut().drain(..) {
+            report(disposition);
+        }
         if let Some(report) = self.report.take() {
-            report(Disposition::from_u8(*self.worst.get_mut()));
+            report(disposition);
         }
     }
 }
@@ -82,7 +91,23 @@ impl Ack {
     /// Makes the first share. `report` runs once, on the thread that ends the last share; it must
     /// not block.
     pub fn new(report: impl FnOnce(Disposition) + Send + Sync + 'static) -> Self {
-        Self { inner: Some(Arc::new(Inner { worst: AtomicU8::new(0), report: Some(Box::new(report)) })) }
+        let report: Report = Box::new(report);
+        Self {
+            inner: Some(Arc::new(Inner {
+                worst: AtomicU8::new(0),
+                report: Some(report),
+                others: Mutex::new(Vec::new()),
+            })),
+        }
+    }
+
+    /// Adds a report that runs before that of the source, under the same rules. Without a source,
+    /// it runs at once, with [`Disposition::Delivered`].
+    pub fn watch(&self, report: impl FnOnce(Disposition) + Send + Sync + 'static) {
+        match &self.inner {
+            Some(inner) => inner.others.lock().push(Box::new(report)),
+            None => report(Disposition::Delivered),
+        }
     }
 
     /// An acknowledgement without a source.
@@ -108,6 +133,11 @@ impl Ack {
     /// Ends this share: the sink used up its attempts and counted the events as lost.
     pub fn give_up(mut self) {
         self.end(Disposition::GivenUp);
+    }
+
+    /// Ends this share with a result.
+    pub fn end_as(mut self, disposition: Disposition) {
+        self.end(disposition);
     }
 
     fn end(&mut self, disposition: Disposition) {
@@ -138,6 +168,28 @@ mod tests {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let to = seen.clone();
         (Ack::new(move |d| to.lock().unwrap().push(d)), seen)
+    }
+
+    #[test]
+    fn watchers_learn_the_same_result_before_the_source() {
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let note = |name| {
+            let order = order.clone();
+            move |disposition| order.lock().unwrap().push((name, disposition))
+        };
+        let ack = Ack::new(note("source"));
+        ack.watch(note("watcher"));
+        ack.share().end_as(Disposition::Retry);
+        ack.deliver();
+        Ack::none().watch(note("without a source"));
+        assert_eq!(
+            *order.lock().unwrap(),
+            [
+                ("watcher", Disposition::Retry),
+                ("source", Disposition::Retry),
+                ("without a source", Disposition::Delivered)
+            ]
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::ack::Ack;
 use crate::column::{Column, Span};
+use crate::kind::EventKind;
 use crate::object::Object;
 use crate::origin::{Failure, Origin};
 
@@ -29,6 +30,9 @@ pub struct Batch {
     timestamps: Option<Arc<[Option<i64>]>>,
     failures: Option<Arc<[Failure]>>,
     origin: Arc<Origin>,
+    kind: EventKind,
+    /// Whether the source offered these events before.
+    is_redelivered: bool,
     ack: Ack,
     /// JSON kind of each body, computed at first use.
     body_kinds: OnceLock<Arc<[u8]>>,
@@ -107,9 +111,38 @@ impl Batch {
             timestamps: None,
             failures: None,
             origin,
+            kind: EventKind::Log,
+            is_redelivered: false,
             ack,
             body_kinds: OnceLock::new(),
         }
+    }
+
+    /// The same events as another kind of telemetry.
+    pub fn of_kind(self, kind: EventKind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// The same events, marked as offered before.
+    pub fn redelivered(self) -> Self {
+        Self { is_redelivered: true, ..self }
+    }
+
+    /// The same events under another acknowledgement. The current share is dropped, so use this
+    /// only for a batch that has none.
+    pub fn with_ack(self, ack: Ack) -> Self {
+        Self { ack, ..self }
+    }
+
+    /// What kind of telemetry the events are. A batch never mixes kinds.
+    pub fn kind(&self) -> EventKind {
+        self.kind
+    }
+
+    /// Whether the source offered these events before and did not get an acknowledgement. A source
+    /// that restarts may not know, so `false` does not mean that the events are new.
+    pub fn is_redelivered(&self) -> bool {
+        self.is_redelivered
     }
 
     /// Number of events.
@@ -195,6 +228,8 @@ impl Batch {
             timestamps: self.timestamps.clone(),
             failures: self.failures.clone(),
             origin: self.origin.clone(),
+            kind: self.kind,
+            is_redelivered: self.is_redelivered,
             ack: Ack::none(),
             body_kinds: self.body_kinds.clone(),
         }
@@ -239,6 +274,8 @@ impl Batch {
                 .map(|t| parents.iter().map(|p| t.get(pick(p)).copied().flatten()).collect()),
             failures: self.failures.as_ref().map(|f| parents.iter().filter_map(|p| f.get(pick(p)).cloned()).collect()),
             origin: self.origin.clone(),
+            kind: self.kind,
+            is_redelivered: self.is_redelivered,
             ack: self.ack.share(),
             body_kinds: OnceLock::new(),
         }

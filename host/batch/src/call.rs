@@ -6,6 +6,7 @@
 
 mod counts;
 mod effect;
+mod memory;
 
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ use crate::object::ValueColumn;
 use crate::origin::{Failure, cut};
 
 use counts::CallCounts;
+use memory::Groups;
+pub use memory::MadeEvents;
 
 /// A field that a node resolved, with its access rights.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +122,10 @@ enum Fate {
     Fails(u32),
     /// The row is dropped under the code with this index.
     Drops(u32),
+    /// The row ends in the memory of the node.
+    Held,
+    /// The row became part of the event of another row.
+    Combined,
 }
 
 /// A batch in a call, with the decisions made so far.
@@ -133,11 +140,13 @@ pub struct Call {
     routes: Option<Vec<u8>>,
     copies: Vec<(u8, Vec<u32>)>,
     split: Option<(Vec<u32>, Bodies)>,
+    groups: Option<Groups>,
+    made: Vec<(usize, Batch)>,
     counts: CallCounts,
 }
 
-/// The outcome of a call. Every row of the batch is in exactly one of these fields; copies are
-/// extra.
+/// The outcome of a call. Every row of the batch is in exactly one of these fields; copies and made
+/// events are extra.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// Batches by port.
@@ -148,8 +157,14 @@ pub struct Outcome {
     pub failed: Option<Batch>,
     /// Rows dropped on purpose, by code.
     pub dropped: Vec<(String, usize)>,
-    /// Number of rows that the split replaced by children.
+    /// Number of rows that the split replaced by children, or that were combined.
     pub parents: usize,
+    /// Number of events that combined rows became; they are among `emitted`.
+    pub combined: usize,
+    /// Number of rows that ended in the memory of the node.
+    pub held: usize,
+    /// Events without a parent, by port. They have no acknowledgement yet.
+    pub made: Vec<(usize, Batch)>,
     /// Number of copies: a row that leaves on several ports counts once for each port after the
     /// first.
     pub copied: usize,
@@ -172,6 +187,8 @@ impl Call {
             routes: None,
             copies: Vec::new(),
             split: None,
+            groups: None,
+            made: Vec::new(),
             counts: CallCounts::default(),
         }
     }
@@ -361,8 +378,8 @@ impl Call {
     }
 
     fn set_split(&mut self, parents: Vec<u32>, bodies: Bodies) -> Checked {
-        if self.split.is_some() {
-            return invalid("split: one call can split only once");
+        if self.split.is_some() || self.groups.is_some() {
+            return invalid("split: one call can split or combine only once");
         }
         if let Err(error) = self.batch.check_parents(&parents) {
             return invalid(format!("split: {error}"));

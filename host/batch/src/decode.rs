@@ -9,10 +9,11 @@ use crate::ack::Ack;
 use crate::batch::Batch;
 use crate::column::Column;
 use crate::field::{FieldPath, Form};
+use crate::kind::EventKind;
 use crate::origin::Origin;
 use crate::timestamp::parse_rfc3339;
 
-const KEYS: [&str; 5] = ["timestamp", "body", "body_base64", "attributes", "resource"];
+const KEYS: [&str; 6] = ["timestamp", "kind", "body", "body_base64", "attributes", "resource"];
 
 impl Batch {
     /// Creates a batch of one event from this JSON object. Ignores the reason why the event failed.
@@ -27,7 +28,7 @@ impl Batch {
         let paths = KEYS.map(Path::parse).into_iter().collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
         let mut found = [None; KEYS.len()];
         find_many(event, &paths.iter().collect::<Vec<_>>(), &mut found).map_err(|e| e.to_string())?;
-        let [timestamp, body, base64, attributes, resource] = found;
+        let [timestamp, kind, body, base64, attributes, resource] = found;
         let string = |value: Option<Value>| -> Option<Vec<u8>> {
             let mut text = Vec::new();
             wattle_json::unescape(value?.string(event)?, &mut text).ok()?;
@@ -41,7 +42,14 @@ impl Batch {
             (None, None) => return Err("the event has no `body`".into()),
         };
         let column = Column::from_rows([body.as_slice()]).map_err(|error| error.to_string())?;
-        let mut batch = Self::new(column, origin, ack);
+        let kind = match string(kind) {
+            None => EventKind::Log,
+            Some(name) => std::str::from_utf8(&name)
+                .ok()
+                .and_then(EventKind::of_name)
+                .ok_or("`kind` of the event is not `log`, `metric` or `span`")?,
+        };
+        let mut batch = Self::new(column, origin, ack).of_kind(kind);
         for (name, value) in [("attributes", attributes), ("resource", resource)] {
             let Some(value) = value else { continue };
             let path = FieldPath::parse(name).map_err(|error| error.to_string())?;
@@ -75,7 +83,8 @@ mod tests {
             Failure { node: "n".into(), version: "n@1".into(), code: "trap".into(), message: "it trapped".into() };
         let other = Origin { source: "other".into(), resource: "{}".into(), observed: 0 };
         for body in [b"{\"a\":\"\\u00e4 \\\"\"}\n".as_slice(), b"\xff\x00", b""] {
-            let mut batch = Batch::new(Column::from_rows([body]).unwrap(), origin(), Ack::none());
+            let kind = if body.is_empty() { EventKind::Metric } else { EventKind::Log };
+            let mut batch = Batch::new(Column::from_rows([body]).unwrap(), origin(), Ack::none()).of_kind(kind);
             for (path, value) in [("attributes.big", "12345678901234567890.10"), ("resource.host", "\"h\"")] {
                 let value = Column::from_rows([value]).unwrap();
                 batch.set(&FieldPath::parse(path).unwrap(), Form::Json, &value, &[]).unwrap();
@@ -91,7 +100,12 @@ mod tests {
 
     #[test]
     fn json_that_is_not_an_event_is_refused() {
-        for (text, reason) in [("{", "not JSON"), ("{}", "no `body`"), (r#"{"body_base64":"*"}"#, "base64")] {
+        for (text, reason) in [
+            ("{", "not JSON"),
+            (r#"{"body":"","kind":"x"}"#, "`kind`"),
+            ("{}", "no `body`"),
+            (r#"{"body_base64":"*"}"#, "base64"),
+        ] {
             let error = Batch::read_json(text.as_bytes(), origin(), Ack::none()).err().unwrap();
             assert!(error.contains(reason), "{error}");
         }

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 
 use crate::batch::Batch;
+use crate::kind::EventKind;
 use crate::object::write_string;
 use crate::timestamp::format_rfc3339;
 
@@ -12,12 +13,16 @@ impl Batch {
     /// Shape: `{"timestamp":"<RFC
     /// 3339>","body":"<text>","attributes":{…},"resource":{…},"failure":{…}}`. The timestamp is the
     /// event's own, or else the time when the agent read it. `attributes` is omitted if there are
-    /// none, `failure` (`node`, `version`, `code`, `message`) exists only on failed rows. A body
-    /// that is not UTF-8 is written as base64 in `body_base64`, so that no byte is lost.
+    /// none, `failure` (`node`, `version`, `code`, `message`) exists only on failed rows, and `kind`
+    /// (`metric` or `span`, after the timestamp) only on events that are not logs. A body that is not UTF-8 is written as base64 in `body_base64`, so that no byte is lost.
     pub fn write_json(&self, row: usize, out: &mut Vec<u8>) {
         let nanoseconds = self.timestamp(row).unwrap_or(self.origin().observed);
         out.extend_from_slice(b"{\"timestamp\":\"");
         out.extend_from_slice(format_rfc3339(nanoseconds).as_bytes());
+        if self.kind() != EventKind::Log {
+            out.extend_from_slice(b"\",\"kind\":\"");
+            out.extend_from_slice(self.kind().name().as_bytes());
+        }
         let body = self.body().row(row);
         if std::str::from_utf8(body).is_ok() {
             out.extend_from_slice(b"\",\"body\":");

@@ -15,7 +15,7 @@ pub(crate) fn events(expected: &Map<String, Value>, ran: &Ran) -> Result<(), Str
         .map(String::as_str)
         .chain(ran.ports.iter().filter(|(_, e)| !e.is_empty()).map(|(p, _)| p.as_str()))
         .chain((!ran.failed.is_empty()).then_some("failed"))
-        .filter(|n| *n != "dropped")
+        .filter(|n| !["dropped", "held"].contains(n))
         .collect();
     for name in names {
         let actual = if name == "failed" { &ran.failed } else { ran.ports.get(name).unwrap_or(&empty) };
@@ -26,6 +26,10 @@ pub(crate) fn events(expected: &Map<String, Value>, ran: &Ran) -> Result<(), Str
     let wanted = expected.get("dropped").cloned().unwrap_or_else(|| Value::Object(Map::new()));
     if dropped != wanted {
         problems.push(format!("dropped: expected {wanted}, got {dropped}"));
+    }
+    let wanted = expected.get("held").and_then(Value::as_u64).unwrap_or(0);
+    if ran.held as u64 != wanted {
+        problems.push(format!("held: expected {wanted}, got {}", ran.held));
     }
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
 }

@@ -8,8 +8,8 @@ use std::fmt;
 use serde_json::{Map, Number, Value as Json};
 
 /// Keys that an expected event can have: those that the codec `json` writes, and `body_json`.
-pub const EVENT_KEYS: [&str; 7] =
-    ["timestamp", "body", "body_base64", "body_json", "attributes", "resource", "failure"];
+pub const EVENT_KEYS: [&str; 8] =
+    ["timestamp", "kind", "body", "body_base64", "body_json", "attributes", "resource", "failure"];
 
 /// A difference between an expected and an actual event.
 #[derive(Debug, Clone, PartialEq)]

@@ -15,6 +15,8 @@ pub struct Ran {
     pub failed: Vec<Value>,
     /// Rows dropped on purpose, by code.
     pub dropped: BTreeMap<String, usize>,
+    /// Rows that ended in the memory of the node.
+    pub held: usize,
     /// Counts that the node reported, by name.
     pub counts: BTreeMap<String, u64>,
 }
@@ -26,12 +28,16 @@ impl Ran {
     ///
     /// The number of output rows does not match the input, or an event is not JSON.
     pub fn of(ports: &[String], outcome: Outcome, rows: usize) -> Result<Self, String> {
-        let mut ran = Self::default();
-        let mut seen = outcome.parents;
+        let mut ran = Self { held: outcome.held, ..Self::default() };
+        // The events that combined rows became are among those emitted.
+        let mut seen = outcome.parents + outcome.held;
         for (port, batch) in &outcome.emitted {
             let name = ports.get(*port).cloned().unwrap_or_default();
             seen += batch.rows();
             ran.ports.entry(name).or_default().extend(events(batch)?);
+        }
+        for (port, batch) in &outcome.made {
+            ran.ports.entry(ports.get(*port).cloned().unwrap_or_default()).or_default().extend(events(batch)?);
         }
         if let Some(mut children) = outcome.children {
             let name = ports.first().cloned().unwrap_or_default();
@@ -52,7 +58,7 @@ impl Ran {
         for (name, count) in outcome.counts {
             *ran.counts.entry(name).or_default() += count;
         }
-        if seen != rows + outcome.copied {
+        if seen != rows + outcome.copied + outcome.combined {
             return Err(format!("{rows} input rows, {} copies, {seen} output rows", outcome.copied));
         }
         Ok(ran)
@@ -64,6 +70,7 @@ impl Ran {
             self.ports.entry(port).or_default().extend(events);
         }
         self.failed.extend(other.failed);
+        self.held += other.held;
         for (code, count) in other.dropped {
             *self.dropped.entry(code).or_default() += count;
         }

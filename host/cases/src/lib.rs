@@ -12,6 +12,12 @@
 //! one instance receives one after the other; with `"restarts": true` each batch goes to a fresh
 //! instance with the state of the previous one.
 //!
+//! Instead of `input`, a case of a node with memory can have `steps`, in order: `{"events": [event,
+//! …]}` is a batch (with `"redelivered": true` one that the source offered before), `{"tick":
+//! "2024-05-01T00:00:00Z"}` a call of its timer (with `"last": true` the last one), and `{"restart":
+//! true}` a fresh instance with the state of the previous one. `expected.held` is the number of rows
+//! that ended in the memory of the node.
+//!
 //! `"counts": {"<name>": 3}` has all counts of the node; without it, counts are not compared.
 //!
 //! `"mocks"` sets the responses of capabilities, `"log"` and `"metrics"` what the node must write
@@ -23,6 +29,7 @@ mod compare;
 mod event;
 mod events;
 mod mocks;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -32,6 +39,8 @@ use wattle_batch::{Batch, Outcome};
 
 pub use event::{EVENT_KEYS, Mismatch, compare, expectation};
 pub use events::{Ran, batch, events};
+use steps::Step;
+
 pub use mocks::{FACTS, MockAnswer, MockKind, MockTable, Mocks, Observed};
 
 /// A node under test that can be configured and receive batches.
@@ -72,6 +81,16 @@ pub trait Subject {
     ///
     /// The call faulted.
     fn process(&mut self, batch: Batch) -> Result<Outcome, CaseFault>;
+
+    /// Calls the timer of that instance. `now` is in nanoseconds since the epoch.
+    ///
+    /// # Errors
+    ///
+    /// The node has no timer, or the call faulted.
+    fn tick(&mut self, now: i64, is_last: bool) -> Result<Outcome, CaseFault> {
+        let _ = (now, is_last);
+        Err(CaseFault { kind: "node-error".into(), message: "ticks are for nodes with a timer".into() })
+    }
 }
 
 /// Why a node was not configured.
@@ -125,9 +144,7 @@ enum Expected {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Case {
     options: Value,
-    input: Vec<Value>,
-    rows_per_batch: usize,
-    restarts: bool,
+    steps: Vec<Step>,
     mocks: Mocks,
     effects: mocks::Effects,
     counts: Option<BTreeMap<String, u64>>,
@@ -137,6 +154,7 @@ pub struct Case {
 const KEYS: &[&str] = &[
     "options",
     "input",
+    "steps",
     "expected",
     "fault",
     "options_errors",
@@ -161,21 +179,15 @@ impl Case {
             return Err(format!("unknown key `{key}`; available: {}", KEYS.join(", ")));
         }
         let options = case.get("options").cloned().unwrap_or_else(|| Value::Object(Map::new()));
-        let rows = case.get("rows_per_batch").and_then(Value::as_u64).unwrap_or(u64::MAX);
-        let rows_per_batch = usize::try_from(rows).unwrap_or(usize::MAX).max(1);
-        let restarts = match case.get("restarts") {
-            None => false,
-            Some(restarts) => restarts.as_bool().ok_or("`restarts` must be `true` or `false`")?,
-        };
         let mocks = case.get("mocks").map(Mocks::read).transpose()?.unwrap_or_default();
         let effects = mocks::Effects::read(&case)?;
         let counts = case.get("counts").map(compare::read_counts).transpose()?;
         if let Some(wanted) = case.get("options_errors").and_then(Value::as_array) {
             let wanted = wanted.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-            let (input, expected) = (Vec::new(), Expected::OptionErrors(wanted));
-            return Ok(Self { options, input, rows_per_batch, restarts, mocks, effects, counts, expected });
+            let (steps, expected) = (Vec::new(), Expected::OptionErrors(wanted));
+            return Ok(Self { options, steps, mocks, effects, counts, expected });
         }
-        let input = case.get("input").and_then(Value::as_array).ok_or("`input` is missing")?.clone();
+        let steps = steps::read(&case)?;
         let expected = match (case.get("fault"), case.get("expected")) {
             (Some(fault), None) => {
                 let text = |key: &str| fault.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -186,7 +198,7 @@ impl Case {
             ),
             _ => return Err("a case must have one of `expected`, `fault` and `options_errors`".into()),
         };
-        Ok(Self { options, input, rows_per_batch, restarts, mocks, effects, counts, expected })
+        Ok(Self { options, steps, mocks, effects, counts, expected })
     }
 
     /// Runs the case.
@@ -207,12 +219,21 @@ impl Case {
             (Ok(ports), _) => ports,
         };
         let mut all = Ran::default();
-        for (number, events) in self.input.chunks(self.rows_per_batch).enumerate() {
-            if self.restarts && number > 0 {
-                subject.restart()?;
-            }
-            match (subject.process(batch(events)?), &self.expected) {
-                (Ok(outcome), _) => all.add(Ran::of(&ports, outcome, events.len())?),
+        for step in &self.steps {
+            let (done, rows) = match step {
+                Step::Restart => {
+                    subject.restart()?;
+                    continue;
+                }
+                Step::Tick { now, is_last } => (subject.tick(*now, *is_last), 0),
+                Step::Events { events, is_redelivered } => {
+                    let given = batch(events)?;
+                    let given = if *is_redelivered { given.redelivered() } else { given };
+                    (subject.process(given), events.len())
+                }
+            };
+            match (done, &self.expected) {
+                (Ok(outcome), _) => all.add(Ran::of(&ports, outcome, rows)?),
                 (Err(fault), Expected::Fault(kind, part)) => return compare::fault(kind, part, &fault),
                 (Err(fault), _) => return Err(fault.to_string()),
             }

@@ -72,3 +72,60 @@ fn a_misspelt_key_is_reported() {
     let mistaken = json!({"input": [], "expected": {}, "restarts": "yes"});
     assert!(run(&mistaken).unwrap_err().contains("`restarts` must be `true` or `false`"));
 }
+
+#[test]
+fn steps_are_batches_ticks_and_restarts() {
+    /// Holds events, and makes one of them at a tick.
+    #[derive(Default)]
+    struct Holder(Vec<String>);
+    impl Subject for Holder {
+        fn configure(&mut self, _: &str) -> Result<Vec<String>, Refusal> {
+            Ok(vec!["out".into()])
+        }
+
+        fn restart(&mut self) -> Result<(), String> {
+            self.0.push("restarted".into());
+            Ok(())
+        }
+
+        fn process(&mut self, batch: Batch) -> Result<Outcome, CaseFault> {
+            let prefix = if batch.is_redelivered() { "again " } else { "" };
+            let rows = batch.body().iter().map(|row| format!("{prefix}{}", String::from_utf8_lossy(row)));
+            self.0.extend(rows);
+            Ok(Outcome { held: batch.rows(), ..Outcome::default() })
+        }
+
+        fn tick(&mut self, now: i64, is_last: bool) -> Result<Outcome, CaseFault> {
+            let event = json!({"body": format!("{now} {is_last} {}", self.0.drain(..).collect::<Vec<_>>().join(","))});
+            Ok(Outcome { made: vec![(0, batch(&[event]).unwrap())], ..Outcome::default() })
+        }
+    }
+    let mut case = json!({
+        "steps": [
+            {"events": [{"body": "a"}, {"body": "b"}]},
+            {"restart": true},
+            {"tick": "1970-01-01T00:00:01Z"},
+            {"events": [{"body": "c"}], "redelivered": true},
+            {"tick": "1970-01-01T00:00:02Z", "last": true},
+        ],
+        "expected": {
+            "out": [{"body": "1000000000 false a,b,restarted"}, {"body": "2000000000 true again c"}],
+            "held": 3,
+        },
+    });
+    let run = |case: &serde_json::Value| Case::parse(&case.to_string())?.run(&mut Holder::default());
+    run(&case).unwrap();
+    case["expected"]["held"] = json!(2);
+    assert_eq!(run(&case).unwrap_err(), "held: expected 2, got 3");
+    for (steps, part) in [
+        (json!([{}]), "steps[0]: a step is an object with one of"),
+        (json!([{"tick": "soon"}]), "`tick` must be a time"),
+        (json!([{"events": [], "last": true}]), "unknown key `last`"),
+        (json!([{"restart": true, "tick": "1970-01-01T00:00:01Z"}]), "unknown key `restart`"),
+    ] {
+        let error = run(&json!({"steps": steps, "expected": {}})).unwrap_err();
+        assert!(error.contains(part), "`{error}` lacks `{part}`");
+    }
+    let both = run(&json!({"steps": [], "input": [], "expected": {}})).unwrap_err();
+    assert!(both.contains("cannot have `input`"), "{both}");
+}

@@ -1,6 +1,7 @@
 //! The batch of a call: reads its columns and makes decisions about its rows.
 
 use crate::column::{Column, ColumnWriter};
+use crate::tick::{Emit, Events};
 
 /// A resolved field, from [`Setup`](crate::Setup).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +22,11 @@ pub enum Form {
     missing_docs,
     reason = "each function is that of the same name in wit/batch.wit, documented there and on Batch"
 )]
-pub trait Io {
+pub trait Io: Emit {
     fn rows(&self) -> usize;
+    fn redelivered(&self) -> bool;
+    fn combine(&mut self, rows: &[u32], offsets: &[u32], bodies: ColumnWriter);
+    fn hold(&mut self, rows: &[u32]);
     fn read(&mut self, field: u32, form: Form) -> Column;
     fn check_json(&mut self, field: u32) -> Vec<u8>;
     fn replace(&mut self, field: u32, form: Form, starts: &[u32], ends: &[u32], with: ColumnWriter);
@@ -35,7 +39,6 @@ pub trait Io {
     fn route(&mut self, ports: &[u8]);
     fn copy_to(&mut self, port: u8, rows: &[u32]);
     fn fail(&mut self, rows: &[u32], which: &[u32], reasons: &[(String, String)]);
-    fn count(&mut self, name: &str, value: u64);
 }
 
 /// The children of a split as spans of a column: lists of equal length.
@@ -70,6 +73,34 @@ impl<'a> Batch<'a> {
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether the source offered this batch before. A source that restarts may not know.
+    pub fn is_redelivered(&self) -> bool {
+        self.io.redelivered()
+    }
+
+    /// Makes one event of each group of rows, `rows[offsets[i]..offsets[i + 1]]`, with row i of
+    /// `bodies` as its body. Everything else, and its place in the order, comes from the first row of
+    /// the group.
+    pub fn combine(&mut self, rows: &[u32], offsets: &[u32], bodies: ColumnWriter) {
+        if !rows.is_empty() {
+            self.io.combine(rows, offsets, bodies);
+        }
+    }
+
+    /// Ends rows in the memory of the node.
+    pub fn hold(&mut self, rows: &[u32]) {
+        if !rows.is_empty() {
+            self.io.hold(rows);
+        }
+    }
+
+    /// Makes events that have no parent and leave on a port.
+    pub fn emit(&mut self, port: u8, events: Events) {
+        if !events.is_empty() {
+            self.io.emit(port, events);
+        }
     }
 
     /// The values of a field, one per row.

@@ -3,7 +3,8 @@
 
 use crate::batch::{Batch, ChildSpans, Form, Io};
 use crate::column::{Column, ColumnWriter};
-use crate::node::{Node, Resolve, Stateful};
+use crate::node::{Node, Resolve, Sharing, Stateful, Timed};
+use crate::tick::{Emit, EventKind, Events, Tick};
 
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
 mod generated {
@@ -22,7 +23,7 @@ mod generated {
 pub mod state {
     mod generated {
         wit_bindgen::generate!({
-            inline: "package wattle:sdk; world stateful { export wattle:node/state@0.1.0; }",
+            inline: "package wattle:sdk; world stateful { export wattle:node/state@0.2.0; }",
             path: "../../wit",
             pub_export_macro: true,
             export_macro_name: "export_state",
@@ -35,13 +36,32 @@ pub mod state {
     pub use generated::*;
 }
 
+/// The additional export of a node that acts on the time.
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
+pub mod timer {
+    mod generated {
+        wit_bindgen::generate!({
+            inline: "package wattle:sdk; world timed { export wattle:node/timer@0.2.0; }",
+            path: "../../wit",
+            pub_export_macro: true,
+            export_macro_name: "export_timer",
+            runtime_path: "wit_bindgen::rt",
+        });
+    }
+    pub use generated::export_timer;
+    pub use generated::exports::wattle::node::timer::Guest;
+    #[doc(hidden)]
+    pub use generated::*;
+}
+
 pub use generated::export;
 pub use generated::exports::wattle::node::node::{Configured, Description, Guest, OptionError};
 #[doc(hidden)]
 pub use generated::*;
 
+use generated::exports::wattle::node::node::Sharing as HostSharing;
 use generated::wattle::node::batch as host;
-use generated::wattle::node::types;
+use generated::wattle::node::{events, types};
 
 /// Describes a node type.
 pub fn describe<N: Node>() -> Description {
@@ -70,11 +90,25 @@ pub fn configure<N: Node>(node: &mut Option<N>, options: &str) -> Result<Configu
     std::panic::set_hook(Box::new(|info| {
         generated::wattle::node::diagnostics::panicked(&info.to_string());
     }));
-    let (made, ports) = crate::node::configure::<N>(options, &mut HostFields).map_err(|errors| {
+    let (made, requested) = crate::node::configure::<N>(options, &mut HostFields).map_err(|errors| {
         errors.into_iter().map(|e| OptionError { path: e.path, message: e.message }).collect::<Vec<_>>()
     })?;
     *node = Some(made);
-    Ok(Configured { ports })
+    let milliseconds = |tick: std::time::Duration| u32::try_from(tick.as_millis()).unwrap_or(u32::MAX);
+    let sharing = match requested.sharing {
+        Sharing::Worker => HostSharing::Worker,
+        Sharing::Single => HostSharing::Single,
+        Sharing::Key(fields) => HostSharing::Key(fields),
+    };
+    Ok(Configured { ports: requested.ports, tick_milliseconds: requested.tick.map(milliseconds), sharing })
+}
+
+/// Calls the timer of the node of this instance.
+pub fn tick<N: Timed>(node: &mut Option<N>, now: i64, is_last: bool) -> Result<(), String> {
+    match node {
+        Some(node) => node.tick(&mut Tick::new(&mut HostIo, now, is_last)),
+        None => Err("tick was called before configure".into()),
+    }
 }
 
 /// Processes the batch of this call.
@@ -112,9 +146,36 @@ fn column(column: ColumnWriter) -> types::Column {
     types::Column { bytes: column.bytes, offsets: column.offsets, kinds: column.kinds }
 }
 
+impl Emit for HostIo {
+    fn emit(&mut self, port: u8, events: Events) {
+        let kind = match events.kind {
+            EventKind::Log => types::EventKind::Log,
+            EventKind::Metric => types::EventKind::Metric,
+            EventKind::Span => types::EventKind::Span,
+        };
+        events::emit(port, kind, &column(events.bodies), &column(events.attributes), &events.timestamps);
+    }
+
+    fn count(&mut self, name: &str, value: u64) {
+        host::count(name, value);
+    }
+}
+
 impl Io for HostIo {
     fn rows(&self) -> usize {
         host::rows() as usize
+    }
+
+    fn redelivered(&self) -> bool {
+        host::redelivered()
+    }
+
+    fn combine(&mut self, rows: &[u32], offsets: &[u32], bodies: ColumnWriter) {
+        host::combine(rows, offsets, &column(bodies));
+    }
+
+    fn hold(&mut self, rows: &[u32]) {
+        host::hold(rows);
     }
 
     fn read(&mut self, field: u32, to: Form) -> Column {
@@ -168,9 +229,5 @@ impl Io for HostIo {
             .map(|(code, message)| types::Reason { code: code.clone(), message: message.clone() })
             .collect();
         host::fail(rows, which, &reasons);
-    }
-
-    fn count(&mut self, name: &str, value: u64) {
-        host::count(name, value);
     }
 }

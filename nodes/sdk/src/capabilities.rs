@@ -30,6 +30,10 @@ mod sandbox;
 #[cfg(target_arch = "wasm32")]
 use sandbox as agent;
 
+fn milliseconds(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Lines for the agent's log.
 pub mod log {
     use super::agent;
@@ -186,6 +190,8 @@ pub mod lookup {
 
 /// Keys and values that survive the instance.
 pub mod kv {
+    use std::time::Duration;
+
     use super::{Column, ColumnWriter, agent};
 
     /// The value of each key.
@@ -193,13 +199,13 @@ pub mod kv {
         agent::get(keys)
     }
 
-    /// Sets the value of each key.
+    /// Sets the value of each key, without an end or for `ttl`.
     ///
     /// # Errors
     ///
     /// The values would exceed the quota.
-    pub fn set(keys: ColumnWriter, values: ColumnWriter) -> Result<(), String> {
-        agent::set_values(keys, values)
+    pub fn set(keys: ColumnWriter, values: ColumnWriter, ttl: Option<Duration>) -> Result<(), String> {
+        agent::set_values(keys, values, ttl.map(super::milliseconds))
     }
 
     /// Adds to the number at each key, and returns the sums.
@@ -214,6 +220,19 @@ pub mod kv {
     /// Removes keys.
     pub fn delete(keys: ColumnWriter) {
         agent::delete(keys);
+    }
+}
+
+/// Keys that were delivered.
+pub mod seen {
+    use std::time::Duration;
+
+    use super::{ColumnWriter, agent};
+
+    /// Claims a key for each row of the batch, in `process` only. Returns for each row whether its key
+    /// is new; a row without a key always is.
+    pub fn claim(keys: ColumnWriter, ttl: Duration) -> Vec<bool> {
+        agent::claim(keys, super::milliseconds(ttl))
     }
 }
 

@@ -48,20 +48,22 @@ pub mod native;
 mod node;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+mod tick;
 
 pub use batch::{Batch, ChildSpans, Field, Form, Io, Reasons};
 pub use column::{Column, ColumnWriter};
-pub use node::{Node, OptionError, Resolve, Setup, Snapshot, Stateful, configure};
+pub use node::{Node, OptionError, Requested, Resolve, Setup, Sharing, Snapshot, Stateful, Timed, configure};
+pub use tick::{Emit, EventKind, Events, Tick, write_object};
 pub use wattle_json as json;
 pub use wattle_pattern::bad_pattern;
 
 /// Makes a component from a [`Node`]. Has no effect if the target is not WebAssembly.
+///
+/// `export_node!(N, state)`, `export_node!(N, timer)` and `export_node!(N, state, timer)` also export
+/// the node's [`Stateful`] and [`Timed`].
 #[macro_export]
 macro_rules! export_node {
-    ($node:ty) => {
-        $crate::export_node!($node,);
-    };
-    ($node:ty, $($state:ident)?) => {
+    ($node:ty $(, $export:ident)*) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             struct Component;
@@ -84,23 +86,37 @@ macro_rules! export_node {
                 }
             }
             $crate::bindings::export!(Component with_types_in $crate::bindings);
-            $(
-            impl $crate::bindings::$state::Guest for Component {
-                fn version() -> u32 {
-                    <$node as $crate::Stateful>::STATE_VERSION
-                }
-                fn save() -> $crate::bindings::$state::Snapshot {
-                    NODE.with_borrow($crate::bindings::save)
-                }
-                fn restore(
-                    snapshots: ::std::vec::Vec<$crate::bindings::$state::Snapshot>,
-                ) -> ::std::result::Result<(), ::std::string::String> {
-                    NODE.with_borrow_mut(|node| $crate::bindings::restore(node, snapshots))
-                }
-            }
-            $crate::bindings::$state::export_state!(Component with_types_in $crate::bindings::$state);
-            )?
+            $($crate::__export!($export, $node, Component, NODE);)*
         };
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export {
+    (state, $node:ty, $component:ident, $static:ident) => {
+        impl $crate::bindings::state::Guest for $component {
+            fn version() -> u32 {
+                <$node as $crate::Stateful>::STATE_VERSION
+            }
+            fn save() -> $crate::bindings::state::Snapshot {
+                $static.with_borrow($crate::bindings::save)
+            }
+            fn restore(
+                snapshots: ::std::vec::Vec<$crate::bindings::state::Snapshot>,
+            ) -> ::std::result::Result<(), ::std::string::String> {
+                $static.with_borrow_mut(|node| $crate::bindings::restore(node, snapshots))
+            }
+        }
+        $crate::bindings::state::export_state!($component with_types_in $crate::bindings::state);
+    };
+    (timer, $node:ty, $component:ident, $static:ident) => {
+        impl $crate::bindings::timer::Guest for $component {
+            fn tick(now: i64, last: bool) -> ::std::result::Result<(), ::std::string::String> {
+                $static.with_borrow_mut(|node| $crate::bindings::tick(node, now, last))
+            }
+        }
+        $crate::bindings::timer::export_timer!($component with_types_in $crate::bindings::timer);
     };
 }
 
@@ -109,5 +125,13 @@ macro_rules! export_node {
 macro_rules! export_stateful_node {
     ($node:ty) => {
         $crate::export_node!($node, state);
+    };
+}
+
+/// Makes a component from a [`Node`] that is [`Stateful`] and [`Timed`].
+#[macro_export]
+macro_rules! export_timed_node {
+    ($node:ty) => {
+        $crate::export_node!($node, state, timer);
     };
 }

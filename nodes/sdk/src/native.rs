@@ -5,16 +5,21 @@
 
 use std::sync::Arc;
 
-use wattle_batch::{Batch as HostBatch, Call, Field, FieldPath, Form as HostForm, InvalidDecision, NodeInfo, Outcome};
+use wattle_batch::{
+    Batch as HostBatch, Call, EventKind as HostKind, Field, FieldPath, Form as HostForm, InvalidDecision, MadeEvents,
+    NodeInfo, Outcome,
+};
 
 use crate::batch::{Batch, ChildSpans, Form, Io};
 use crate::column::{Column, ColumnWriter};
-use crate::node::{Node, OptionError, Resolve, Snapshot, Stateful, configure};
+use crate::node::{Node, OptionError, Requested, Resolve, Snapshot, Stateful, Timed, configure};
+use crate::tick::{Emit, EventKind, Events, Tick};
 
 /// A configured node.
 pub struct Native<N> {
     node: N,
     info: Arc<NodeInfo>,
+    requested: Requested,
 }
 
 /// Why a call had no effect; the batch returns unchanged.
@@ -43,10 +48,16 @@ impl<N: Node> Native<N> {
             }
         }
         let mut fields = Fields::default();
-        let (node, ports) = configure::<N>(options, &mut fields)?;
+        let (node, requested) = configure::<N>(options, &mut fields)?;
         let version = format!("{}@{}", N::NAME, N::VERSION);
+        let ports = requested.ports.clone();
         let info = NodeInfo { name: name.into(), version: version.into(), ports, fields: fields.0 };
-        Ok(Self { node, info: Arc::new(info) })
+        Ok(Self { node, info: Arc::new(info), requested })
+    }
+
+    /// What the node asked for while it was configured.
+    pub fn requested(&self) -> &Requested {
+        &self.requested
     }
 
     /// The node's ports and fields.
@@ -62,11 +73,20 @@ impl<N: Node> Native<N> {
     pub fn process(&mut self, batch: HostBatch) -> Result<Outcome, Box<(HostBatch, CallError)>> {
         let mut io = NativeIo { call: Call::new(batch, self.info.clone()), wrong: None };
         let done = self.node.process(&mut Batch::new(&mut io));
-        match (done, io.wrong) {
-            (Err(error), _) => Err(Box::new((io.call.abort(), CallError::Node(error)))),
-            (Ok(()), Some(wrong)) => Err(Box::new((io.call.abort(), CallError::Invalid(wrong)))),
-            (Ok(()), None) => io.call.finish().map_err(|e| Box::new((e.0, CallError::Invalid(e.1)))),
-        }
+        io.finish(done)
+    }
+}
+
+impl<N: Timed> Native<N> {
+    /// Calls the timer of the node.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the call had no effect.
+    pub fn tick(&mut self, now: i64, is_last: bool) -> Result<Outcome, CallError> {
+        let mut io = NativeIo { call: Call::of_timer(self.info.clone()), wrong: None };
+        let done = self.node.tick(&mut Tick::new(&mut io, now, is_last));
+        io.finish(done).map_err(|error| error.1)
     }
 }
 
@@ -93,6 +113,15 @@ struct NativeIo {
 }
 
 impl NativeIo {
+    /// Ends the call of a node that returned this.
+    fn finish(self, done: Result<(), String>) -> Result<Outcome, Box<(HostBatch, CallError)>> {
+        match (done, self.wrong) {
+            (Err(error), _) => Err(Box::new((self.call.abort(), CallError::Node(error)))),
+            (Ok(()), Some(wrong)) => Err(Box::new((self.call.abort(), CallError::Invalid(wrong)))),
+            (Ok(()), None) => self.call.finish().map_err(|e| Box::new((e.0, CallError::Invalid(e.1)))),
+        }
+    }
+
     fn check<T: Default>(&mut self, done: Result<T, InvalidDecision>) -> T {
         done.unwrap_or_else(|error| {
             self.wrong.get_or_insert(error);
@@ -114,9 +143,43 @@ fn host(form: Form) -> HostForm {
     }
 }
 
+impl Emit for NativeIo {
+    fn emit(&mut self, port: u8, events: Events) {
+        let kind = match events.kind {
+            EventKind::Log => HostKind::Log,
+            EventKind::Metric => HostKind::Metric,
+            EventKind::Span => HostKind::Span,
+        };
+        let (bodies, _) = self.column(events.bodies);
+        let (attributes, kinds) = self.column(events.attributes);
+        let made = MadeEvents { kind, bodies, attributes, kinds, timestamps: events.timestamps };
+        let done = self.call.emit(port, made);
+        self.check(done);
+    }
+
+    fn count(&mut self, name: &str, value: u64) {
+        self.call.count(name, value);
+    }
+}
+
 impl Io for NativeIo {
     fn rows(&self) -> usize {
         self.call.rows()
+    }
+
+    fn redelivered(&self) -> bool {
+        self.call.is_redelivered()
+    }
+
+    fn combine(&mut self, rows: &[u32], offsets: &[u32], bodies: ColumnWriter) {
+        let (bodies, _) = self.column(bodies);
+        let done = self.call.combine(rows.to_vec(), offsets.to_vec(), bodies);
+        self.check(done);
+    }
+
+    fn hold(&mut self, rows: &[u32]) {
+        let done = self.call.hold(rows);
+        self.check(done);
     }
 
     fn read(&mut self, field: u32, form: Form) -> Column {
@@ -189,9 +252,5 @@ impl Io for NativeIo {
     fn fail(&mut self, rows: &[u32], which: &[u32], reasons: &[(String, String)]) {
         let done = self.call.fail(rows, which, reasons.to_vec());
         self.check(done);
-    }
-
-    fn count(&mut self, name: &str, value: u64) {
-        self.call.count(name, value);
     }
 }

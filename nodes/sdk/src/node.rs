@@ -1,8 +1,11 @@
 //! The trait of nodes, and their set-up from options.
 
+use std::time::Duration;
+
 use serde::de::DeserializeOwned;
 
 use crate::batch::{Batch, Field};
+use crate::tick::Tick;
 
 /// A node that works on columns.
 pub trait Node: Sized {
@@ -54,6 +57,41 @@ pub trait Stateful: Node {
     fn restore(&mut self, snapshots: Vec<Snapshot>) -> Result<(), String>;
 }
 
+/// A node that acts between batches, such as at the end of a window. Exported by
+/// [`export_timed_node!`](crate::export_timed_node), together with its state.
+pub trait Timed: Node {
+    /// Acts on the time: before the first batch, and then at the interval given to
+    /// [`Setup::tick_every`]. An error is a fault; the next instance starts with the last snapshot.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong.
+    fn tick(&mut self, tick: &mut Tick<'_>) -> Result<(), String>;
+}
+
+/// How the workers share the state of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Sharing {
+    /// Each worker has an instance of its own, which sees the batches of that worker.
+    #[default]
+    Worker,
+    /// All workers share one instance. It sees all batches; those of one source in order.
+    Single,
+    /// A fixed number of instances, each for some of the keys: the texts of these fields.
+    Key(Vec<String>),
+}
+
+/// What a node asked for while it was configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Requested {
+    /// Names of the output ports.
+    pub ports: Vec<String>,
+    /// Time between two ticks.
+    pub tick: Option<Duration>,
+    /// How the workers share its state.
+    pub sharing: Sharing,
+}
+
 /// An error in the options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptionError {
@@ -73,13 +111,14 @@ pub trait Resolve {
 pub struct Setup<'a> {
     resolve: &'a mut dyn Resolve,
     errors: Vec<OptionError>,
-    ports: Vec<String>,
+    requested: Requested,
 }
 
 impl<'a> Setup<'a> {
     /// Creates a set-up on the host's side.
     pub fn new(resolve: &'a mut dyn Resolve) -> Self {
-        Self { resolve, errors: Vec::new(), ports: vec!["out".into()] }
+        let requested = Requested { ports: vec!["out".into()], ..Requested::default() };
+        Self { resolve, errors: Vec::new(), requested }
     }
 
     /// Resolves a field to read. `option` names the option that contains the path, for the error.
@@ -114,12 +153,26 @@ impl<'a> Setup<'a> {
 
     /// Names the output ports. The default is one port, `out`.
     pub fn ports(&mut self, ports: Vec<String>) {
-        self.ports = ports;
+        self.requested.ports = ports;
+    }
+
+    /// Asks for [`Timed::tick`] at this interval, at least 10 ms.
+    pub fn tick_every(&mut self, interval: Duration) {
+        self.requested.tick = Some(interval);
+    }
+
+    /// Says how the workers share the state of the node. The default is [`Sharing::Worker`].
+    pub fn share(&mut self, sharing: Sharing) {
+        self.requested.sharing = sharing;
     }
 }
 
-/// Reads the options and configures a node. Returns the node and its ports, or all errors.
-pub fn configure<N: Node>(options: &str, resolve: &mut dyn Resolve) -> Result<(N, Vec<String>), Vec<OptionError>> {
+/// Reads the options and configures a node. Returns the node and what it asked for, or all errors.
+///
+/// # Errors
+///
+/// All errors in the options.
+pub fn configure<N: Node>(options: &str, resolve: &mut dyn Resolve) -> Result<(N, Requested), Vec<OptionError>> {
     let mut json = serde_json::Deserializer::from_str(options);
     let options: N::Options = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
@@ -132,7 +185,7 @@ pub fn configure<N: Node>(options: &str, resolve: &mut dyn Resolve) -> Result<(N
     })?;
     let mut setup = Setup::new(resolve);
     match N::configure(options, &mut setup) {
-        Some(node) if setup.errors.is_empty() => Ok((node, setup.ports)),
+        Some(node) if setup.errors.is_empty() => Ok((node, setup.requested)),
         _ if setup.errors.is_empty() => {
             Err(vec![OptionError { path: String::new(), message: "the node refused its options".into() }])
         }

@@ -9,17 +9,51 @@ use wattle_cases::{CaseFault, Mocks, Refusal, Subject};
 
 pub use wattle_cases::Ran;
 
-use crate::capabilities::native::{facts, tables};
+use crate::capabilities::native::{facts, forget_claims, tables};
 use crate::native::{CallError, Native};
-use crate::node::{Node, OptionError};
+use crate::node::{Node, OptionError, Snapshot, Stateful, Timed};
 
 /// A natively linked node, in a case.
-struct Linked<N>(Option<Native<N>>);
+struct Linked<N> {
+    node: Option<Native<N>>,
+    options: String,
+    memory: Option<Memory<N>>,
+}
+
+/// The functions of a node with state and a timer.
+struct Memory<N> {
+    tick: fn(&mut Native<N>, i64, bool) -> Result<Outcome, CallError>,
+    save: fn(&Native<N>) -> Snapshot,
+    restore: fn(&mut Native<N>, Vec<Snapshot>) -> Result<(), String>,
+}
+
+impl<N: Node> Linked<N> {
+    fn new() -> Self {
+        Self { node: None, options: String::new(), memory: None }
+    }
+}
+
+impl<N: Stateful + Timed> Linked<N> {
+    fn timed() -> Self {
+        let memory = Memory { tick: Native::tick, save: Native::save, restore: Native::restore };
+        Self { memory: Some(memory), ..Self::new() }
+    }
+}
+
+fn case_fault(error: CallError) -> CaseFault {
+    let fault = |kind: &str, message: String| CaseFault { kind: kind.into(), message };
+    match error {
+        CallError::Invalid(error) => fault("invalid-decision", error.to_string()),
+        CallError::Node(error) => fault("node-error", error),
+    }
+}
 
 impl<N: Node> Subject for Linked<N> {
     fn mock(&mut self, mocks: &Mocks) -> Result<(), String> {
         tables::set(&mocks.lookup);
         facts::set(mocks);
+        // Called before each case.
+        forget_claims();
         let served = Mocks { lookup: mocks.lookup.clone(), host: mocks.host.clone(), ..Mocks::default() };
         if *mocks == served {
             Ok(())
@@ -32,17 +66,31 @@ impl<N: Node> Subject for Linked<N> {
         let node = Native::<N>::configure("node", options)
             .map_err(|all| Refusal::Options(all.into_iter().map(|e| (e.path, e.message)).collect()))?;
         let ports = node.info().ports.clone();
-        self.0 = Some(node);
+        self.node = Some(node);
+        options.clone_into(&mut self.options);
         Ok(ports)
     }
 
+    fn restart(&mut self) -> Result<(), String> {
+        let missing = "the node has no state that this test can restore";
+        let (Some(memory), Some(node)) = (&self.memory, &self.node) else { return Err(missing.into()) };
+        let saved = (memory.save)(node);
+        let mut next = Native::<N>::configure("node", &self.options).map_err(|e| format!("{e:?}"))?;
+        (memory.restore)(&mut next, vec![saved])?;
+        self.node = Some(next);
+        Ok(())
+    }
+
     fn process(&mut self, batch: Batch) -> Result<Outcome, CaseFault> {
-        let fault = |kind: &str, message: String| CaseFault { kind: kind.into(), message };
-        let Some(node) = &mut self.0 else { return Err(fault("node-error", "it was not configured".into())) };
-        node.process(batch).map_err(|e| match e.1 {
-            CallError::Invalid(error) => fault("invalid-decision", error.to_string()),
-            CallError::Node(error) => fault("node-error", error),
-        })
+        let unconfigured = CaseFault { kind: "node-error".into(), message: "it was not configured".into() };
+        self.node.as_mut().ok_or(unconfigured)?.process(batch).map_err(|error| case_fault(error.1))
+    }
+
+    fn tick(&mut self, now: i64, is_last: bool) -> Result<Outcome, CaseFault> {
+        match (&self.memory, &mut self.node) {
+            (Some(memory), Some(node)) => (memory.tick)(node, now, is_last).map_err(case_fault),
+            _ => Err(CaseFault { kind: "node-error".into(), message: "the node has no timer".into() }),
+        }
     }
 }
 
@@ -52,7 +100,7 @@ impl<N: Node> Subject for Linked<N> {
 ///
 /// The options or events are invalid, or the node returned an error.
 pub fn run<N: Node>(options: &Value, events: &[Value]) -> Result<Ran, String> {
-    let mut node = Linked::<N>(None);
+    let mut node = Linked::<N>::new();
     let ports = node.configure(&options.to_string()).map_err(|e| e.to_string())?;
     let outcome = node.process(wattle_cases::batch(events)?).map_err(|e| e.to_string())?;
     Ran::of(&ports, outcome, events.len())
@@ -127,7 +175,20 @@ pub fn check_refusal<N: Node>(options: &Value, expected: &[(&str, &str)]) -> Res
 ///
 /// All differences, or the fact that the folder has no case.
 pub fn run_cases<N: Node>(folder: &Path) -> Result<(), String> {
-    let results = wattle_cases::run_folder(folder, "", &mut Linked::<N>(None))?.0;
+    run_folder(folder, &mut Linked::<N>::new())
+}
+
+/// Like [`run_cases`], for a node with state and a timer, whose cases can have ticks and restarts.
+///
+/// # Errors
+///
+/// As [`run_cases`].
+pub fn run_timed_cases<N: Stateful + Timed>(folder: &Path) -> Result<(), String> {
+    run_folder(folder, &mut Linked::<N>::timed())
+}
+
+fn run_folder(folder: &Path, subject: &mut dyn Subject) -> Result<(), String> {
+    let results = wattle_cases::run_folder(folder, "", subject)?.0;
     if results.is_empty() {
         return Err(format!("no case in {}", folder.display()));
     }

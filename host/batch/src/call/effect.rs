@@ -48,13 +48,29 @@ impl Call {
                 return Err(Box::new((self.batch, refusal)));
             }
         }
+        let (combined_rows, combined) = match self.apply_groups(&mut changed) {
+            Ok(done) => done,
+            Err(error) => {
+                changed.into_ack().deliver();
+                return Err(Box::new((self.batch, Refusal::Invalid(error))));
+            }
+        };
         let carried = self.carried(&changed);
         if carried > max_carried {
             changed.into_ack().deliver();
             return Err(Box::new((self.batch, Refusal::TooMuch(carried))));
         }
         let counts = self.counts.take();
-        let mut outcome = Outcome { failed: self.failed(), dropped: self.dropped(), counts, ..Outcome::default() };
+        let mut outcome = Outcome {
+            failed: self.failed(),
+            dropped: self.dropped(),
+            counts,
+            parents: combined_rows,
+            combined,
+            held: self.fates.iter().filter(|fate| **fate == Fate::Held).count(),
+            made: std::mem::take(&mut self.made),
+            ..Outcome::default()
+        };
         match self.split.take() {
             Some((parents, bodies)) => self.emit_children(changed, parents, bodies, &mut outcome),
             None => self.emit_rows(changed, &mut outcome),

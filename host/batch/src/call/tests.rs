@@ -152,7 +152,7 @@ fn invalid_decisions_are_refused() {
         ("parent", |c| c.split_into(vec![1, 0], column(&["a", "b"]))),
         ("parent", |c| c.split_into(vec![7], column(&["a"]))),
         ("1 parents but 2 bodies", |c| c.split_into(vec![0], column(&["a", "b"]))),
-        ("can split only once", |c| {
+        ("can split or combine only once", |c| {
             c.split_into(vec![0], column(&["a"]))?;
             c.split_into(vec![0], column(&["a"]))
         }),

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::LazyLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::http::{Failure, Request, Response};
 use super::log::Level;
@@ -19,6 +19,8 @@ pub(super) use tables::{find, open};
 
 thread_local! {
     static VALUES: RefCell<HashMap<Vec<u8>, Vec<u8>>> = RefCell::default();
+    /// Claimed keys, and when each claim ends.
+    static SEEN: RefCell<HashMap<Vec<u8>, Instant>> = RefCell::default();
 }
 
 pub(super) fn log(_: Level, _: &str) {}
@@ -79,7 +81,8 @@ pub(super) fn get(keys: ColumnWriter) -> Column {
     rows(found)
 }
 
-pub(super) fn set_values(keys: ColumnWriter, given: ColumnWriter) -> Result<(), String> {
+/// Values never expire here; the cases in the sandbox cover that.
+pub(super) fn set_values(keys: ColumnWriter, given: ColumnWriter, _ttl: Option<u64>) -> Result<(), String> {
     let (keys, given) = (rows(keys), rows(given));
     VALUES.with_borrow_mut(|values| {
         let present = (0..given.len()).map(|row| given.get(row));
@@ -124,6 +127,27 @@ pub(super) fn delete(keys: ColumnWriter) {
     });
 }
 
+/// Every claim is firm at once: there is no delivery that could fail.
+pub(super) fn claim(keys: ColumnWriter, ttl: u64) -> Vec<bool> {
+    let (keys, now) = (rows(keys), Instant::now());
+    SEEN.with_borrow_mut(|seen| {
+        let mut is_new = |row| {
+            let Some(key) = keys.get(row) else { return true };
+            let known = seen.get(key).is_some_and(|end| *end > now);
+            if !known {
+                seen.insert(key.to_vec(), now + Duration::from_millis(ttl));
+            }
+            !known
+        };
+        (0..keys.len()).map(&mut is_new).collect()
+    })
+}
+
+/// Forgets all claims of this thread, so that tests do not depend on each other.
+pub(crate) fn forget_claims() {
+    SEEN.with_borrow_mut(HashMap::clear);
+}
+
 pub(super) fn send(requests: Vec<Request>) -> Vec<Result<Response, Failure>> {
     let failure = |request: &Request| Failure {
         code: "host-not-allowed".into(),
@@ -139,7 +163,7 @@ mod tests {
 
     #[test]
     fn values_are_stored_and_increased() {
-        kv::set(ColumnWriter::of(b"a"), ColumnWriter::of(b"5")).unwrap();
+        kv::set(ColumnWriter::of(b"a"), ColumnWriter::of(b"5"), None).unwrap();
         assert_eq!(kv::add(ColumnWriter::of(b"a"), &[2]), Ok(vec![7]));
         assert_eq!(kv::get(ColumnWriter::of(b"a")).get(0), Some(b"7".as_slice()));
         kv::delete(ColumnWriter::of(b"a"));

@@ -9,14 +9,15 @@ use crate::column::{Column, ColumnWriter};
 mod generated {
     wit_bindgen::generate!({
         inline: "package wattle:sdk; world capabilities {
-            import wattle:node/log@0.1.0;
-            import wattle:node/metrics@0.1.0;
-            import wattle:node/clock@0.1.0;
-            import wattle:node/random@0.1.0;
-            import wattle:node/host@0.1.0;
-            import wattle:node/lookup@0.1.0;
-            import wattle:node/kv@0.1.0;
-            import wattle:node/http-client@0.1.0;
+            import wattle:node/log@0.2.0;
+            import wattle:node/metrics@0.2.0;
+            import wattle:node/clock@0.2.0;
+            import wattle:node/random@0.2.0;
+            import wattle:node/host@0.2.0;
+            import wattle:node/lookup@0.2.0;
+            import wattle:node/kv@0.2.0;
+            import wattle:node/seen@0.2.0;
+            import wattle:node/http-client@0.2.0;
         }",
         path: "../../wit",
         runtime_path: "wit_bindgen::rt",
@@ -103,8 +104,12 @@ pub(super) fn get(keys: ColumnWriter) -> Column {
     column(node::kv::get(&given(keys)))
 }
 
-pub(super) fn set_values(keys: ColumnWriter, values: ColumnWriter) -> Result<(), String> {
-    node::kv::set(&given(keys), &given(values))
+pub(super) fn set_values(keys: ColumnWriter, values: ColumnWriter, ttl: Option<u64>) -> Result<(), String> {
+    node::kv::set(&given(keys), &given(values), ttl)
+}
+
+pub(super) fn claim(keys: ColumnWriter, ttl: u64) -> Vec<bool> {
+    node::seen::claim(&given(keys), ttl).into_iter().map(|new| new != 0).collect()
 }
 
 pub(super) fn add_amounts(keys: ColumnWriter, amounts: &[i64]) -> Result<Vec<i64>, String> {
