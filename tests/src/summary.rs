@@ -24,6 +24,10 @@ pub struct Pipeline {
     pub failed: u64,
     /// Events dropped on purpose.
     pub dropped: u64,
+    /// Events that nodes made without a parent.
+    pub made: u64,
+    /// Events that ended in the memory of nodes.
+    pub held: u64,
     /// Events that went back to their source, unacknowledged.
     pub returned: u64,
     /// Events that left on each output.
@@ -56,7 +60,7 @@ impl Summary {
         }
         assert!(!summary.pipelines.is_empty(), "no summary in: {log}");
         for (name, pipeline) in &summary.pipelines {
-            let out = pipeline.delivered + pipeline.failed + pipeline.dropped + pipeline.returned;
+            let out = pipeline.events_out();
             assert_eq!(pipeline.events_in, out, "pipeline `{name}` lost or made events: {log}");
             assert!(pipeline.events_in >= pipeline.received || pipeline.events_in >= pipeline.dropped, "{log}");
         }
@@ -75,16 +79,23 @@ impl Summary {
 impl Pipeline {
     fn read(&mut self, line: &str, words: &[&str]) {
         match words {
-            ["in", total, "=", received, "received", ..] => {
+            ["in", total, "=", received, "received", rest @ ..] => {
                 self.events_in = number(total);
                 self.received = number(received);
+                let made = rest.windows(2).find(|pair| pair.last() == Some(&"made"));
+                self.made = made.and_then(|pair| pair.first()).map_or(0, |made| number(made));
             }
             ["out", total, "=", delivered, "delivered", "+", failed, "failed", "+", dropped, "dropped", rest @ ..] => {
                 (self.delivered, self.failed, self.dropped) = (number(delivered), number(failed), number(dropped));
+                let mut rest = rest;
+                if let ["+", held, "held", more @ ..] = rest {
+                    self.held = number(held);
+                    rest = more;
+                }
                 if let ["+", returned, "returned", ..] = rest {
                     self.returned = number(returned);
                 }
-                assert_eq!(number(total), self.delivered + self.failed + self.dropped + self.returned, "{line}");
+                assert_eq!(number(total), self.events_out(), "{line}");
             }
             ["failed" | "dropped" | "faults" | "circuit", ..] => self.reasons.push(line.to_owned()),
             [output, count, "events", ..] => {
@@ -92,6 +103,10 @@ impl Pipeline {
             }
             _ => {}
         }
+    }
+
+    fn events_out(&self) -> u64 {
+        self.delivered + self.failed + self.dropped + self.held + self.returned
     }
 
     /// Events that left on an output.

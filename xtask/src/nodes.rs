@@ -23,7 +23,7 @@ const BUILTIN: &[&str] = &[
     "user-agent",
 ];
 /// Guests for tests only: folder in `tests/guests/`.
-const GUESTS: &[&str] = &["capable", "counter", "counter-2", "faulty", "hostile", "json-per-event", "shifty"];
+const GUESTS: &[&str] = &["capable", "counter", "counter-2", "faulty", "hostile", "json-per-event", "memory", "shifty"];
 
 /// The example nodes in Rust, in one component.
 const EXAMPLES: &str = "wattle-examples";

@@ -21,18 +21,24 @@ pub(crate) fn render(observer: &Observer, elapsed: Duration) -> String {
         let s = pipeline.snapshot();
         let _ = writeln!(out, "pipeline {name}");
         let mut parts = format!("{} received", s.received);
-        if s.split != 0 {
-            let _ = write!(parts, " + {} by splitting", s.split);
+        match s.split {
+            0 => {}
+            added @ 1.. => _ = write!(parts, " + {added} by splitting"),
+            removed => _ = write!(parts, " - {} by combining", removed.unsigned_abs()),
         }
         if s.copied > 0 {
             let _ = write!(parts, " + {} copied", s.copied);
         }
+        if s.made > 0 {
+            let _ = write!(parts, " + {} made", s.made);
+        }
         let _ = writeln!(out, "  in   {:>10} = {parts}", s.events_in());
         let verdict = if s.is_conserved() { "" } else { "  <-- NOT EQUAL to in: please report this" };
+        let held = if s.held > 0 { format!(" + {} held", s.held) } else { String::new() };
         let returned = if s.returned > 0 { format!(" + {} returned to the source", s.returned) } else { String::new() };
         let _ = writeln!(
             out,
-            "  out  {:>10} = {} delivered + {} failed + {} dropped{returned}{verdict}",
+            "  out  {:>10} = {} delivered + {} failed + {} dropped{held}{returned}{verdict}",
             s.events_out(),
             s.delivered,
             s.failed,

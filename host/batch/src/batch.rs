@@ -11,6 +11,7 @@ use crate::object::Object;
 use crate::origin::{Failure, Origin};
 
 mod change;
+pub(crate) mod merge;
 mod read;
 
 /// How deep JSON may nest before it counts as invalid; the deepest CloudTrail record seen nests 20
@@ -33,6 +34,8 @@ pub struct Batch {
     kind: EventKind,
     /// Whether the source offered these events before.
     is_redelivered: bool,
+    /// The places of the rows in a batch that is in parts.
+    places: Option<Arc<[u32]>>,
     ack: Ack,
     /// JSON kind of each body, computed at first use.
     body_kinds: OnceLock<Arc<[u8]>>,
@@ -113,6 +116,7 @@ impl Batch {
             origin,
             kind: EventKind::Log,
             is_redelivered: false,
+            places: None,
             ack,
             body_kinds: OnceLock::new(),
         }
@@ -230,6 +234,7 @@ impl Batch {
             origin: self.origin.clone(),
             kind: self.kind,
             is_redelivered: self.is_redelivered,
+            places: self.places.clone(),
             ack: Ack::none(),
             body_kinds: self.body_kinds.clone(),
         }
@@ -276,6 +281,7 @@ impl Batch {
             origin: self.origin.clone(),
             kind: self.kind,
             is_redelivered: self.is_redelivered,
+            places: self.places.as_ref().map(|all| parents.iter().filter_map(|p| all.get(pick(p)).copied()).collect()),
             ack: self.ack.share(),
             body_kinds: OnceLock::new(),
         }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wattle_json::{Kind, Path};
 
+use crate::batch::merge::{PartRow, gather};
 use crate::column::{Column, ColumnBuilder, ColumnTooLarge, Span};
 
 /// A column of JSON values with their kinds; kind 0 means that the row has no value.
@@ -122,6 +123,48 @@ impl Object {
             other => other.clone(),
         };
         Self { base, overlay: self.overlay.iter().map(|(k, v)| (k.clone(), v.select(rows))).collect() }
+    }
+
+    /// The rows of several objects in this order.
+    pub(crate) fn gather(parts: &[&Self], order: &[PartRow]) -> Result<Self, ColumnTooLarge> {
+        let base = match parts {
+            _ if parts.iter().all(|part| matches!(part.base, Base::None)) => Base::None,
+            [Self { base: Base::Shared(first), .. }, others @ ..]
+                if others.iter().all(|o| matches!(&o.base, Base::Shared(text) if text.as_ptr() == first.as_ptr())) =>
+            {
+                Base::Shared(first.clone())
+            }
+            _ => {
+                let columns: Option<Vec<&Column>> = parts.iter().map(|part| part.base_column()).collect();
+                match columns {
+                    Some(columns) => Base::Rows(gather(&columns, order)?),
+                    None => Base::Rows(Column::from_rows(
+                        order.iter().map(|&(part, row)| parts.get(part).map_or(&[][..], |part| part.base(row))),
+                    )?),
+                }
+            }
+        };
+        let mut names: Vec<&Box<str>> = Vec::new();
+        for (name, _) in parts.iter().flat_map(|part| &part.overlay) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let overlay = names.into_iter().map(|name| {
+            let columns: Vec<Option<&ValueColumn>> = parts.iter().map(|part| part.overlay(name)).collect();
+            let column = |part: usize| columns.get(part).copied().flatten();
+            let kind = |&(part, row): &PartRow| column(part).and_then(|c| c.kinds.get(row)).copied().unwrap_or(0);
+            let kinds = order.iter().map(kind).collect();
+            let whole: Option<Vec<&Column>> = columns.iter().map(|column| column.map(|c| &c.values)).collect();
+            let values = match whole {
+                Some(columns) => gather(&columns, order)?,
+                None => Column::from_rows(
+                    order.iter().map(|&(part, row)| column(part).map_or(&[][..], |column| column.values.row(row))),
+                )?,
+            };
+            Ok((name.clone(), ValueColumn { values, kinds }))
+        });
+        Ok(Self { base, overlay: overlay.collect::<Result<_, ColumnTooLarge>>()? })
     }
 
     /// The overlay column of an attribute, if a node set it on every row.

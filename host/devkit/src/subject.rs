@@ -70,6 +70,13 @@ impl Subject for Sandboxed {
         self.instance.as_mut().ok_or("it was not configured")?.restart()
     }
 
+    fn tick(&mut self, now: i64, is_last: bool) -> Result<Outcome, CaseFault> {
+        match &mut self.instance {
+            Some(instance) => instance.tick(now, is_last).map_err(case_fault),
+            None => Err(CaseFault { kind: "node-error".into(), message: "it was not configured".into() }),
+        }
+    }
+
     fn process(&mut self, batch: Batch) -> Result<Outcome, CaseFault> {
         match &mut self.instance {
             Some(instance) => instance.process(batch).map_err(case_fault),

@@ -392,6 +392,7 @@ impl<'a> Builder<'a> {
                     circuit: manifest.circuit.over(self.circuit),
                     on_fault: manifest.on_fault.map(|(policy, _)| policy).unwrap_or_default(),
                     on_state_mismatch: manifest.on_state_mismatch,
+                    state: manifest.state.over(&shape.state),
                     ports: names.into_iter().zip(targets).map(|(name, targets)| PortPlan { name, targets }).collect(),
                     shape,
                 })))

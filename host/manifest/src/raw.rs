@@ -9,3 +9,4 @@ pub(crate) mod limits;
 pub(crate) mod pack;
 pub(crate) mod packs;
 pub(crate) mod rollout;
+pub(crate) mod state;

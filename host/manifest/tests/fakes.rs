@@ -9,7 +9,7 @@ use wattle_diagnostics::{Diagnostic, Invalid};
 use wattle_manifest::{EndpointKind, Endpoints, load_text};
 use wattle_options::OptionError;
 use wattle_pack::{BuiltinPack, Library};
-use wattle_plan::{Artifact, Grants, NodeError, NodeLimits, NodeShape, Nodes, Origin, Plan};
+use wattle_plan::{Artifact, Grants, NodeError, NodeLimits, NodeShape, Nodes, Origin, Plan, StateSettings};
 
 /// Nodes with the ports of the built-in nodes. The artifact of any other node is a text: `ports a
 /// b` is a node with these ports, `imports a b` a node with these imports, and any other text is
@@ -77,7 +77,9 @@ impl Nodes for FakeNodes {
             }
         };
         let masks = artifact.name == "mask";
-        Ok(NodeShape { ports, name: artifact.name.clone(), version: "0.1.0".to_owned(), masks, capabilities })
+        let version = "0.1.0".to_owned();
+        let state = StateSettings::default();
+        Ok(NodeShape { ports, name: artifact.name.clone(), version, masks, capabilities, state })
     }
 }
 

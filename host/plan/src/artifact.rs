@@ -10,9 +10,10 @@ use wattle_options::OptionError;
 
 use crate::grants::Grants;
 use crate::limits::NodeLimits;
+use crate::state::StateSettings;
 
-/// Version of the contract `wattle:node` that this agent serves.
-pub const CONTRACT_VERSION: &str = "0.1.0";
+/// Versions of the contract `wattle:node` that this agent serves, newest first.
+pub const CONTRACT_VERSIONS: [&str; 2] = ["0.2.0", "0.1.0"];
 
 /// Where an artifact comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +89,8 @@ pub struct NodeShape {
     pub masks: bool,
     /// Capabilities that the node used while it was configured, in order.
     pub capabilities: Vec<&'static str>,
+    /// How its state is shared and kept unless the pack says otherwise.
+    pub state: StateSettings,
 }
 
 /// Why an artifact was not configured.

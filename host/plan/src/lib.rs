@@ -19,9 +19,10 @@ mod limits;
 mod plan;
 mod registry;
 mod rollout;
+mod state;
 mod trust;
 
-pub use artifact::{Artifact, CONTRACT_VERSION, NodeError, NodeShape, Nodes, Origin, hex_digest, to_hex};
+pub use artifact::{Artifact, CONTRACT_VERSIONS, NodeError, NodeShape, Nodes, Origin, hex_digest, to_hex};
 pub use fingerprint::ReplaceError;
 pub use grants::{Grants, HttpGrant, KvGrant, LogGrant, LogLevel, LookupGrant, MetricsGrant, TableGrant, TableKind};
 pub use graph::{dot, mermaid};
@@ -32,4 +33,5 @@ pub use plan::{
 };
 pub use registry::{RegistryHost, RegistrySettings};
 pub use rollout::{CanarySettings, RollbackSettings, ShadowSettings};
+pub use state::{Durability, Sharing, StateSettings};
 pub use trust::{PackTrust, TrustPolicy, TrustedKey, key_id};

@@ -37,6 +37,12 @@ pub struct NodeLimits {
 impl NodeLimits {
     /// Output that every call may return, so that the ratio does not starve small inputs.
     pub const OUTPUT_FLOOR_BYTES: u64 = 1 << 20;
+    /// Output of one call of a timer, and of one call of a node that has a timer: what is due does not
+    /// depend on the size of the input.
+    pub const TICK_OUTPUT_BYTES: u64 = 16 << 20;
+    /// A timer may take this many times the time of a call, because it acts on all that the node
+    /// remembers.
+    pub const TICK_TIMES: u32 = 5;
     /// `configure` may take this many times the time of a call, since compiling large patterns is
     /// slow but happens once.
     pub const CONFIGURE_TIMES: u32 = 10;

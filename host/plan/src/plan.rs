@@ -15,6 +15,7 @@ use crate::grants::Grants;
 use crate::limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault, OnStateMismatch};
 use crate::registry::RegistrySettings;
 use crate::rollout::{CanarySettings, RollbackSettings, ShadowSettings};
+use crate::state::StateSettings;
 use crate::trust::TrustPolicy;
 
 /// A whole agent: its sources, pipelines and sinks.
@@ -319,6 +320,8 @@ pub struct NodePlan {
     pub on_fault: OnFault,
     /// What a reload does with state that the node cannot read.
     pub on_state_mismatch: OnStateMismatch,
+    /// How its state is shared and kept.
+    pub state: StateSettings,
     /// What the artifact returned when it was configured.
     pub shape: NodeShape,
     /// Ports in the order of the shape, with `failed` last.
@@ -335,6 +338,7 @@ impl fmt::Debug for NodePlan {
             .field("circuit", &self.circuit)
             .field("on_fault", &self.on_fault)
             .field("on_state_mismatch", &self.on_state_mismatch)
+            .field("state", &self.state)
             .field("shape", &self.shape)
             .field("ports", &self.ports)
             .finish_non_exhaustive()

@@ -9,7 +9,7 @@ use wasmtime::{Engine, Store};
 use wattle_capability::Capability;
 use wattle_plan::{Artifact, NodeLimits, Origin};
 
-use crate::bindings::{CONTRACT, GivenDescription, NODE};
+use crate::bindings::{Contract, GivenDescription};
 use crate::fault::{Fault, FaultKind};
 use crate::inspect::{capabilities, imports, other_contract};
 use crate::instance::{self, Exports};
@@ -51,6 +51,12 @@ pub struct Description {
     pub masks: bool,
     /// Version of its saved state; `None` for a stateless node.
     pub state_version: Option<u32>,
+    /// Version of the contract that it is built for.
+    pub contract: &'static str,
+    /// Whether it acts on the time.
+    pub has_timer: bool,
+    /// Whether it holds rows or makes events, so that its state must survive a crash.
+    pub holds_events: bool,
 }
 
 /// An artifact that can be instantiated.
@@ -159,14 +165,16 @@ impl Code {
         let exports = Exports::find(component).ok_or_else(|| {
             let message = match other_contract(&engine, component) {
                 Some(version) => {
-                    format!("artifact is built for wattle:node@{version}, this agent serves wattle:node@{CONTRACT}")
+                    let served = wattle_plan::CONTRACT_VERSIONS.join(" and ");
+                    format!("artifact is built for wattle:node@{version}, this agent serves {served}")
                 }
-                None => format!("the artifact does not export `{NODE}`"),
+                None => format!("the artifact does not export `{}`", Contract::V02.interface("node")),
             };
             ArtifactError::new(message, "build it again with the WIT files of this version")
         })?;
         let pre = tier.linker.instantiate_pre(component).map_err(|error| {
-            let message = format!("artifact does not fit the contract wattle:node@{CONTRACT}: {error}");
+            let version = exports.contract.version();
+            let message = format!("artifact does not fit the contract wattle:node@{version}: {error}");
             ArtifactError::new(message, "build it again with the WIT files of this version")
         })?;
         Ok(Self { kind: tier.kind, engine, pre, exports })
@@ -207,11 +215,10 @@ fn check_imports(engine: &Engine, component: &Component) -> Result<(), ArtifactE
 }
 
 fn describe(runtime: &Runtime, code: &Code) -> Result<Description, ArtifactError> {
-    let Code { pre, exports, .. } = code;
     let mut store = code.store(runtime.describe_limits(), runtime.metered);
     let time = store.data().limits.time;
     instance::arm(&mut store, time);
-    describe_in(&mut store, pre, exports).map_err(|error| {
+    describe_in(&mut store, code).map_err(|error| {
         let fault = Fault::of(&error, store.data_mut());
         let hint = match fault.kind {
             FaultKind::MemoryLimit | FaultKind::TimeLimit => "[agent.limits] applies to `describe`",
@@ -221,7 +228,14 @@ fn describe(runtime: &Runtime, code: &Code) -> Result<Description, ArtifactError
     })
 }
 
-fn describe_in(store: &mut Store<State>, pre: &InstancePre<State>, exports: &Exports) -> wasmtime::Result<Description> {
+/// Whether a node with state can hold rows or make events, by its imports.
+fn holds_events(code: &Code) -> bool {
+    let holds = |import: &String| ["/batch@0.2.0#hold", "/events@0.2.0#emit"].iter().any(|end| import.ends_with(end));
+    code.exports.state.is_some() && imports(&code.engine, code.component()).iter().any(holds)
+}
+
+fn describe_in(store: &mut Store<State>, code: &Code) -> wasmtime::Result<Description> {
+    let Code { pre, exports, .. } = code;
     let instance = pre.instantiate(&mut *store)?;
     let describe = instance.get_typed_func::<(), (GivenDescription,)>(&mut *store, &exports.describe)?;
     let (given,) = describe.call(&mut *store, ())?;
@@ -239,5 +253,8 @@ fn describe_in(store: &mut Store<State>, pre: &InstancePre<State>, exports: &Exp
         options_schema: given.options_schema,
         masks: given.masks,
         state_version,
+        contract: exports.contract.version(),
+        has_timer: exports.has_timer(),
+        holds_events: holds_events(code),
     })
 }

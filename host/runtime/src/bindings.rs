@@ -12,26 +12,47 @@ mod capabilities;
 use bytes::Bytes;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, flags};
 use wasmtime::{Engine, StoreContextMut};
-use wattle_batch::{Column, InvalidDecision};
+use wattle_batch::{Column, EventKind, InvalidDecision, MadeEvents};
 use wattle_capability::Values;
+use wattle_plan::Sharing;
 
 use crate::state::State;
 
-/// Version of the contract that this host serves.
-pub(crate) const CONTRACT: &str = wattle_plan::CONTRACT_VERSION;
-/// The instance that every node exports, with the version of the contract.
-pub(crate) const NODE: &str = "wattle:node/node@0.1.0";
-/// The instance that a stateful node exports in addition.
-pub(crate) const STATE: &str = "wattle:node/state@0.1.0";
-const BATCH: &str = "wattle:node/batch@0.1.0";
-const FIELDS: &str = "wattle:node/fields@0.1.0";
-const DIAGNOSTICS: &str = "wattle:node/diagnostics@0.1.0";
-/// It has only types, but a component that uses them imports it.
-const TYPES: &str = "wattle:node/types@0.1.0";
+/// A version of the contract that this host serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Contract {
+    /// Without memory: no timer, no held rows, no events without a parent.
+    V01,
+    /// The version of the files in `wit/`.
+    V02,
+}
+
+impl Contract {
+    /// All of them, newest first, as in [`wattle_plan::CONTRACT_VERSIONS`].
+    pub(crate) const ALL: [Self; 2] = [Self::V02, Self::V01];
+
+    pub(crate) fn version(self) -> &'static str {
+        let [newest, oldest] = wattle_plan::CONTRACT_VERSIONS;
+        match self {
+            Self::V01 => oldest,
+            Self::V02 => newest,
+        }
+    }
+
+    /// The full name of an interface, such as `wattle:node/batch@0.2.0`.
+    pub(crate) fn interface(self, name: &str) -> String {
+        format!("wattle:node/{name}@{}", self.version())
+    }
+}
+
+/// Interfaces that every node may import. `types` has no functions, but a component that uses its
+/// types imports it.
+const CONTRACT_IMPORTS: [&str; 5] = ["batch", "events", "fields", "diagnostics", "types"];
 
 /// Whether an import belongs to the contract of every node.
 pub(crate) fn is_contract(import: &str) -> bool {
-    [BATCH, FIELDS, DIAGNOSTICS, TYPES].contains(&import)
+    let is = |contract: Contract| CONTRACT_IMPORTS.iter().any(|name| contract.interface(name) == import);
+    Contract::ALL.into_iter().any(is)
 }
 
 /// A column from the host.
@@ -143,11 +164,66 @@ pub(crate) struct GivenDescription {
     pub(crate) masks: bool,
 }
 
+/// Result of `configure` for valid options, in 0.1.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct ConfiguredV01 {
+    pub(crate) ports: Vec<String>,
+}
+
 /// Result of `configure` for valid options.
 #[derive(ComponentType, Lift)]
 #[component(record)]
 pub(crate) struct Configured {
     pub(crate) ports: Vec<String>,
+    #[component(name = "tick-milliseconds")]
+    pub(crate) tick_milliseconds: Option<u32>,
+    pub(crate) sharing: GivenSharing,
+}
+
+/// How workers share the state of a node.
+#[derive(Clone, ComponentType, Lift)]
+#[component(variant)]
+pub(crate) enum GivenSharing {
+    #[component(name = "worker")]
+    Worker,
+    #[component(name = "single")]
+    Single,
+    #[component(name = "key")]
+    Key(Vec<String>),
+}
+
+impl From<GivenSharing> for Sharing {
+    fn from(given: GivenSharing) -> Self {
+        match given {
+            GivenSharing::Worker => Self::Worker,
+            GivenSharing::Single => Self::Single,
+            GivenSharing::Key(fields) => Self::Key(fields),
+        }
+    }
+}
+
+#[derive(Clone, Copy, ComponentType, Lift)]
+#[component(enum)]
+#[repr(u8)]
+#[expect(dead_code, reason = "constructed only by lifting")]
+enum GivenEventKind {
+    #[component(name = "log")]
+    Log,
+    #[component(name = "metric")]
+    Metric,
+    #[component(name = "span")]
+    Span,
+}
+
+impl From<GivenEventKind> for EventKind {
+    fn from(given: GivenEventKind) -> Self {
+        match given {
+            GivenEventKind::Log => Self::Log,
+            GivenEventKind::Metric => Self::Metric,
+            GivenEventKind::Span => Self::Span,
+        }
+    }
 }
 
 /// Error of `configure` for an invalid option, as the guest wrote it.
@@ -177,19 +253,29 @@ type Done<T> = wasmtime::Result<T>;
 /// A linker with everything that a processor can import, and nothing else.
 pub(crate) fn linker(engine: &Engine) -> Done<Linker<State>> {
     let mut linker = Linker::new(engine);
-    linker.instance(TYPES)?;
+    for contract in Contract::ALL {
+        link(&mut linker, contract)?;
+        capabilities::link(&mut linker, contract)?;
+    }
+    Ok(linker)
+}
 
-    let mut fields = linker.instance(FIELDS)?;
+/// The interfaces of every node in one version. A component imports one version only, and gets the
+/// same functions from each.
+fn link(linker: &mut Linker<State>, contract: Contract) -> Done<()> {
+    linker.instance(&contract.interface("types"))?;
+
+    let mut fields = linker.instance(&contract.interface("fields"))?;
     fields.func_wrap("resolve", |mut store: Store<'_>, (path, access): (String, Access)| {
         let (read, write) = (access.contains(Access::READ), access.contains(Access::WRITE));
         Ok((store.data_mut().resolve(&path, read, write)?,))
     })?;
 
-    let mut diagnostics = linker.instance(DIAGNOSTICS)?;
+    let mut diagnostics = linker.instance(&contract.interface("diagnostics"))?;
     diagnostics
         .func_wrap("panicked", |mut store: Store<'_>, (message,): (String,)| store.data_mut().panicked(message))?;
 
-    let mut batch = linker.instance(BATCH)?;
+    let mut batch = linker.instance(&contract.interface("batch"))?;
     batch.func_wrap("rows", |mut store: Store<'_>, (): ()| {
         let rows = store.data_mut().in_call(0, |call| Ok(call.rows()))?;
         Ok((u32::try_from(rows).unwrap_or(u32::MAX),))
@@ -213,8 +299,45 @@ pub(crate) fn linker(engine: &Engine) -> Done<Linker<State>> {
     })?;
     link_changes(&mut batch)?;
     link_rows(&mut batch)?;
-    capabilities::link(&mut linker)?;
-    Ok(linker)
+    if contract == Contract::V02 {
+        link_memory(&mut batch)?;
+        link_events(&mut linker.instance(&contract.interface("events"))?)?;
+    }
+    Ok(())
+}
+
+/// Decisions of nodes with memory.
+fn link_memory(batch: &mut wasmtime::component::LinkerInstance<'_, State>) -> Done<()> {
+    batch.func_wrap("redelivered", |mut store: Store<'_>, (): ()| {
+        Ok((store.data_mut().in_call(0, |call| Ok(call.is_redelivered()))?,))
+    })?;
+    type Combine = (Vec<u32>, Vec<u32>, GivenColumn);
+    batch.func_wrap("combine", |mut store: Store<'_>, (rows, offsets, bodies): Combine| {
+        let given = 4 * (rows.len() + offsets.len()) + bodies.byte_len();
+        store.data_mut().in_call(given, |call| {
+            let (bodies, _) = bodies.check()?;
+            call.combine(rows, offsets, bodies)
+        })
+    })?;
+    batch.func_wrap("hold", |mut store: Store<'_>, (rows,): (Vec<u32>,)| {
+        let is_stateful = store.data().is_stateful;
+        store.data_mut().in_call(4 * rows.len(), |call| match is_stateful {
+            true => call.hold(&rows),
+            false => Err(InvalidDecision("hold: only a node that exports `state` may hold rows".into())),
+        })
+    })
+}
+
+/// Events without a parent.
+fn link_events(events: &mut wasmtime::component::LinkerInstance<'_, State>) -> Done<()> {
+    type Emit = (u8, GivenEventKind, GivenColumn, GivenColumn, Vec<i64>);
+    events.func_wrap("emit", |mut store: Store<'_>, (port, kind, bodies, attributes, timestamps): Emit| {
+        let given = bodies.byte_len() + attributes.byte_len() + 8 * timestamps.len();
+        store.data_mut().in_call_or_tick(given, |call| {
+            let ((bodies, _), (attributes, kinds)) = (bodies.check()?, attributes.check()?);
+            call.emit(port, MadeEvents { kind: kind.into(), bodies, attributes, kinds, timestamps })
+        })
+    })
 }
 
 /// Decisions that change fields.
@@ -289,7 +412,7 @@ fn link_rows(batch: &mut wasmtime::component::LinkerInstance<'_, State>) -> Done
     })?;
     batch.func_wrap("count", |mut store: Store<'_>, (name, value): (String, u64)| {
         // Only a bounded number of short names is kept.
-        store.data_mut().in_call(0, |call| {
+        store.data_mut().in_call_or_tick(0, |call| {
             call.count(&name, value);
             Ok(())
         })

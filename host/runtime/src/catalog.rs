@@ -9,7 +9,7 @@ use std::thread::{self, available_parallelism};
 use parking_lot::Mutex;
 use wattle_capability::Services;
 use wattle_options::OptionError;
-use wattle_plan::{Artifact, Grants, NodeError, NodeLimits, NodeShape, Nodes, Origin};
+use wattle_plan::{Artifact, Durability, Grants, NodeError, NodeLimits, NodeShape, Nodes, Origin, StateSettings};
 
 use crate::artifact::{ArtifactError, Compiled};
 use crate::bindings::is_contract;
@@ -145,13 +145,16 @@ impl Nodes for Catalog {
         // This configuration is only a check, so it must have no visible effect.
         let services = self.services.dry("", &name, grants);
         match Instance::new(&compiled, &name, options, limits, Some(&services)) {
-            Ok((instance, info)) => {
+            Ok((instance, info, requested)) => {
+                let durability = if compiled.description.holds_events { Durability::Disk } else { Durability::Memory };
+                let state = StateSettings { sharing: requested.sharing, durability, ..StateSettings::default() };
                 let shape = NodeShape {
                     ports: info.ports,
                     name: compiled.description.name.clone(),
                     version: compiled.description.version.clone(),
                     masks: compiled.description.masks,
                     capabilities: instance.used_capabilities().iter().map(|capability| capability.name()).collect(),
+                    state,
                 };
                 let mut shapes = self.shapes.lock();
                 if shapes.len() >= MAX_SHAPES {

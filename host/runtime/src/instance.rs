@@ -8,10 +8,10 @@ use wasmtime::Store;
 use wasmtime::component::{Component, ComponentExportIndex, TypedFunc};
 use wattle_batch::{Batch, Call, NodeInfo, Outcome, Refusal};
 use wattle_capability::{Budget, Capability, NodeServices};
-use wattle_plan::NodeLimits;
+use wattle_plan::{NodeLimits, Sharing};
 
 use crate::artifact::Compiled;
-use crate::bindings::{Configured, GuestOptionError, NODE, Snapshot};
+use crate::bindings::{Configured, ConfiguredV01, Contract, GivenSharing, GuestOptionError, Snapshot};
 use crate::fault::{Blame, Fault, FaultKind};
 use crate::memory;
 use crate::runtime::ticks;
@@ -28,15 +28,33 @@ pub(crate) struct Exports {
     pub(crate) describe: ComponentExportIndex,
     configure: ComponentExportIndex,
     process: ComponentExportIndex,
+    tick: Option<ComponentExportIndex>,
     pub(crate) state: Option<StateExports>,
+    pub(crate) contract: Contract,
 }
 
 impl Exports {
     pub(crate) fn find(component: &Component) -> Option<Self> {
-        let node = component.get_export_index(None, NODE)?;
+        Contract::ALL.into_iter().find_map(|contract| Self::find_in(component, contract))
+    }
+
+    fn find_in(component: &Component, contract: Contract) -> Option<Self> {
+        let node = component.get_export_index(None, contract.interface("node"))?;
         let find = |name| component.get_export_index(Some(&node), name);
-        let state = StateExports::find(component);
-        Some(Self { describe: find("describe")?, configure: find("configure")?, process: find("process")?, state })
+        let timer = component.get_export_index(None, contract.interface("timer"));
+        Some(Self {
+            describe: find("describe")?,
+            configure: find("configure")?,
+            process: find("process")?,
+            tick: timer.and_then(|timer| component.get_export_index(Some(&timer), "tick")),
+            state: StateExports::find(component, contract),
+            contract,
+        })
+    }
+
+    /// Whether the node acts on the time.
+    pub(crate) fn has_timer(&self) -> bool {
+        self.tick.is_some()
     }
 }
 
@@ -75,14 +93,29 @@ pub(crate) fn not_granted(capability: Capability) -> Fault {
     Fault::new(FaultKind::Instantiate, message)
 }
 
+/// What `process` and `tick` return.
+type Done = (Result<(), String>,);
+
 pub(crate) struct Instance {
     store: Store<State>,
     kind: Kind,
     /// Whether fuel is counted. Reading fuel without metering would create an error, possibly with
     /// a backtrace, in each call.
     metered: bool,
-    process: TypedFunc<(), (Result<(), String>,)>,
+    process: TypedFunc<(), Done>,
+    tick: Option<TypedFunc<(i64, bool), Done>>,
     state: Option<StateFunctions>,
+    /// Linear memory above which the instance is replaced.
+    max_memory_bytes: usize,
+}
+
+/// What a node asked for in `configure`, beside its ports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Requested {
+    /// Time between two calls of the timer; `None` without a timer.
+    pub(crate) tick: Option<Duration>,
+    /// How workers share its state.
+    pub(crate) sharing: Sharing,
 }
 
 impl Instance {
@@ -93,7 +126,7 @@ impl Instance {
         options: &str,
         limits: &NodeLimits,
         services: Option<&NodeServices>,
-    ) -> Result<(Self, NodeInfo), ConfigureError> {
+    ) -> Result<(Self, NodeInfo, Requested), ConfigureError> {
         let fault = |error: wasmtime::Error, store: &mut Store<State>| {
             ConfigureError::Fault(Fault::of(&error, store.data_mut()))
         };
@@ -104,6 +137,10 @@ impl Instance {
         let code = compiled.code();
         let mut store = code.store(limits.clone(), compiled.runtime.metered);
         store.data_mut().held.services = services.cloned();
+        store.data_mut().is_stateful = code.exports.state.is_some();
+        if code.exports.has_timer() {
+            store.data_mut().output_floor_bytes = NodeLimits::TICK_OUTPUT_BYTES;
+        }
         let time = store.data().limits.time;
         arm(&mut store, time.saturating_mul(NodeLimits::CONFIGURE_TIMES));
         store.data_mut().fields = Some(Vec::new());
@@ -122,27 +159,34 @@ impl Instance {
                 other => other,
             }
         })?;
-        type Answer = (Result<Configured, Vec<GuestOptionError>>,);
-        let configure = instance
-            .get_typed_func::<(&str,), Answer>(&mut store, &code.exports.configure)
-            .map_err(|e| fault(e, &mut store))?;
         let process = instance
             .get_typed_func::<(), (Result<(), String>,)>(&mut store, &code.exports.process)
             .map_err(|e| fault(e, &mut store))?;
+        let tick = match &code.exports.tick {
+            Some(tick) => Some(
+                instance
+                    .get_typed_func::<(i64, bool), (Result<(), String>,)>(&mut store, tick)
+                    .map_err(|e| fault(e, &mut store))?,
+            ),
+            None => None,
+        };
         let state = match &code.exports.state {
             Some(exports) => {
                 Some(StateFunctions::of(exports, &instance, &mut store).map_err(|e| fault(e, &mut store))?)
             }
             None => None,
         };
-        let (answer,) = configure.call(&mut store, (options,)).map_err(|e| match store.data().held.refused {
-            Some(capability) => ConfigureError::Capability(capability),
-            None => fault(e, &mut store),
-        })?;
+        let answer =
+            configure(&mut store, &instance, &code.exports, options).map_err(|e| match store.data().held.refused {
+                Some(capability) => ConfigureError::Capability(capability),
+                None => fault(e, &mut store),
+            })?;
         if store.data().panic.is_some() {
             return Err(ConfigureError::Fault(Fault::of_panic(store.data_mut())));
         }
         let configured = answer.map_err(ConfigureError::Options)?;
+        let broken = |message| ConfigureError::Fault(Fault::new(FaultKind::InvalidDecision, message));
+        let requested = requested(&configured, &code.exports).map_err(broken)?;
         check_ports(&configured.ports)
             .map_err(|message| ConfigureError::Fault(Fault::new(FaultKind::InvalidDecision, message)))?;
         let description = &compiled.description;
@@ -152,7 +196,56 @@ impl Instance {
             ports: configured.ports,
             fields: store.data_mut().fields.take().unwrap_or_default(),
         };
-        Ok((Self { store, kind: code.kind, metered: compiled.runtime.metered, process, state }, info))
+        let metered = compiled.runtime.metered;
+        let max_memory_bytes = RECYCLE_BYTES;
+        Ok((Self { store, kind: code.kind, metered, process, tick, state, max_memory_bytes }, info, requested))
+    }
+
+    /// Calls the timer.
+    ///
+    /// Returns the instance unless it must not be used again.
+    pub(crate) fn tick(mut self, now: i64, is_last: bool, info: &Arc<NodeInfo>) -> Processed<Fault> {
+        let Some(tick) = self.tick else {
+            let outcome = Outcome::default();
+            return Processed {
+                done: Ok(outcome),
+                memory_bytes: self.memory_bytes(),
+                instance: Some(self),
+                fuel: None,
+            };
+        };
+        let time = self.store.data().limits.time.saturating_mul(NodeLimits::TICK_TIMES);
+        start_clock(&mut self.store, time);
+        self.store.data_mut().begin_tick(Call::of_timer(info.clone()));
+        allow_output(&mut self.store);
+        let fuel = self.fuel();
+        let answer = tick.call(&mut self.store, (now, is_last));
+        let fuel = fuel.zip(self.fuel()).map(|(before, after)| before.saturating_sub(after));
+        let state = self.store.data_mut();
+        let memory_bytes = state.memory_bytes;
+        let effects = std::mem::take(&mut state.held.effects);
+        let services = state.held.services.clone();
+        let deadline = state.held.deadline();
+        let room = state.room();
+        let call = state.end();
+        let done = match answer {
+            Ok(_) if state.panic.is_some() => Err(Fault::of_panic(state)),
+            Ok((Ok(()),)) => match call {
+                Some(call) => call.finish_within(deadline, room).map_err(|refused| match refused.1 {
+                    Refusal::TooLong => Fault::new(FaultKind::TimeLimit, refused.1.to_string()),
+                    other => Fault::new(FaultKind::InvalidDecision, other.to_string()),
+                }),
+                None => Err(Fault::new(FaultKind::HostError, "the call is missing; please report this")),
+            },
+            Ok((Err(message),)) => Err(Fault::new(FaultKind::NodeError, message)),
+            Err(error) => Err(Fault::of(&error, state)),
+        };
+        match &done {
+            Ok(_) => effects.commit(services.as_ref()),
+            Err(_) => effects.roll_back(services.as_ref()),
+        }
+        let instance = done.is_ok().then_some(self);
+        Processed { done, memory_bytes, instance, fuel }
     }
 
     /// Capabilities that it used so far.
@@ -168,14 +261,20 @@ impl Instance {
     /// Restores state. After an error the instance must not be used.
     pub(crate) fn restore(&mut self, snapshots: &[Snapshot]) -> Result<(), String> {
         match &self.state {
-            Some(state) => state.restore(&mut self.store, snapshots),
+            Some(state) => {
+                state.restore(&mut self.store, snapshots)?;
+                // An instance that needs more than that for its state alone would be replaced after
+                // every call.
+                self.max_memory_bytes = RECYCLE_BYTES.max(2 * self.memory_bytes());
+                Ok(())
+            }
             None => Err("the node is stateless".into()),
         }
     }
 
     /// Whether its memory grew so much that it must be replaced.
     pub(crate) fn is_outgrown(&self) -> bool {
-        self.memory_bytes() > RECYCLE_BYTES
+        self.memory_bytes() > self.max_memory_bytes
     }
 
     /// Whether faster code than its own is ready.
@@ -200,7 +299,12 @@ impl Instance {
     ///
     /// `requests` is the remaining budget for HTTP requests of the batch that the source sent,
     /// which may take several calls.
-    pub(crate) fn process(mut self, batch: Batch, info: &Arc<NodeInfo>, requests: &mut Option<Budget>) -> Processed {
+    pub(crate) fn process(
+        mut self,
+        batch: Batch,
+        info: &Arc<NodeInfo>,
+        requests: &mut Option<Budget>,
+    ) -> Processed<Box<(Batch, Fault)>> {
         let input_bytes = batch.byte_len();
         let limits = &self.store.data().limits;
         let kib = u32::try_from(input_bytes >> 10).unwrap_or(u32::MAX);
@@ -281,9 +385,9 @@ impl Instance {
 }
 
 /// Result of a call.
-pub(crate) struct Processed {
-    /// The outcome; or the unchanged batch and the fault.
-    pub(crate) done: Result<Outcome, Box<(Batch, Fault)>>,
+pub(crate) struct Processed<E> {
+    /// The outcome; or for a batch, the unchanged batch and the fault.
+    pub(crate) done: Result<Outcome, E>,
     /// Linear memory after the call, in bytes.
     pub(crate) memory_bytes: usize,
     /// The instance, if it can be used again.
@@ -296,6 +400,47 @@ pub(crate) struct Processed {
 /// public type.
 fn is_count_limit(error: &wasmtime::Error) -> bool {
     error.root_cause().to_string().starts_with("resource limit exceeded")
+}
+
+/// Configures an instance. Both versions of the contract differ in the record that it returns.
+fn configure(
+    store: &mut Store<State>,
+    instance: &wasmtime::component::Instance,
+    exports: &Exports,
+    options: &str,
+) -> wasmtime::Result<Result<Configured, Vec<GuestOptionError>>> {
+    type Answer<T> = (Result<T, Vec<GuestOptionError>>,);
+    match exports.contract {
+        Contract::V01 => {
+            let configure =
+                instance.get_typed_func::<(&str,), Answer<ConfiguredV01>>(&mut *store, &exports.configure)?;
+            let (answer,) = configure.call(store, (options,))?;
+            let whole =
+                |ConfiguredV01 { ports }| Configured { ports, tick_milliseconds: None, sharing: GivenSharing::Worker };
+            Ok(answer.map(whole))
+        }
+        Contract::V02 => {
+            let configure = instance.get_typed_func::<(&str,), Answer<Configured>>(&mut *store, &exports.configure)?;
+            Ok(configure.call(store, (options,))?.0)
+        }
+    }
+}
+
+/// Shortest time between two calls of a timer.
+const MIN_TICK: Duration = Duration::from_millis(10);
+
+/// What the node asked for in `configure`.
+fn requested(configured: &Configured, exports: &Exports) -> Result<Requested, String> {
+    let tick = match (configured.tick_milliseconds, exports.has_timer()) {
+        (Some(_), false) => return Err("`configure` returned a tick interval, but the node has no `timer`".into()),
+        (None, true) => return Err("the node has a `timer`, but `configure` returned no tick interval".into()),
+        (Some(milliseconds), true) => Some(Duration::from_millis(milliseconds.into()).max(MIN_TICK)),
+        (None, false) => None,
+    };
+    if !matches!(configured.sharing, GivenSharing::Worker) && exports.state.is_none() {
+        return Err("`configure` returned how to share state, but the node exports no `state`".into());
+    }
+    Ok(Requested { tick, sharing: configured.sharing.clone().into() })
 }
 
 fn check_ports(ports: &[String]) -> Result<(), String> {

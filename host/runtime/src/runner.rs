@@ -8,17 +8,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use wattle_batch::{Batch, Failure, NodeInfo, Outcome};
 use wattle_capability::{Budget, NodeServices};
-use wattle_plan::{NodeLimits, NodePlan};
+use wattle_plan::{NodeLimits, NodePlan, Sharing};
 
 use crate::artifact::Compiled;
 use crate::bindings::Snapshot;
 use crate::fault::{Fault, FaultKind};
-use crate::instance::{ConfigureError, Instance, Processed, not_granted};
-use crate::snapshot::StateSlot;
+use crate::instance::{ConfigureError, Instance, Processed, Requested, not_granted};
+use crate::slot::StateSlot;
 use crate::stats::{MemoryShare, NodeStats};
 
 /// Processes batches as a node: a sandboxed guest, or native code for comparison.
@@ -64,6 +64,20 @@ pub trait Process: Send {
     /// Saves its current state into its slot.
     fn save(&mut self) {}
 
+    /// Saves its current state if the slot asks for a snapshot.
+    fn save_if_wanted(&mut self) {}
+
+    /// When its timer is due next; `None` for a node without a timer.
+    fn next_tick(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Calls its timer, if it has one and the timer is due or the run ends.
+    fn tick(&mut self, is_last: bool) -> Vec<Outcome> {
+        let _ = is_last;
+        Vec::new()
+    }
+
     /// Frees memory until the next batch, which may take somewhat longer as a result.
     fn rest(&mut self) {}
 }
@@ -100,12 +114,42 @@ const SAY_AGAIN: Duration = Duration::from_secs(10);
 /// saving takes at most a fiftieth of the time. Small state is saved after nearly every call.
 const SAVE_PAUSE: u32 = 50;
 
+/// After a fault, state is saved after every call for this long: a rollback to an older snapshot
+/// returns batches to their sources, and these must not meet the same poisonous batch again and again.
+const CAREFUL: Duration = Duration::from_secs(10);
+
 /// The saved state of a stateful node.
 struct SavedState {
-    slot: Arc<StateSlot>,
     /// Whether the instance has newer state than the slot.
     is_newer: bool,
     next: Instant,
+    careful_until: Option<Instant>,
+}
+
+/// The timer of a node.
+struct Timer {
+    interval: Duration,
+    next: Instant,
+    /// The time of the last tick in nanoseconds since the epoch.
+    now: i64,
+    /// Whether the current instance had a tick.
+    has_ticked: bool,
+    /// Outcomes of ticks that a call of a batch needed first.
+    early: Vec<Outcome>,
+}
+
+impl Timer {
+    fn new(interval: Duration) -> Self {
+        Self { interval, next: Instant::now(), now: i64::MIN, has_ticked: false, early: Vec::new() }
+    }
+
+    /// The time for the next tick. It never goes back.
+    fn advance(&mut self) -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.now = self.now.max(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
+        self.next = Instant::now() + self.interval;
+        self.now
+    }
 }
 
 /// A sandboxed node on one worker.
@@ -124,8 +168,13 @@ pub struct Runner {
     said: Option<Instant>,
     /// Rows that failed since then.
     unsaid: usize,
-    /// `None` for a node without state, and before it takes over the state of its predecessor.
+    /// What outlives the instance; `None` before the node takes over from its predecessor, and in a
+    /// shadow.
+    slot: Option<Arc<StateSlot>>,
+    /// `None` for a node without state, and without a slot.
     saved: Option<SavedState>,
+    timer: Option<Timer>,
+    sharing: Sharing,
 }
 
 /// Remaining budget to find the poisonous rows of one batch.
@@ -148,7 +197,7 @@ impl Runner {
     ///
     /// The node refuses its options, or faults.
     pub fn new(compiled: Arc<Compiled>, settings: RunnerSettings, stats: Arc<NodeStats>) -> Result<Self, Fault> {
-        let (instance, info) = make(&compiled, &settings)?;
+        let (instance, info, requested) = make(&compiled, &settings)?;
         let mut memory = MemoryShare::new(stats.clone());
         memory.set(instance.memory_bytes());
         Ok(Self {
@@ -163,7 +212,10 @@ impl Runner {
             resting: false,
             said: None,
             unsaid: 0,
+            slot: None,
             saved: None,
+            timer: requested.tick.map(Timer::new),
+            sharing: requested.sharing,
         })
     }
 
@@ -172,24 +224,74 @@ impl Runner {
         &self.info
     }
 
+    /// Takes the instance, or creates one with the last saved state.
+    fn take(&mut self) -> Result<Instance, Fault> {
+        if let Some(instance) = self.instance.take() {
+            return Ok(instance);
+        }
+        let instance = self.fresh().inspect_err(|fault| self.stats.faults.add(fault))?;
+        let again = !std::mem::take(&mut self.resting);
+        self.stats.restarts.fetch_add(u64::from(again), Ordering::Relaxed);
+        if let Some(timer) = &mut self.timer {
+            timer.has_ticked = false;
+        }
+        Ok(instance)
+    }
+
+    /// Calls the timer of an instance. Without an instance in the result, it faulted.
+    fn tick_on(&mut self, instance: Instance, is_last: bool) -> (Option<Instance>, Option<Outcome>) {
+        let Some(timer) = &mut self.timer else { return (Some(instance), None) };
+        let now = timer.advance();
+        timer.has_ticked = true;
+        let since = Instant::now();
+        let Processed { done, memory_bytes, instance, .. } = instance.tick(now, is_last, &self.info);
+        self.stats.call_time.record(since.elapsed());
+        self.memory.set(if instance.is_some() { memory_bytes } else { 0 });
+        match done {
+            Ok(mut outcome) => {
+                if let Some(slot) = &self.slot {
+                    slot.made(&mut outcome.made);
+                }
+                (instance, Some(outcome))
+            }
+            Err(fault) => {
+                self.stats.faults.add(&fault);
+                self.roll_back();
+                let (kind, error) = (fault.kind.name(), fault.summary());
+                if self.said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
+                    tracing::warn!(node = %self.settings.name, kind, error, "the timer of the node faulted; the next tick tries again");
+                    self.said = Some(Instant::now());
+                }
+                (None, None)
+            }
+        }
+    }
+
     /// Calls the node once, on a fresh instance if there is none.
     fn call(&mut self, batch: Batch) -> Result<Outcome, Box<(Batch, Fault)>> {
-        let instance = match self.instance.take() {
-            Some(instance) => instance,
-            None => match self.fresh() {
-                Ok(instance) => {
-                    let again = !std::mem::take(&mut self.resting);
-                    self.stats.restarts.fetch_add(u64::from(again), Ordering::Relaxed);
-                    instance
-                }
-                Err(fault) => {
-                    self.stats.faults.add(&fault);
+        let mut instance = match self.take() {
+            Ok(instance) => instance,
+            Err(fault) => return Err(Box::new((batch, fault))),
+        };
+        // A node knows the time before its first batch.
+        if self.timer.as_ref().is_some_and(|timer| !timer.has_ticked) {
+            let (ticked, outcome) = self.tick_on(instance, false);
+            if let Some((timer, outcome)) = self.timer.as_mut().zip(outcome) {
+                timer.early.push(outcome);
+            }
+            instance = match ticked {
+                Some(instance) => instance,
+                None => {
+                    let fault = Fault::new(FaultKind::Instantiate, "the timer of a new instance faulted");
                     return Err(Box::new((batch, fault)));
                 }
-            },
-        };
+            };
+        }
+        let seen = self.slot.as_ref().filter(|slot| self.saved.is_some() && slot.is_durable());
+        let share = seen.map(|slot| (slot.clone(), batch.ack().share(), batch.byte_len() as u64));
         let since = Instant::now();
-        let Processed { done, memory_bytes, instance, .. } = instance.process(batch, &self.info, &mut self.requests);
+        let Processed { mut done, memory_bytes, instance, .. } =
+            instance.process(batch, &self.info, &mut self.requests);
         self.stats.call_time.record(since.elapsed());
         // The share records the peak even of an instance that is not kept.
         self.memory.set(memory_bytes);
@@ -197,7 +299,20 @@ impl Runner {
             self.memory.set(0);
         }
         self.instance = instance;
-        if done.is_ok() {
+        match (&mut done, share) {
+            (Ok(outcome), Some((slot, ack, bytes))) => slot.seen(ack, bytes, outcome.held as u64),
+            // Only this share ends; the batch keeps its own.
+            (Err(_), Some((_, ack, _))) => ack.deliver(),
+            (_, None) => {}
+        }
+        if self.instance.is_none() && done.is_err() {
+            self.roll_back();
+        }
+        if let Ok(outcome) = &mut done {
+            // Before the next snapshot, which must wait for these events.
+            if let Some(slot) = &self.slot {
+                slot.made(&mut outcome.made);
+            }
             self.keep();
         }
         if let Err(failed) = &done {
@@ -212,8 +327,8 @@ impl Runner {
     /// Creates an instance with the last saved state.
     fn fresh(&mut self) -> Result<Instance, Fault> {
         let mut instance = self.same()?;
-        let Some(saved) = &self.saved else { return Ok(instance) };
-        let snapshots = saved.slot.get();
+        let Some(slot) = self.slot.as_ref().filter(|_| self.saved.is_some()) else { return Ok(instance) };
+        let snapshots = slot.get();
         if snapshots.is_empty() {
             return Ok(instance);
         }
@@ -233,7 +348,7 @@ impl Runner {
     /// Creates another instance. Its `configure` must return the same result as the first:
     /// decisions are checked against those ports and fields.
     fn same(&self) -> Result<Instance, Fault> {
-        let (instance, info) = make(&self.compiled, &self.settings)?;
+        let (instance, info, _) = make(&self.compiled, &self.settings)?;
         if info.ports == self.info.ports && info.fields == self.info.fields {
             return Ok(instance);
         }
@@ -242,10 +357,20 @@ impl Runner {
         Err(Fault::new(FaultKind::Instantiate, message))
     }
 
+    /// After the instance was lost: what it has seen since the last snapshot is offered again.
+    fn roll_back(&mut self) {
+        if let Some((saved, slot)) = self.saved.as_mut().zip(self.slot.as_ref())
+            && std::mem::take(&mut saved.is_newer)
+        {
+            slot.roll_back();
+            saved.careful_until = Some(Instant::now() + CAREFUL);
+        }
+    }
+
     fn lose_state<'e>(&self, error: &'e str) -> &'e str {
         self.stats.state_lost.fetch_add(1, Ordering::Relaxed);
-        if let Some(saved) = &self.saved {
-            saved.slot.set(Vec::new());
+        if let Some(slot) = &self.slot {
+            slot.clear();
         }
         error
     }
@@ -257,7 +382,9 @@ impl Runner {
         let (is_outgrown, is_superseded) = (is(&Instance::is_outgrown), is(&|i| i.is_superseded(&self.compiled)));
         if let Some(saved) = &mut self.saved {
             saved.is_newer = true;
-            if is_outgrown || is_superseded || Instant::now() >= saved.next {
+            let now = Instant::now();
+            let is_careful = saved.careful_until.is_some_and(|until| now < until);
+            if is_outgrown || is_superseded || is_careful || now >= saved.next {
                 self.save();
             }
         } else if self.is_stateful() {
@@ -343,6 +470,9 @@ impl Process for Runner {
         if self.faulted {
             self.stats.searching.fetch_sub(1, Ordering::Relaxed);
         }
+        if let Some(timer) = self.timer.as_mut().filter(|timer| !timer.early.is_empty()) {
+            outcomes.splice(0..0, timer.early.drain(..));
+        }
         outcomes
     }
 
@@ -363,8 +493,44 @@ impl Process for Runner {
             resting: true,
             said: None,
             unsaid: 0,
+            slot: None,
             saved: None,
+            timer: self.timer.as_ref().map(|timer| Timer::new(timer.interval)),
+            sharing: self.sharing.clone(),
         }))
+    }
+
+    fn next_tick(&self) -> Option<Instant> {
+        self.timer.as_ref().map(|timer| timer.next)
+    }
+
+    fn tick(&mut self, is_last: bool) -> Vec<Outcome> {
+        let Some(timer) = &self.timer else { return Vec::new() };
+        if !is_last && Instant::now() < timer.next {
+            return Vec::new();
+        }
+        // A node at rest that remembers nothing has nothing to do.
+        let has_state = self.slot.as_ref().is_some_and(|slot| !slot.get().is_empty());
+        if self.instance.is_none() && self.resting && !has_state {
+            return Vec::new();
+        }
+        let Ok(instance) = self.take() else {
+            // Not at once again: creating an instance that faults takes time.
+            self.timer.iter_mut().for_each(|timer| _ = timer.advance());
+            return Vec::new();
+        };
+        let (instance, outcome) = self.tick_on(instance, is_last);
+        self.instance = instance;
+        if outcome.is_some() {
+            self.keep();
+        }
+        outcome.into_iter().collect()
+    }
+
+    fn save_if_wanted(&mut self) {
+        if self.slot.as_ref().is_some_and(|slot| slot.is_wanted()) {
+            self.save();
+        }
     }
 
     fn is_stateful(&self) -> bool {
@@ -375,15 +541,16 @@ impl Process for Runner {
         if snapshots.is_empty() {
             return Ok(());
         }
-        let (mut instance, _) = make(&self.compiled, &self.settings).map_err(|fault| fault.to_string())?;
+        let (mut instance, ..) = make(&self.compiled, &self.settings).map_err(|fault| fault.to_string())?;
         instance.restore(snapshots)
     }
 
     fn take_over(&mut self, slot: &Arc<StateSlot>) -> Result<(), String> {
+        self.slot = Some(slot.clone());
         if !self.is_stateful() {
             return Ok(());
         }
-        self.saved = Some(SavedState { slot: slot.clone(), is_newer: false, next: Instant::now() });
+        self.saved = Some(SavedState { is_newer: false, next: Instant::now(), careful_until: None });
         let snapshots = slot.get();
         // A node at rest restores it when it is needed.
         let Some(instance) = self.instance.as_mut().filter(|_| !snapshots.is_empty()) else { return Ok(()) };
@@ -400,13 +567,13 @@ impl Process for Runner {
     }
 
     fn save(&mut self) {
-        let Some(saved) = self.saved.as_mut().filter(|saved| saved.is_newer) else { return };
-        let Some(instance) = &mut self.instance else { return };
+        let Some((saved, slot)) = self.saved.as_mut().zip(self.slot.as_ref()) else { return };
+        let Some(instance) = self.instance.as_mut().filter(|_| saved.is_newer) else { return };
         let since = Instant::now();
         match instance.save() {
             Ok(Some(snapshot)) => {
                 self.stats.state_bytes.store(snapshot.bytes.len() as u64, Ordering::Relaxed);
-                saved.slot.set(vec![snapshot]);
+                slot.set(vec![snapshot]);
             }
             Ok(None) => {}
             Err(fault) => {
@@ -415,6 +582,8 @@ impl Process for Runner {
                 tracing::warn!(node = %self.settings.name, kind, error, "cannot save the state; keeping the previous snapshot");
                 self.instance = None;
                 self.memory.set(0);
+                // The next instance continues from that snapshot.
+                slot.roll_back();
             }
         }
         saved.is_newer = false;
@@ -428,7 +597,7 @@ impl Process for Runner {
     }
 }
 
-fn make(compiled: &Compiled, settings: &RunnerSettings) -> Result<(Instance, NodeInfo), Fault> {
+fn make(compiled: &Compiled, settings: &RunnerSettings) -> Result<(Instance, NodeInfo, Requested), Fault> {
     let RunnerSettings { name, options, limits, services } = settings;
     Instance::new(compiled, name, options, limits, services.as_ref()).map_err(|error| match error {
         ConfigureError::Capability(capability) => not_granted(capability).while_instantiating(),

@@ -11,7 +11,7 @@ use wattle_plan::NodeLimits;
 use crate::artifact::Compiled;
 use crate::bindings::{GuestOptionError, Snapshot};
 use crate::fault::Fault;
-use crate::instance::{ConfigureError, Instance, Processed, not_granted};
+use crate::instance::{ConfigureError, Instance, Processed, Requested, not_granted};
 
 /// Why a node was not configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl SingleInstance {
     ) -> Result<Self, Refused> {
         let name: Arc<str> = name.into();
         let since = Instant::now();
-        let (instance, info) = make(&compiled, &name, options, limits, services.as_ref())?;
+        let (instance, info, _) = make(&compiled, &name, options, limits, services.as_ref())?;
         Ok(Self {
             started_in: since.elapsed(),
             memory_bytes: instance.memory_bytes(),
@@ -125,7 +125,7 @@ impl SingleInstance {
 
     fn fresh(&self) -> Result<Instance, Fault> {
         let made = make(&self.compiled, &self.name, &self.options, &self.limits, self.services.as_ref());
-        made.map(|(instance, _)| instance).map_err(|refused| match refused {
+        made.map(|(instance, ..)| instance).map_err(|refused| match refused {
             Refused::Fault(fault) => fault.while_instantiating(),
             Refused::Options(_) => Fault::new(crate::FaultKind::Instantiate, "refused options that it accepted before"),
         })
@@ -137,16 +137,35 @@ impl SingleInstance {
     ///
     /// The call faulted, or no fresh instance could be created after a fault.
     pub fn process(&mut self, batch: Batch) -> Result<Outcome, Fault> {
-        let instance = match self.instance.take() {
-            Some(instance) => instance,
-            None => {
-                self.replaced += 1;
-                self.fresh()?
-            }
-        };
+        let instance = self.take()?;
         let Processed { done, memory_bytes, instance, fuel } = instance.process(batch, &self.info, &mut None);
         (self.memory_bytes, self.instance, self.fuel) = (memory_bytes, instance, fuel);
         done.map_err(|failed| failed.1)
+    }
+
+    fn take(&mut self) -> Result<Instance, Fault> {
+        match self.instance.take() {
+            Some(instance) => Ok(instance),
+            None => {
+                self.replaced += 1;
+                self.fresh()
+            }
+        }
+    }
+
+    /// Calls the timer of the node; `now` is in nanoseconds since the epoch.
+    ///
+    /// # Errors
+    ///
+    /// The node has no timer, the call faulted, or no fresh instance could be created after a fault.
+    pub fn tick(&mut self, now: i64, is_last: bool) -> Result<Outcome, Fault> {
+        if !self.compiled.description.has_timer {
+            return Err(Fault::new(crate::FaultKind::NodeError, "the node has no timer"));
+        }
+        let instance = self.take()?;
+        let Processed { done, memory_bytes, instance, fuel } = instance.tick(now, is_last, &self.info);
+        (self.memory_bytes, self.instance, self.fuel) = (memory_bytes, instance, fuel);
+        done
     }
 }
 
@@ -156,7 +175,7 @@ fn make(
     options: &str,
     limits: &NodeLimits,
     services: Option<&NodeServices>,
-) -> Result<(Instance, NodeInfo), Refused> {
+) -> Result<(Instance, NodeInfo, Requested), Refused> {
     Instance::new(compiled, name, options, limits, services).map_err(|error| match error {
         ConfigureError::Options(errors) => Refused::Options(errors),
         ConfigureError::Capability(capability) => Refused::Fault(not_granted(capability)),

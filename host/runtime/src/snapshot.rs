@@ -1,12 +1,9 @@
-//! State of stateful nodes: calls the exports of a component for it, and stores snapshots in slots.
+//! State of stateful nodes: calls the exports of a component for it.
 
-use std::sync::Arc;
-
-use parking_lot::Mutex;
 use wasmtime::Store;
 use wasmtime::component::{Component, ComponentExportIndex, Instance, TypedFunc};
 
-use crate::bindings::{STATE, Snapshot};
+use crate::bindings::{Contract, Snapshot};
 use crate::fault::{Fault, FaultKind};
 use crate::instance;
 use crate::state::State;
@@ -19,8 +16,8 @@ pub(crate) struct StateExports {
 }
 
 impl StateExports {
-    pub(crate) fn find(component: &Component) -> Option<Self> {
-        let state = component.get_export_index(None, STATE)?;
+    pub(crate) fn find(component: &Component, contract: Contract) -> Option<Self> {
+        let state = component.get_export_index(None, contract.interface("state"))?;
         let find = |name| component.get_export_index(Some(&state), name);
         Some(Self { version: find("version")?, save: find("save")?, restore: find("restore")? })
     }
@@ -60,37 +57,5 @@ impl StateFunctions {
         instance::start_clock(store, store.data().limits.time);
         let restored = self.restore.call(&mut *store, (snapshots.to_vec(),));
         restored.map_err(|error| Fault::of(&error, store.data_mut()).to_string())?.0
-    }
-}
-
-/// The snapshots of a node on one worker, independent of the instance.
-///
-/// Usually there is one: the last one after a successful call. There are several if an earlier run
-/// had more workers.
-#[derive(Debug, Default)]
-pub struct StateSlot(Mutex<Arc<[Snapshot]>>);
-
-impl StateSlot {
-    /// Creates a slot with these snapshots.
-    pub fn new(snapshots: Vec<Snapshot>) -> Self {
-        Self(Mutex::new(snapshots.into()))
-    }
-
-    /// The current snapshots.
-    pub fn get(&self) -> Arc<[Snapshot]> {
-        self.0.lock().clone()
-    }
-
-    /// Adds the snapshots of another slot.
-    pub fn take_from(&self, other: &Self) {
-        let more = std::mem::take(&mut *other.0.lock());
-        if !more.is_empty() {
-            let mut held = self.0.lock();
-            *held = [&**held, &more].concat().into();
-        }
-    }
-
-    pub(crate) fn set(&self, snapshots: Vec<Snapshot>) {
-        *self.0.lock() = snapshots.into();
     }
 }

@@ -22,8 +22,14 @@ pub(crate) struct State {
     pub(crate) fields: Option<Vec<Field>>,
     /// State of its capabilities.
     pub(crate) held: Held,
-    /// Set during `process`.
+    /// Whether the node exports `state`, so that it may hold rows.
+    pub(crate) is_stateful: bool,
+    /// Output that every call may return.
+    pub(crate) output_floor_bytes: u64,
+    /// Set during `process` and `tick`.
     call: Option<Call>,
+    /// Whether the current call is that of the timer, which has no batch.
+    is_tick: bool,
     input_bytes: usize,
     host_calls: u32,
     log_lines: u32,
@@ -47,7 +53,10 @@ impl State {
             limits,
             fields: None,
             held: Held::default(),
+            is_stateful: false,
+            output_floor_bytes: NodeLimits::OUTPUT_FLOOR_BYTES,
             call: None,
+            is_tick: false,
             input_bytes: 0,
             host_calls: 0,
             log_lines: 0,
@@ -65,6 +74,7 @@ impl State {
     /// Starts a call of `process`. `charged_bytes` is the base of the output limit.
     pub(crate) fn begin(&mut self, call: Call, input_bytes: usize, charged_bytes: usize) {
         self.call = Some(call);
+        self.is_tick = false;
         self.input_bytes = input_bytes;
         self.host_calls = 0;
         self.log_lines = 0;
@@ -72,7 +82,13 @@ impl State {
         self.panic = None;
         self.output_bytes = 0;
         let allowed = (charged_bytes as u64).saturating_mul(u64::from(self.limits.output_ratio));
-        self.max_output_bytes = allowed.max(NodeLimits::OUTPUT_FLOOR_BYTES);
+        self.max_output_bytes = allowed.max(self.output_floor_bytes);
+    }
+
+    /// Starts a call of the timer.
+    pub(crate) fn begin_tick(&mut self, call: Call) {
+        self.begin(call, 0, 0);
+        self.is_tick = true;
     }
 
     /// Whether a request for memory or table elements was denied.
@@ -133,10 +149,23 @@ impl State {
         given_bytes: usize,
         run: impl FnOnce(&mut Call) -> Result<T, InvalidDecision>,
     ) -> wasmtime::Result<T> {
+        if self.is_tick && self.call.is_some() {
+            let message = "called the interface `batch` in `tick`, which has no batch";
+            return self.notice(Fault::new(FaultKind::InvalidDecision, message));
+        }
+        self.in_call_or_tick(given_bytes, run)
+    }
+
+    /// Like [`in_call`](Self::in_call), for a function that the timer may also call.
+    pub(crate) fn in_call_or_tick<T>(
+        &mut self,
+        given_bytes: usize,
+        run: impl FnOnce(&mut Call) -> Result<T, InvalidDecision>,
+    ) -> wasmtime::Result<T> {
         self.count_call()?;
         self.charge(given_bytes)?;
         let Some(call) = &mut self.call else {
-            let message = "called the interface `batch` outside of `process`";
+            let message = "called the interface `batch` or `events` outside of `process` and `tick`";
             return self.notice(Fault::new(FaultKind::InvalidDecision, message));
         };
         // A panic would end the worker, and with it every pipeline on this thread. After one, the

@@ -179,8 +179,10 @@ table! {
     PIPELINES: PipelineCounts, p;
     one Counter "wattle_pipeline_received_events_total" ["pipeline"] "Events that a pipeline received from its sources." load(&p.received), column "IN";
     one Counter "wattle_pipeline_received_bytes_total" ["pipeline"] "Bytes of the bodies of those events." load(&p.received_bytes);
-    one Counter "wattle_pipeline_split_parents_total" ["pipeline"] "Events that were split." load(&p.parents);
-    one Counter "wattle_pipeline_split_children_total" ["pipeline"] "Events that they were split into." load(&p.children);
+    one Counter "wattle_pipeline_split_parents_total" ["pipeline"] "Events that were split or combined." load(&p.parents);
+    one Counter "wattle_pipeline_split_children_total" ["pipeline"] "Events that they became." load(&p.children);
+    one Counter "wattle_pipeline_made_events_total" ["pipeline"] "Events that nodes made without a parent, such as summaries of windows." load(&p.made);
+    one Counter "wattle_pipeline_held_events_total" ["pipeline"] "Events that ended in the memory of a node." load(&p.held);
     one Counter "wattle_pipeline_copied_events_total" ["pipeline"] "Copies made for a second port or link." load(&p.copied);
     one Counter "wattle_pipeline_delivered_events_total" ["pipeline"] "Events that left through an output and had not failed." load(&p.delivered), column "OUT";
     one Counter "wattle_pipeline_failed_events_total" ["pipeline"] "Events that left through an output after they failed at a node." load(&p.failed), column "FAILED";
@@ -193,8 +195,10 @@ table! {
     NODES: NodeCounts, n;
     one Counter "wattle_node_received_events_total" ["pipeline", "node"] "Events that a node received." load(&n.received);
     by Counter "wattle_node_sent_events_total" ["pipeline", "node", "port"] "Events that left a node, by port; failed events leave on the port `failed`." n.sent().into_iter().collect();
-    one Counter "wattle_node_split_parents_total" ["pipeline", "node"] "Events that a node split." load(&n.parents);
-    one Counter "wattle_node_split_children_total" ["pipeline", "node"] "Events that a node made by splitting others." load(&n.children);
+    one Counter "wattle_node_split_parents_total" ["pipeline", "node"] "Events that a node split or combined." load(&n.parents);
+    one Counter "wattle_node_split_children_total" ["pipeline", "node"] "Events that they became." load(&n.children);
+    one Counter "wattle_node_made_events_total" ["pipeline", "node"] "Events that a node made without a parent." load(&n.made);
+    one Counter "wattle_node_held_events_total" ["pipeline", "node"] "Events that ended in the memory of a node." load(&n.held);
     one Counter "wattle_node_copied_events_total" ["pipeline", "node"] "Copies of events that left a node on more than one port." load(&n.copied);
     by Counter "wattle_node_dropped_events_total" ["pipeline", "node", "reason"] "Events that a node dropped on purpose. Reasons beyond the first 64 of a node are `other`." n.dropped.counts().into_iter().collect();
     by Counter "wattle_node_failed_events_total" ["pipeline", "node", "code"] "Events that failed at a node. Codes beyond the first 64 of a node are `other`." n.failed.counts().into_iter().collect();

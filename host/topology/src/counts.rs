@@ -1,9 +1,11 @@
 //! Counts that prove that no event is lost: for each pipeline, node and output, over all
 //! generations.
 //!
-//! For a pipeline `received + split + copied = delivered + failed + dropped + returned`, where
-//! `split` is the number of events that splitting added (children minus parents) and `copied` the
-//! number of additional copies for further ports or links.
+//! For a pipeline `received + split + copied + made = delivered + failed + dropped + held +
+//! returned`, where `split` is the number of events that splitting added and combining removed
+//! (children minus parents), `copied` the number of additional copies for further ports or links,
+//! `made` the number of events without a parent, and `held` the number of events that ended in the
+//! memory of a node.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,10 +23,14 @@ use crate::tally::Tally;
 pub struct NodeCounts {
     /// Events that came in.
     pub received: AtomicU64,
-    /// Events that were split.
+    /// Events that were split or combined.
     pub parents: AtomicU64,
-    /// Events that they were split into.
+    /// Events that they became.
     pub children: AtomicU64,
+    /// Events that the node made without a parent.
+    pub made: AtomicU64,
+    /// Events that ended in the memory of the node.
+    pub held: AtomicU64,
     /// Copies that were made because an event left on more than one port.
     pub copied: AtomicU64,
     /// Events that the node dropped on purpose, by code.
@@ -78,10 +84,14 @@ pub struct PipelineCounts {
     pub received: AtomicU64,
     /// Bytes of their bodies.
     pub received_bytes: AtomicU64,
-    /// Events that were split.
+    /// Events that were split or combined.
     pub parents: AtomicU64,
-    /// Events that they were split into.
+    /// Events that they became.
     pub children: AtomicU64,
+    /// Events that nodes made without a parent.
+    pub made: AtomicU64,
+    /// Events that ended in the memory of nodes.
+    pub held: AtomicU64,
     /// Copies for a second port or link.
     pub copied: AtomicU64,
     /// Events dropped on purpose, by nodes or by a discarded output.
@@ -184,6 +194,8 @@ impl PipelineCounts {
             received_bytes: load(&self.received_bytes),
             split: whole(load(&self.children)) - whole(load(&self.parents)),
             copied: load(&self.copied),
+            made: load(&self.made),
+            held: load(&self.held),
             dropped: load(&self.dropped),
             failed: load(&self.failed),
             delivered: load(&self.delivered),
@@ -204,6 +216,8 @@ pub struct Snapshot {
     pub received_bytes: u64,
     pub split: i64,
     pub copied: u64,
+    pub made: u64,
+    pub held: u64,
     pub dropped: u64,
     pub failed: u64,
     pub delivered: u64,
@@ -222,6 +236,8 @@ impl Snapshot {
             received_bytes: self.received_bytes - before.received_bytes,
             split: self.split - before.split,
             copied: self.copied - before.copied,
+            made: self.made - before.made,
+            held: self.held - before.held,
             dropped: self.dropped - before.dropped,
             failed: self.failed - before.failed,
             delivered: self.delivered - before.delivered,
@@ -233,14 +249,15 @@ impl Snapshot {
         }
     }
 
-    /// Events that had to be accounted for: received, added by splits, copied.
+    /// Events that had to be accounted for: received, added by splits, copied, made.
     pub fn events_in(&self) -> i64 {
-        whole(self.received) + self.split + whole(self.copied)
+        whole(self.received) + self.split + whole(self.copied) + whole(self.made)
     }
 
     /// Events that were accounted for.
     pub fn events_out(&self) -> i64 {
-        whole(self.delivered) + whole(self.failed) + whole(self.dropped) + whole(self.returned)
+        let sent = whole(self.delivered) + whole(self.failed) + whole(self.dropped);
+        sent + whole(self.held) + whole(self.returned)
     }
 
     /// Whether no event is missing. Holds whenever no batch is in progress.

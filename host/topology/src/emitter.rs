@@ -1,7 +1,7 @@
 //! What one batch of a source becomes on its way out of the pipelines: payloads for sinks, and
 //! batches for other pipelines.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -33,6 +33,31 @@ pub(crate) struct Emitter<'a> {
     pub(crate) totals: BatchTotals,
     /// Events by output, if a shadow compares them.
     pub(crate) seen: Option<Vec<(usize, Batch)>>,
+    /// What waits for nodes that workers share.
+    pub(crate) deferred: DeferredNodes,
+}
+
+/// Batches that wait for a node that workers share.
+pub(crate) struct Deferred {
+    pub(crate) rank: u32,
+    pub(crate) node: usize,
+    pub(crate) batches: Vec<Batch>,
+}
+
+/// The nodes for which batches wait, by rank.
+#[derive(Default)]
+pub(crate) struct DeferredNodes(BTreeMap<u32, (usize, Vec<Batch>)>);
+
+impl DeferredNodes {
+    pub(crate) fn add(&mut self, rank: u32, node: usize, batch: Batch) {
+        self.0.entry(rank).or_insert_with(|| (node, Vec::new())).1.push(batch);
+    }
+
+    /// Takes what waits for the node with the lowest rank.
+    pub(crate) fn next(&mut self) -> Option<Deferred> {
+        let (rank, (node, batches)) = self.0.pop_first()?;
+        Some(Deferred { rank, node, batches })
+    }
 }
 
 impl<'a> Emitter<'a> {
@@ -46,7 +71,18 @@ impl<'a> Emitter<'a> {
             faulted: false,
             totals: BatchTotals::default(),
             seen: None,
+            deferred: DeferredNodes::default(),
         }
+    }
+
+    /// Waits until all earlier batches of the source have passed the shared node with this rank.
+    pub(crate) fn wait_for_turn(&self, pipeline: usize, rank: u32) {
+        self.lane.wait_for_turn(self.sequence, pipeline, rank);
+    }
+
+    /// The batch has passed all shared nodes with a lower rank.
+    pub(crate) fn pass(&self, pipeline: usize, rank: u32) {
+        self.lane.pass(self.sequence, pipeline, rank);
     }
 
     /// Encodes a batch for a sink, in pieces if the payload would be large: rows share data in
@@ -90,6 +126,7 @@ impl<'a> Emitter<'a> {
     pub(crate) fn withdraw(&mut self, later: bool) {
         self.payloads.clear();
         self.onward.clear();
+        self.deferred = DeferredNodes::default();
         self.bytes = 0;
         self.lane.void(self.sequence, later);
     }

@@ -1,30 +1,31 @@
 //! A generation: the running form of one plan. Workers use the current one until the next replaces
 //! it.
 
+mod builder;
+mod order;
+
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 use wattle_capability::Services;
-use wattle_plan::{CandidatePlan, NodePlan, OnStateMismatch, PipelinePlan, Plan, ShadowSettings, SinkPlan};
-use wattle_runtime::{ArtifactError, Fault, NodeStats, Process, Runner, RunnerSettings, Runtime, StateSlot};
+use wattle_plan::{NodePlan, Plan};
+use wattle_runtime::{ArtifactError, Fault, NodeStats, Process, Runner, RunnerSettings, Runtime};
 
+use self::builder::Builder;
+use self::order::order;
 use crate::bugs::Bugs;
 use crate::canary::{Canary, Share, canary_name};
-use crate::circuit::Circuit;
-use crate::counts::{Counts, PipelineCounts};
-use crate::pipeline::{NodeLinks, Output, Pipeline, Port};
-use crate::quarantine::{Quarantine, QuarantineStore};
-use crate::shadow::{Candidate, Shadow, Shadows};
+use crate::counts::Counts;
+use crate::emitter::Emitter;
+use crate::lane::Lane;
+use crate::pipeline::Pipeline;
+use crate::shadow::{Shadow, Shadows};
 use crate::sink_handle::SinkHandle;
-use crate::states::{Slots, States};
+use crate::states::States;
 use crate::stops::Stops;
-
-/// How long a run that ends with its input retries writing to a quarantine before the pipeline
-/// stops.
-const PATIENCE: Duration = Duration::from_secs(3);
+use crate::worker::tick;
 
 /// Why a plan could not be built. The running generation is untouched.
 #[derive(Debug, thiserror::Error)]
@@ -124,6 +125,8 @@ pub(crate) struct Generation {
     pub(crate) number: u64,
     pub(crate) bugs: Bugs,
     pub(crate) pipelines: Vec<Pipeline>,
+    /// Indices of the pipelines such that each comes before those that it feeds.
+    order: Vec<usize>,
     /// Indices of the pipelines that each source feeds directly.
     by_source: HashMap<String, Vec<usize>>,
     /// Indices of the pipelines that its events reach, also through other pipelines.
@@ -143,6 +146,7 @@ impl Generation {
             number,
             bugs: Bugs::default(),
             pipelines: Vec::new(),
+            order: Vec::new(),
             by_source: HashMap::new(),
             reached: HashMap::new(),
             nodes: Mutex::default(),
@@ -189,10 +193,44 @@ impl Generation {
                 }
             }
         }
+        for (place, pipeline) in pipelines.iter_mut().enumerate() {
+            pipeline.place = place;
+        }
         let Builder { mut nodes, emptied, .. } = builder;
         nodes.iter_mut().skip(context.workers).flatten().flatten().for_each(|node: &mut Box<dyn Process>| node.rest());
         let bugs = context.counts.bugs().clone();
-        Ok(Self { number, bugs, pipelines, by_source, reached, nodes: Mutex::new(nodes), emptied })
+        let order = order(&pipelines);
+        Ok(Self { number, bugs, pipelines, order, by_source, reached, nodes: Mutex::new(nodes), emptied })
+    }
+
+    /// Whether workers share the state of a node.
+    pub(crate) fn shares_nodes(&self) -> bool {
+        self.pipelines.iter().flat_map(|pipeline| &pipeline.nodes).any(|links| links.shared.is_some())
+    }
+
+    /// Indices of the pipelines such that each comes before those that it feeds.
+    pub(crate) fn order(&self) -> &[usize] {
+        &self.order
+    }
+
+    /// Has every node make what it still owes, because the run ends. No worker may be running.
+    pub(crate) fn tick_last(&self, timers: &Lane) {
+        let workers = self.nodes.lock().len();
+        // The first worker is last, with the nodes that all of them share.
+        for worker in (0..workers).rev() {
+            self.with_resting_nodes(worker, |nodes| {
+                if let Some(sequence) = timers.begin() {
+                    tick(self, nodes, worker, true, Emitter::new(timers, sequence));
+                }
+            });
+        }
+    }
+
+    /// Runs a function with the instances of a worker that is not running now, if it has any.
+    pub(crate) fn with_resting_nodes(&self, worker: usize, run: impl FnOnce(&mut NodeSet)) {
+        if let Some(set) = self.nodes.lock().get_mut(worker).filter(|set| !set.is_empty()) {
+            run(set);
+        }
     }
 
     /// Selects the pipeline that processes a batch for one of [`Self::pipelines_of`], and the
@@ -211,9 +249,15 @@ impl Generation {
         let mut set = self.nodes.lock().get_mut(worker).map(std::mem::take).unwrap_or_default();
         for (pipeline, nodes) in self.pipelines.iter().zip(&mut set) {
             for (links, node) in pipeline.nodes.iter().zip(nodes) {
-                let Some(slot) = links.slots.get(worker) else { continue };
-                links.inherit(worker);
-                if let Err(error) = node.take_over(slot) {
+                let taken = match (&links.shared, links.slots.get(worker)) {
+                    (Some(shared), _) => shared.take_over(&links.slots, || links.inherit(worker)),
+                    (None, Some(slot)) => {
+                        links.inherit(worker);
+                        node.take_over(slot)
+                    }
+                    (None, None) => continue,
+                };
+                if let Err(error) = taken {
                     let (pipeline, node) = (pipeline.name.as_str(), &*links.name);
                     tracing::warn!(
                         pipeline,
@@ -238,7 +282,8 @@ impl Generation {
     /// visited. No worker must be running.
     pub(crate) fn inherit(&self) {
         for links in self.pipelines.iter().flat_map(|pipeline| &pipeline.nodes) {
-            (0..links.inherits.len()).for_each(|worker| links.inherit(worker));
+            let workers = if links.shared.is_some() { links.inherits.len().min(1) } else { links.inherits.len() };
+            (0..workers).for_each(|worker| links.inherit(worker));
         }
     }
 
@@ -274,201 +319,5 @@ impl Generation {
     /// Indices of the pipelines that a source feeds.
     pub(crate) fn pipelines_of(&self, source: &str) -> &[usize] {
         self.by_source.get(source).map(Vec::as_slice).unwrap_or_default()
-    }
-}
-
-/// Builds the pipelines of one generation.
-struct Builder<'a> {
-    number: u64,
-    plan: &'a Plan,
-    context: &'a BuildContext<'a>,
-    /// Instances for each worker, and the spare.
-    nodes: Vec<NodeSet>,
-    /// A pipeline and its canary write to the same one.
-    quarantines: HashMap<usize, Arc<Quarantine>>,
-    emptied: Vec<String>,
-}
-
-impl Builder<'_> {
-    /// Builds a pipeline with the sinks and the quarantine of the planned one at `index`, and
-    /// creates its instances.
-    fn pipeline(&mut self, index: usize, planned: &PipelinePlan, name: &str) -> Result<Pipeline, BuildError> {
-        let &BuildContext { counts, states, is_dry, .. } = self.context;
-        let scope =
-            NodeScope { pipeline: self.plan.pipelines.get(index).map_or(name, |primary| &primary.name), is_dry };
-        let counted = counts.pipeline(name);
-        let mut instances = Vec::with_capacity(self.nodes.len());
-        for _ in 0..self.context.workers {
-            instances.push(self.instances(planned, name, scope, &counted)?);
-        }
-        // The spare worker's instances are created when it must help.
-        let first: Option<&Vec<Box<dyn Process>>> = instances.first();
-        let twins: Option<Vec<_>> = first.and_then(|first| first.iter().map(|node| node.resting_twin()).collect());
-        instances.push(match twins {
-            Some(twins) => twins,
-            None => self.instances(planned, name, scope, &counted)?,
-        });
-        // A canary ends when a plan has none, whether promoted or not: only its nodes have the
-        // state of its batches.
-        let ended = self.plan.pipelines.get(index).is_some_and(|p| p.canary.is_none()).then(|| canary_name(name));
-        let mut slots = Vec::with_capacity(planned.nodes.len());
-        for (place, node) in planned.nodes.iter().enumerate() {
-            let stats = counted.node(&node.name).stats.clone();
-            let lost = || _ = stats.state_lost.fetch_add(1, Ordering::Relaxed);
-            let own = states.slots(name, &node.name, lost);
-            let made = || instances.iter().filter_map(|set| set.get(place));
-            let left = ended.as_ref().and_then(|canary| states.held(canary, &node.name)).unwrap_or_default();
-            let inherits = inheritable(made(), &own, left);
-            if !check_state(name, node, made(), &own)? {
-                self.emptied.push(format!("{name}.{}", node.name));
-            }
-            slots.push((own, inherits));
-        }
-        for (set, made) in self.nodes.iter_mut().zip(instances) {
-            set.push(made);
-        }
-        let quarantine = self.quarantine(index);
-        let plan = self.plan;
-        let primary = plan.pipelines.get(index);
-        let outputs = planned.outputs.iter().map(|output| {
-            let place = primary.and_then(|p| p.outputs.iter().position(|o| o.name == output.name));
-            let takes = |sink: &&SinkPlan| place.is_some_and(|place| sink.inputs.contains(&(index, place)));
-            let sinks = plan.sinks.iter().filter(takes);
-            let sinks = sinks.filter_map(|s| self.context.sinks.get(&s.endpoint.name).cloned());
-            let is_fed = |pipeline: &PipelinePlan| place.is_some_and(|place| pipeline.inputs.contains(&(index, place)));
-            let pipelines = plan.pipelines.iter().enumerate().filter(|(_, next)| is_fed(next)).map(|(next, _)| next);
-            Output { sinks: sinks.collect(), pipelines: pipelines.collect(), counts: counted.output(&output.name) }
-        });
-        let outputs = outputs.collect();
-        Ok(self.connect(planned, name, counted, slots, Some(&quarantine), outputs))
-    }
-
-    fn instances(
-        &self,
-        planned: &PipelinePlan,
-        name: &str,
-        scope: NodeScope<'_>,
-        counted: &PipelineCounts,
-    ) -> Result<Vec<Box<dyn Process>>, BuildError> {
-        let make = |node: &NodePlan| {
-            (self.context.make)(node, &scope, counted.node(&node.name).stats.clone()).map_err(|error| BuildError {
-                what: "node",
-                name: format!("{name}.{}", node.name),
-                message: error.to_string(),
-            })
-        };
-        planned.nodes.iter().map(make).collect()
-    }
-
-    fn quarantine(&mut self, index: usize) -> Arc<Quarantine> {
-        let agent = &self.plan.agent;
-        let patience = if self.context.is_bounded { PATIENCE } else { Duration::ZERO };
-        let name = self.plan.pipelines.get(index).map_or("", |pipeline| &pipeline.name);
-        let made = || {
-            let store = QuarantineStore::new(&agent.data_dir, name);
-            Arc::new(Quarantine::new(store, agent.quarantine.max_bytes, patience))
-        };
-        self.quarantines.entry(index).or_insert_with(made).clone()
-    }
-
-    fn connect(
-        &self,
-        planned: &PipelinePlan,
-        name: &str,
-        counted: Arc<PipelineCounts>,
-        slots: Vec<(Slots, Slots)>,
-        quarantine: Option<&Arc<Quarantine>>,
-        outputs: Vec<Output>,
-    ) -> Pipeline {
-        let links = planned.nodes.iter().zip(slots).map(|(node, (slots, inherits))| {
-            let counts = counted.node(&node.name);
-            counts.masks.store(node.shape.masks, Ordering::Relaxed);
-            let ports = node.ports.iter();
-            let ports = ports.map(|p| Port { sent: counts.port(&p.name), targets: p.targets.clone() }).collect();
-            NodeLinks {
-                name: node.name.as_str().into(),
-                version: format!("{}@{}", node.shape.name, node.shape.version).into(),
-                circuit: Circuit::new(&node.circuit, node.on_fault),
-                quarantine: quarantine.filter(|_| node.shape.masks).cloned(),
-                ports,
-                counts,
-                slots,
-                inherits,
-            }
-        });
-        Pipeline {
-            name: name.to_owned(),
-            generation: self.number,
-            stopped: AtomicBool::new(false),
-            stops: self.context.stops.clone(),
-            stops_without_quarantine: self.context.is_bounded,
-            bugs: self.context.counts.bugs().clone(),
-            entry: planned.entry.clone(),
-            nodes: links.collect(),
-            outputs,
-            counts: counted,
-            max_batch_bytes: usize::try_from(self.plan.agent.batch.max_bytes).unwrap_or(usize::MAX),
-            canary: None,
-            shadow: None,
-        }
-    }
-
-    /// Builds and starts the shadow of a pipeline: without sinks, quarantine, or any other visible
-    /// effect.
-    fn shadow(&self, planned: &PipelinePlan, shadow: &CandidatePlan<ShadowSettings>) -> Result<Shadow, BuildError> {
-        let CandidatePlan { candidate, settings } = shadow;
-        let counted = Arc::new(PipelineCounts::default());
-        let nodes =
-            self.instances(candidate, &planned.name, NodeScope { pipeline: &planned.name, is_dry: true }, &counted)?;
-        let outputs = candidate.outputs.iter().map(|output| Output {
-            sinks: Vec::new(),
-            pipelines: Vec::new(),
-            counts: counted.output(&output.name),
-        });
-        let outputs = outputs.collect();
-        // No other instance has its state, so it starts without state and saves none.
-        let slots = vec![Default::default(); candidate.nodes.len()];
-        let mut pipeline = self.connect(candidate, &planned.name, counted, slots, None, outputs);
-        pipeline.stops = Stops::default();
-        let names = |plan: &PipelinePlan| plan.outputs.iter().map(|output| output.name.clone()).collect();
-        let (outputs, own_outputs) = (names(planned), names(candidate));
-        let report = self.context.shadows.report(planned, candidate);
-        let candidate = Candidate { pipeline, nodes, outputs, own_outputs };
-        let (shadow, feed) = Shadow::new(settings, report);
-        candidate.start(feed).map_err(|error| BuildError {
-            what: "shadow",
-            name: planned.name.clone(),
-            message: error.to_string(),
-        })?;
-        Ok(shadow)
-    }
-}
-
-/// The state of a canary that the instances of a node can restore in addition to their own: all of
-/// it, or none if they cannot, which is logged as a loss.
-fn inheritable<'a>(instances: impl Iterator<Item = &'a Box<dyn Process>>, own: &Slots, left: Slots) -> Slots {
-    let both = |own: &StateSlot, left: &StateSlot| [&*own.get(), &*left.get()].concat();
-    let fits =
-        instances.zip(own.iter().zip(&left)).all(|(node, (own, left))| node.check_state(&both(own, left)).is_ok());
-    if fits { left } else { Slots::new() }
-}
-
-/// Checks that the instances of a node can restore their workers' state of its predecessor. If they
-/// cannot, the node starts without state if its policy allows it.
-fn check_state<'a>(
-    pipeline: &str,
-    node: &NodePlan,
-    instances: impl Iterator<Item = &'a Box<dyn Process>>,
-    slots: &Slots,
-) -> Result<bool, BuildError> {
-    let refused = instances.zip(slots).find_map(|(instance, slot)| instance.check_state(&slot.get()).err());
-    match refused {
-        None => Ok(true),
-        Some(_) if node.on_state_mismatch == OnStateMismatch::Empty => Ok(false),
-        Some(error) => {
-            let hint = "give the node `on_state_mismatch = \"empty\"` to let it start without state";
-            let message = format!("cannot restore the state of its predecessor: {error}; {hint}");
-            Err(BuildError { what: "node", name: format!("{pipeline}.{}", node.name), message })
-        }
     }
 }

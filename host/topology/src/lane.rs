@@ -13,19 +13,19 @@
 //!   all workers, unless there is only one.
 //! - The spare worker takes only from lanes that have no other worker and are not suspects.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::{Condvar, Mutex};
 use wattle_batch::Batch;
 use wattle_buffer::{Queue, Sized};
 use wattle_sink::Payload;
 use wattle_source::Batches;
 
+use crate::lanes::Lanes;
 use crate::sink_handle::SinkHandle;
-use crate::watch::Watch;
 
 /// Bytes of results that may wait in a lane for sinks before workers stop taking from it.
 const MAX_WAITING_BYTES: usize = 4 << 20;
@@ -42,6 +42,15 @@ struct BatchResults {
     done: bool,
     /// The source sends its events again, so none of its payloads may go to a sink.
     void: bool,
+    /// For pipelines: the batch has passed all shared nodes with a lower rank.
+    passed: Vec<(usize, u32)>,
+}
+
+impl BatchResults {
+    /// Whether the batch no longer needs the shared node of a pipeline with this rank.
+    fn has_passed(&self, pipeline: usize, rank: u32) -> bool {
+        self.done || self.passed.iter().any(|&(of, passed)| of == pipeline && passed > rank)
+    }
 }
 
 #[derive(Default)]
@@ -78,7 +87,11 @@ pub(crate) struct Work {
 
 impl Lane {
     pub(crate) fn new(source: Arc<str>, max_bytes: usize, lanes: &Arc<Lanes>) -> Arc<Self> {
-        let wake = Arc::downgrade(lanes);
+        Self::within(source, max_bytes, Arc::downgrade(lanes))
+    }
+
+    pub(crate) fn within(source: Arc<str>, max_bytes: usize, lanes: Weak<Lanes>) -> Arc<Self> {
+        let wake = lanes.clone();
         let on_item = move || {
             if let Some(lanes) = wake.upgrade() {
                 lanes.wake_one();
@@ -86,7 +99,7 @@ impl Lane {
         };
         let queue = Queue::new(max_bytes, Some(Box::new(on_item)), None);
         Arc::new(Self {
-            lanes: Arc::downgrade(lanes),
+            lanes,
             source,
             queue,
             suspect: AtomicBool::new(false),
@@ -105,7 +118,7 @@ impl Lane {
         }
     }
 
-    fn is_suspect(&self, now: impl FnOnce() -> Instant) -> bool {
+    pub(crate) fn is_suspect(&self, now: impl FnOnce() -> Instant) -> bool {
         if !self.suspect.load(Ordering::Acquire) {
             return false;
         }
@@ -118,12 +131,12 @@ impl Lane {
         !is_over
     }
 
-    fn working(&self) -> usize {
+    pub(crate) fn working(&self) -> usize {
         self.state.lock().working
     }
 
     /// Takes the next batch, unless too much waits for the sinks.
-    fn take(self: &Arc<Self>) -> Option<Work> {
+    pub(crate) fn take(self: &Arc<Self>) -> Option<Work> {
         let mut state = self.state.lock();
         self.flush(&mut state);
         if state.closed || state.waiting_bytes >= MAX_WAITING_BYTES {
@@ -135,6 +148,46 @@ impl Lane {
         state.working += 1;
         state.results.insert(sequence, BatchResults::default());
         Some(Work { lane: self.clone(), sequence, batch })
+    }
+
+    /// Begins a batch that does not come from a source, such as what timers make; `None` if too much
+    /// waits for the sinks. It must be ended with [`put`](Self::put).
+    pub(crate) fn begin(&self) -> Option<u64> {
+        let mut state = self.state.lock();
+        self.flush(&mut state);
+        if state.closed || state.waiting_bytes >= MAX_WAITING_BYTES {
+            return None;
+        }
+        let sequence = state.next_sequence;
+        state.next_sequence += 1;
+        state.working += 1;
+        state.results.insert(sequence, BatchResults::default());
+        Some(sequence)
+    }
+
+    /// Waits until all earlier batches have passed the shared node of a pipeline with this rank. The
+    /// earliest batch never waits, so all get their turn.
+    pub(crate) fn wait_for_turn(&self, sequence: u64, pipeline: usize, rank: u32) {
+        let mut state = self.state.lock();
+        let is_next = |state: &State| {
+            state.closed || state.results.range(..sequence).all(|(_, earlier)| earlier.has_passed(pipeline, rank))
+        };
+        while !is_next(&state) {
+            self.moved.wait_for(&mut state, LOOK_AGAIN);
+        }
+    }
+
+    /// A batch has passed all shared nodes of a pipeline with a lower rank.
+    pub(crate) fn pass(&self, sequence: u64, pipeline: usize, rank: u32) {
+        let mut state = self.state.lock();
+        if let Some(results) = state.results.get_mut(&sequence) {
+            match results.passed.iter_mut().find(|(of, _)| *of == pipeline) {
+                Some((_, passed)) => *passed = rank,
+                None => results.passed.push((pipeline, rank)),
+            }
+        }
+        drop(state);
+        self.moved.notify_all();
     }
 
     /// Adds payloads of a batch. With `done` these are its last. Waits while the payloads of this
@@ -187,7 +240,7 @@ impl Lane {
                     Err(payload) => {
                         results.payloads.push_front((sink.clone(), payload));
                         if let Some(lanes) = self.lanes.upgrade() {
-                            lanes.blocked.store(true, Ordering::Release);
+                            lanes.wait_for_room();
                         }
                         // If room appeared between the attempt and the flag, no signal would
                         // follow.
@@ -205,6 +258,23 @@ impl Lane {
             state.results.remove(&state.sending);
             state.sending += 1;
         }
+    }
+
+    /// Sends what waits, as far as the sinks have room.
+    pub(crate) fn send_waiting(&self) {
+        self.flush(&mut self.state.lock());
+    }
+
+    /// Wakes all that wait for a change of the lane.
+    pub(crate) fn wake(&self) {
+        self.moved.notify_all();
+    }
+
+    /// Whether the sinks have everything that was made.
+    pub(crate) fn is_idle(&self) -> bool {
+        let mut state = self.state.lock();
+        self.flush(&mut state);
+        state.results.is_empty()
     }
 
     /// Whether the source has ended and the sinks have all its events.
@@ -254,175 +324,6 @@ impl Lane {
         }
         drop(state);
         self.moved.notify_all();
-    }
-}
-
-/// Keeps workers from taking from sources until it is dropped.
-pub(crate) struct Hold {
-    lanes: Arc<Lanes>,
-    pub(crate) sources: Vec<String>,
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        let mut holds = self.lanes.holds.write();
-        for source in &self.sources {
-            if let Some(count) = holds.get_mut(source) {
-                *count -= 1;
-            }
-        }
-        holds.retain(|_, count| *count > 0);
-        self.lanes.has_holds.store(!holds.is_empty(), Ordering::Release);
-        drop(holds);
-        self.lanes.wake_all();
-    }
-}
-
-/// All lanes, and the signal that there may be work in one of them.
-pub(crate) struct Lanes {
-    all: RwLock<Vec<Arc<Lane>>>,
-    signals: Mutex<u64>,
-    signal: Condvar,
-    pub(crate) watch: Watch,
-    /// Held while a worker takes from a suspect, so two workers do not take the last place at once.
-    suspects: Mutex<()>,
-    /// Set while a lane waits for space in a sink, so a sink that is never full sends no signals.
-    blocked: AtomicBool,
-    /// Sources on hold while a sink that they feed hands over, with the number of such sinks.
-    holds: RwLock<HashMap<String, usize>>,
-    /// Whether any source is on hold, so that workers can check without a lock.
-    has_holds: AtomicBool,
-}
-
-impl Lanes {
-    /// Creates an empty set of lanes for this number of workers.
-    pub(crate) fn new(workers: usize) -> Arc<Self> {
-        Arc::new(Self {
-            all: RwLock::default(),
-            signals: Mutex::new(0),
-            signal: Condvar::new(),
-            watch: Watch::new(workers),
-            suspects: Mutex::new(()),
-            blocked: AtomicBool::new(false),
-            holds: RwLock::default(),
-            has_holds: AtomicBool::new(false),
-        })
-    }
-
-    pub(crate) fn add(&self, lane: Arc<Lane>) {
-        self.all.write().push(lane);
-    }
-
-    pub(crate) fn remove(&self, lane: &Arc<Lane>) {
-        self.all.write().retain(|l| !Arc::ptr_eq(l, lane));
-    }
-
-    /// Holds sources until the hold is dropped.
-    pub(crate) fn hold(self: &Arc<Self>, sources: Vec<String>) -> Hold {
-        let mut holds = self.holds.write();
-        for source in &sources {
-            *holds.entry(source.clone()).or_default() += 1;
-        }
-        self.has_holds.store(!holds.is_empty(), Ordering::Release);
-        drop(holds);
-        Hold { lanes: self.clone(), sources }
-    }
-
-    fn is_on_hold(&self, source: &str) -> bool {
-        self.has_holds.load(Ordering::Acquire) && self.holds.read().contains_key(source)
-    }
-
-    /// Returns everything in the lanes of these sources to them, unacknowledged.
-    pub(crate) fn return_all(&self, sources: &[String]) {
-        let lanes: Vec<Arc<Lane>> = self.all.read().clone();
-        lanes
-            .iter()
-            .filter(|lane| sources.iter().any(|name| **name == *lane.source))
-            .for_each(|lane| lane.return_all());
-    }
-
-    /// Takes work from a lane, starting the search after the lane that gave work last. Skips
-    /// sources on hold, and does not give the last worker to suspects.
-    pub(crate) fn take(&self, last: &mut usize, is_held: impl Fn(&str) -> bool) -> Option<Work> {
-        let all = self.all.read();
-        let count = all.len();
-        for step in 1..=count {
-            let index = (*last + step) % count;
-            let is_free = |lane: &&Arc<Lane>| !is_held(&lane.source) && !self.is_on_hold(&lane.source);
-            let Some(lane) = all.get(index).filter(is_free) else { continue };
-            let is_suspect = count > 1 && lane.is_suspect(Instant::now);
-            let _suspects = is_suspect.then(|| self.suspects.lock());
-            if is_suspect && !self.has_room_for_suspects(&all) {
-                continue;
-            }
-            if let Some(work) = lane.take() {
-                *last = index;
-                return Some(work);
-            }
-        }
-        None
-    }
-
-    fn has_room_for_suspects(&self, all: &[Arc<Lane>]) -> bool {
-        let working: usize = all.iter().filter(|lane| lane.is_suspect(Instant::now)).map(|lane| lane.working()).sum();
-        working < self.watch.workers().saturating_sub(1).max(1)
-    }
-
-    /// Takes work for the spare worker.
-    pub(crate) fn take_spare(&self, is_held: impl Fn(&str) -> bool) -> Option<Work> {
-        let all = self.all.read();
-        let may_take = |lane: &&Arc<Lane>| {
-            !is_held(&lane.source)
-                && !self.is_on_hold(&lane.source)
-                && lane.working() == 0
-                && !lane.is_suspect(Instant::now)
-        };
-        all.iter().filter(may_take).find_map(Lane::take)
-    }
-
-    /// The number of signals so far. Read it before a search, so no signal during the search is
-    /// missed.
-    pub(crate) fn signals(&self) -> u64 {
-        *self.signals.lock()
-    }
-
-    /// Waits for a signal after the given number, at most for `time`.
-    pub(crate) fn wait(&self, seen: u64, time: Duration) {
-        let mut signals = self.signals.lock();
-        if *signals == seen && !self.is_stopped() {
-            self.signal.wait_for(&mut signals, time);
-        }
-    }
-
-    /// Signals that a batch arrived.
-    pub(crate) fn wake_one(&self) {
-        *self.signals.lock() += 1;
-        self.signal.notify_one();
-    }
-
-    /// Signals that a sink has room, if a lane waits for it.
-    pub(crate) fn wake_blocked(&self) {
-        if self.blocked.swap(false, Ordering::AcqRel) {
-            self.wake_all();
-        }
-    }
-
-    /// Signals that anything may have changed.
-    pub(crate) fn wake_all(&self) {
-        *self.signals.lock() += 1;
-        self.signal.notify_all();
-        for lane in self.all.read().iter() {
-            lane.moved.notify_all();
-        }
-    }
-
-    pub(crate) fn stop(&self) {
-        self.watch.stop();
-        self.wake_all();
-    }
-
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.watch.is_stopped()
     }
 }
 

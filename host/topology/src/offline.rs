@@ -17,7 +17,8 @@ use wattle_source::Batches;
 
 use crate::counts::{Counts, Snapshot};
 use crate::generation::{BuildContext, BuildError, Generation, NodeFactory};
-use crate::lane::{Lane, Lanes};
+use crate::lane::Lane;
+use crate::lanes::Lanes;
 use crate::shadow::Shadows;
 use crate::sink_handle::SinkHandle;
 use crate::states::States;

@@ -11,15 +11,16 @@ use std::time::{Instant, SystemTime};
 
 use wattle_batch::{Batch, Failure, Outcome};
 use wattle_plan::{OnFault, Target};
-use wattle_runtime::Process;
+use wattle_runtime::{Process, StateSlot};
 
 use crate::bugs::Bugs;
 use crate::canary::Canary;
 use crate::circuit::{Admission, Change, Circuit};
 use crate::counts::{BatchTotals, NodeCounts, OutputCounts, PipelineCounts};
-use crate::emitter::Emitter;
+use crate::emitter::{Deferred, Emitter};
 use crate::quarantine::{Quarantine, QuarantineError};
 use crate::shadow::Shadow;
+use crate::shared::SharedNode;
 use crate::sink_handle::SinkHandle;
 use crate::states::Slots;
 use crate::stops::{Stopped, Stops};
@@ -39,6 +40,10 @@ pub(crate) struct Pipeline {
     pub(crate) bugs: Bugs,
     pub(crate) entry: Vec<Target>,
     pub(crate) nodes: Vec<NodeLinks>,
+    /// Indices of the nodes by rank.
+    pub(crate) order: Vec<usize>,
+    /// Index of the pipeline in its generation.
+    pub(crate) place: usize,
     pub(crate) outputs: Vec<Output>,
     pub(crate) counts: Arc<PipelineCounts>,
     /// Maximum bytes of a batch of children of a split.
@@ -59,19 +64,47 @@ pub(crate) struct NodeLinks {
     pub(crate) counts: Arc<NodeCounts>,
     /// State of each worker's instance.
     pub(crate) slots: Slots,
-    /// State of each worker's instance in a canary that ended, to be merged into `slots`.
+    /// State of each worker's instance in a canary that ended, or of instances that shared their state
+    /// in another way, to be merged into `slots`.
     pub(crate) inherits: Slots,
+    /// The instances that all workers share; `None` for a node whose workers have instances of their
+    /// own.
+    pub(crate) shared: Option<Arc<SharedNode>>,
+    /// Place in the order of the graph: links lead from lower to higher ranks.
+    pub(crate) rank: u32,
     /// For a masking node: the quarantine for rows that it could not process; they leave without
     /// their contents.
     pub(crate) quarantine: Option<Arc<Quarantine>>,
 }
 
 impl NodeLinks {
+    /// The slots whose instances this worker serves: its own one, or for the first worker those that
+    /// all workers share.
+    pub(crate) fn own_slots(&self, worker: usize) -> impl Iterator<Item = &Arc<StateSlot>> {
+        let own = match (&self.shared, worker) {
+            (None, worker) => self.slots.get(worker..=worker),
+            (Some(_), 0) => Some(self.slots.as_slice()),
+            (Some(_), _) => None,
+        };
+        own.into_iter().flatten()
+    }
+
     /// Merges a worker's state of a canary that ended into its slot. No instance of either may be
     /// using the slots.
     pub(crate) fn inherit(&self, worker: usize) {
-        if let Some((own, left)) = self.slots.get(worker).zip(self.inherits.get(worker)) {
-            own.take_from(left);
+        match &self.shared {
+            Some(_) if self.slots.len() == self.inherits.len() => {
+                self.slots.iter().zip(&self.inherits).for_each(|(own, left)| own.take_from(left));
+            }
+            // Workers had state of their own, and share one now.
+            Some(_) => self.slots.first().iter().for_each(|own| {
+                self.inherits.iter().for_each(|left| own.take_from(left));
+            }),
+            None => {
+                if let Some((own, left)) = self.slots.get(worker).zip(self.inherits.get(worker)) {
+                    own.take_from(left);
+                }
+            }
         }
     }
 }
@@ -100,6 +133,7 @@ impl Pipeline {
         self.counts.received_bytes.fetch_add(bytes, Ordering::Relaxed);
         emitter.totals = BatchTotals::default();
         self.send(nodes, &self.entry, batch, emitter);
+        self.run_shared(nodes, emitter);
         let nanos = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.counts.observe(emitter.totals, emitter.faulted, bytes, nanos);
         emitter.faulted |= faulted_before;
@@ -123,22 +157,85 @@ impl Pipeline {
             Target::Output(index) => return self.emit(index, batch, emitter),
             Target::Node(index) => index,
         };
-        let (Some(node), Some(links)) = (nodes.get_mut(index), self.nodes.get(index)) else {
+        let Some(links) = self.nodes.get(index) else {
             return self.bug(batch, "a link to a node that does not exist");
+        };
+        if links.shared.is_some() {
+            return emitter.deferred.add(links.rank, index, batch);
+        }
+        for outcome in self.call(nodes, index, links, batch, emitter) {
+            self.apply(nodes, links, outcome, emitter);
+        }
+    }
+
+    /// Runs what waits for nodes that workers share, in the order of the graph.
+    ///
+    /// All pieces of a batch go through such a node together, after everything before it, and batches
+    /// of one source in their order. Then the batch no longer needs the node, and the next one may
+    /// have it, while workers continue with what comes after the node at the same time.
+    fn run_shared(&self, nodes: &mut [Box<dyn Process>], emitter: &mut Emitter<'_>) {
+        while let Some(Deferred { rank, node: index, batches }) = emitter.deferred.next() {
+            let Some(links) = self.nodes.get(index) else { continue };
+            emitter.wait_for_turn(self.place, rank);
+            let mut outcomes = Vec::with_capacity(batches.len());
+            for batch in batches {
+                outcomes.extend(self.call(nodes, index, links, batch, emitter));
+            }
+            emitter.pass(self.place, rank + 1);
+            for outcome in outcomes {
+                self.apply(nodes, links, outcome, emitter);
+            }
+        }
+        emitter.pass(self.place, u32::MAX);
+    }
+
+    /// Calls a node, unless its circuit is open.
+    fn call(
+        &self,
+        nodes: &mut [Box<dyn Process>],
+        index: usize,
+        links: &NodeLinks,
+        batch: Batch,
+        emitter: &mut Emitter<'_>,
+    ) -> Vec<Outcome> {
+        let Some(node) = nodes.get_mut(index) else {
+            self.bug(batch, "a node without an instance");
+            return Vec::new();
         };
         links.counts.received.fetch_add(batch.rows() as u64, Ordering::Relaxed);
         let admission = links.circuit.admit(Instant::now);
         if admission == Admission::Refused {
             emitter.totals.is_bypassed = true;
-            return self.bypass(nodes, links, batch, emitter);
+            return self.bypass(links, batch).into_iter().collect();
         }
         let outcomes = node.process(batch);
         emitter.faulted |= node.has_faulted();
         if let Some(change) = links.circuit.record(admission, node.has_faulted(), Instant::now) {
             self.note(links, change);
         }
-        for outcome in outcomes {
-            self.apply(nodes, links, outcome, emitter);
+        outcomes
+    }
+
+    /// Calls the timers that are due, or all of them at the end of the run, and sends events again
+    /// that came back. `worker` is the index of the instances.
+    pub(crate) fn tick(&self, nodes: &mut [Box<dyn Process>], worker: usize, is_last: bool, emitter: &mut Emitter<'_>) {
+        for &index in &self.order {
+            let Some(links) = self.nodes.get(index) else { continue };
+            for (port, batch) in links.own_slots(worker).flat_map(|slot| slot.take_returned()) {
+                // As events that a source sends again, these count again.
+                for made in [&links.counts.made, &self.counts.made] {
+                    made.fetch_add(batch.rows() as u64, Ordering::Relaxed);
+                }
+                self.leave(nodes, links, port, batch, emitter);
+            }
+            // What the other workers' instances make at the end may lead to a shared node.
+            let is_last = is_last && (links.shared.is_none() || worker == 0);
+            let outcomes = nodes.get_mut(index).map(|node| node.tick(is_last)).unwrap_or_default();
+            for outcome in outcomes {
+                self.apply(nodes, links, outcome, emitter);
+            }
+            // A node at the end of the run must have everything before its last tick.
+            self.run_shared(nodes, emitter);
         }
     }
 
@@ -160,6 +257,7 @@ impl Pipeline {
             Ok(failed) => failed,
             Err(error) => return self.withdraw(links, outcome, &error, emitter),
         };
+        let made = std::mem::take(&mut outcome.made);
         for (port, batch) in outcome.emitted {
             self.leave(nodes, links, port, batch, emitter);
         }
@@ -174,6 +272,9 @@ impl Pipeline {
         }
         if let Some(failed) = failed {
             self.leave(nodes, links, links.ports.len().saturating_sub(1), failed, emitter);
+        }
+        for (port, batch) in made {
+            self.leave(nodes, links, port, batch, emitter);
         }
     }
 
@@ -194,7 +295,7 @@ impl Pipeline {
             tracing::error!(pipeline = self.name, node = %links.name, %error, "the pipeline stopped");
             self.stop(links, error.to_string());
         }
-        let emitted: usize = outcome.emitted.iter().map(|(_, batch)| batch.rows()).sum();
+        let emitted = outcome.emitted.iter().chain(&outcome.made).map(|(_, batch)| batch.rows()).sum::<usize>();
         let children = outcome.children.as_ref().map_or(0, |children| children.remaining());
         self.counts.returned.fetch_add((emitted + children) as u64, Ordering::Relaxed);
         drop(outcome);
@@ -216,12 +317,15 @@ impl Pipeline {
     }
 
     /// Sends a batch past a node with an open circuit, according to its policy.
-    fn bypass(&self, nodes: &mut [Box<dyn Process>], links: &NodeLinks, batch: Batch, emitter: &mut Emitter<'_>) {
-        let outcome = match links.circuit.policy {
-            OnFault::Stop => return self.return_unacked(batch),
+    fn bypass(&self, links: &NodeLinks, batch: Batch) -> Option<Outcome> {
+        match links.circuit.policy {
+            OnFault::Stop => {
+                self.return_unacked(batch);
+                None
+            }
             OnFault::Pass => {
                 links.counts.passed.fetch_add(batch.rows() as u64, Ordering::Relaxed);
-                Outcome { emitted: vec![(0, batch)], ..Outcome::default() }
+                Some(Outcome { emitted: vec![(0, batch)], ..Outcome::default() })
             }
             OnFault::Fail => {
                 let failure = Failure {
@@ -231,10 +335,9 @@ impl Pipeline {
                     message: "the node faulted on too many batches; it is not called until a probe succeeds".into(),
                 };
                 let failures = vec![failure; batch.rows()];
-                Outcome { failed: Some(batch.with_failures(failures)), ..Outcome::default() }
+                Some(Outcome { failed: Some(batch.with_failures(failures)), ..Outcome::default() })
             }
-        };
-        self.apply(nodes, links, outcome, emitter);
+        }
     }
 
     /// Drops a batch unacknowledged, so that its source sends it again.
@@ -313,10 +416,13 @@ impl Pipeline {
         if let Some(failed) = &outcome.failed {
             count_failed(node, failed);
         }
-        let children = outcome.children.as_ref().map_or(0, |c| c.rows());
+        let children = outcome.children.as_ref().map_or(0, |c| c.rows()) + outcome.combined;
+        let made = outcome.made.iter().map(|(_, batch)| batch.rows()).sum();
         for (count, of_node, of_pipeline) in [
             (outcome.parents, &node.parents, &self.counts.parents),
             (children, &node.children, &self.counts.children),
+            (made, &node.made, &self.counts.made),
+            (outcome.held, &node.held, &self.counts.held),
             (outcome.copied, &node.copied, &self.counts.copied),
         ] {
             if count > 0 {

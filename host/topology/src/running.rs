@@ -25,9 +25,11 @@ use self::source::RunningSource;
 use crate::buffer::{self, DiskBuffer};
 use crate::canary::canary_name;
 use crate::generation::{BuildContext, BuildError, Generation, NodeFactory};
-use crate::lane::{Lane, Lanes};
+use crate::lane::Lane;
+use crate::lanes::Lanes;
 use crate::observer::Observer;
 use crate::sink_handle::SinkHandle;
+use crate::snapshots::Snapshots;
 use crate::states::States;
 use crate::worker::Worker;
 
@@ -79,7 +81,8 @@ pub struct Topology {
     /// Sources that do not come from the plan, until they are started.
     given: HashMap<String, Box<dyn Source>>,
     observer: Observer,
-    states: States,
+    states: Arc<States>,
+    snapshots: Option<Snapshots>,
     lanes: Arc<Lanes>,
     current: Arc<ArcSwap<Generation>>,
     workers: Vec<std::thread::JoinHandle<()>>,
@@ -127,7 +130,13 @@ impl Topology {
     ) -> Result<Self, BuildError> {
         let observer = Observer::default();
         let states = States::new(settings.keeps_state.then_some(settings.data_dir.as_path()), settings.workers);
+        let states = Arc::new(states);
         let lanes = Lanes::new(settings.workers);
+        let snapshots = Snapshots::start(states.clone(), lanes.clone()).map_err(|error| BuildError {
+            what: "thread",
+            name: "snapshots".into(),
+            message: error.to_string(),
+        })?;
         let current = Arc::new(ArcSwap::from_pointee(Generation::empty(0)));
         let mut topology = Self {
             settings,
@@ -136,6 +145,7 @@ impl Topology {
             listeners: Listeners::default(),
             observer,
             states,
+            snapshots: Some(snapshots),
             lanes,
             current,
             workers: Vec::new(),

@@ -9,11 +9,14 @@ use arc_swap::ArcSwap;
 
 use crate::emitter::Emitter;
 use crate::generation::{Generation, NodeSet};
-use crate::lane::{Lanes, Work};
+use crate::lane::Work;
+use crate::lanes::Lanes;
 use crate::watch::LONG;
 
 /// Safety net for a missed signal.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Shortest sleep before a timer is due.
+const MIN_SLEEP: Duration = Duration::from_millis(1);
 /// A batch with a fault that took longer than this makes its source a suspect. This is much less
 /// than [`LONG`], after which the spare worker steps in: otherwise faults that each take a little
 /// less than [`LONG`] would occupy all workers and delay every other source again and again. It is
@@ -29,7 +32,7 @@ pub(crate) struct Worker {
 impl Worker {
     /// Runs until the lanes are stopped.
     pub(crate) fn run(self) {
-        let mut generation = self.current.load_full();
+        let Some(mut generation) = self.enter() else { return };
         let mut nodes = generation.take_nodes(self.index);
         let mut last = 0;
         while !self.lanes.is_stopped() {
@@ -38,19 +41,70 @@ impl Worker {
             // two batches.
             if self.current.load().number != generation.number {
                 save(&mut nodes);
-                generation = self.current.load_full();
+                drop(nodes);
+                self.lanes.users.leave(generation.number);
+                // An old generation keeps its sinks open.
+                drop(generation);
+                generation = match self.enter() {
+                    Some(next) => next,
+                    None => return,
+                };
                 nodes = generation.take_nodes(self.index);
             }
+            let next_tick = self.attend(&generation, &mut nodes);
             match self.lanes.take(&mut last, |source| generation.is_held(source)) {
                 Some(work) => {
                     self.lanes.watch.begin(self.index);
                     process(&generation, &mut nodes, work);
                     self.lanes.watch.end(self.index);
                 }
-                None => self.lanes.wait(signals, LOOK_AGAIN),
+                None => self.lanes.wait(signals, next_tick),
             }
         }
         save(&mut nodes);
+        generation.give_back_nodes(self.index, nodes);
+        self.lanes.users.leave(generation.number);
+    }
+
+    fn enter(&self) -> Option<Arc<Generation>> {
+        self.lanes.users.enter(&self.current, || self.lanes.is_stopped())
+    }
+
+    /// Between two batches: calls timers that are due, takes snapshots that were asked for, and sends
+    /// events again that came back. Returns how long the worker may sleep.
+    fn attend(&self, generation: &Generation, nodes: &mut NodeSet) -> Duration {
+        let all = || generation.pipelines.iter().flat_map(|pipeline| &pipeline.nodes);
+        // Of the spare worker's instances, only those with state that it left have anything to do.
+        let spare = self.lanes.watch.workers();
+        let mine = [Some(self.index), (self.index == 0).then_some(spare)];
+        let needs = |worker: usize| all().flat_map(|l| l.own_slots(worker)).any(|slot| slot.needs_attention());
+        let is_needed = mine.into_iter().flatten().any(needs);
+        if is_needed {
+            nodes.iter_mut().flatten().for_each(|node| node.save_if_wanted());
+        }
+        let due = nodes.iter().flatten().filter_map(|node| node.next_tick()).min();
+        let now = Instant::now();
+        if is_needed || due.is_some_and(|due| due <= now) {
+            self.lanes.watch.begin(self.index);
+            self.tick(generation, nodes, self.index);
+            if self.index == 0 {
+                generation.with_resting_nodes(spare, |nodes| {
+                    nodes.iter_mut().flatten().for_each(|node| node.save_if_wanted());
+                    self.tick(generation, nodes, spare);
+                    nodes.iter_mut().flatten().for_each(|node| node.rest());
+                });
+            }
+            self.lanes.watch.end(self.index);
+        }
+        let due = nodes.iter().flatten().filter_map(|node| node.next_tick()).min();
+        due.map_or(LOOK_AGAIN, |due| due.saturating_duration_since(now).clamp(MIN_SLEEP, LOOK_AGAIN))
+    }
+
+    fn tick(&self, generation: &Generation, nodes: &mut NodeSet, worker: usize) {
+        // Too much waits for the sinks otherwise; a later call makes up for it.
+        if let Some(sequence) = self.lanes.timers.begin() {
+            tick(generation, nodes, worker, false, Emitter::new(&self.lanes.timers, sequence));
+        }
     }
 
     /// Like [`Worker::run`], but only while all other workers are stuck.
@@ -66,7 +120,7 @@ impl Worker {
     /// Works until a worker is free again. In between it holds no generation, which would keep the
     /// sinks of an old one open, and its instances are at rest.
     fn help(&self) {
-        let generation = self.current.load_full();
+        let Some(generation) = self.enter() else { return };
         let mut nodes = generation.take_nodes(self.index);
         while self.lanes.watch.is_stuck() && !self.lanes.is_stopped() && self.current.load().number == generation.number
         {
@@ -78,6 +132,7 @@ impl Worker {
         }
         nodes.iter_mut().flatten().for_each(|node| node.rest());
         generation.give_back_nodes(self.index, nodes);
+        self.lanes.users.leave(generation.number);
         // The spare worker may have consumed a signal for the worker that is free, so pass it on.
         self.lanes.wake_one();
     }
@@ -86,6 +141,30 @@ impl Worker {
 /// Saves the state of nodes for their successors.
 fn save(nodes: &mut NodeSet) {
     nodes.iter_mut().flatten().for_each(|node| node.save());
+}
+
+/// Calls the timers of all pipelines, each pipeline before those that it feeds.
+pub(crate) fn tick(
+    generation: &Generation,
+    nodes: &mut NodeSet,
+    worker: usize,
+    is_last: bool,
+    mut emitter: Emitter<'_>,
+) {
+    for &index in generation.order() {
+        if let Some((pipeline, own)) = generation.pipelines.get(index).zip(nodes.get_mut(index)) {
+            pipeline.tick(own, worker, is_last, &mut emitter);
+        }
+        // What it made for other pipelines, before their timers.
+        run_onward(generation, nodes, &mut emitter);
+    }
+    emitter.finish();
+}
+
+fn run_onward(generation: &Generation, nodes: &mut NodeSet, emitter: &mut Emitter<'_>) {
+    while let Some((index, batch)) = emitter.next_onward() {
+        run(generation, nodes, index, batch, emitter);
+    }
 }
 
 pub(crate) fn process(generation: &Generation, nodes: &mut NodeSet, work: Work) {
@@ -108,9 +187,7 @@ pub(crate) fn process(generation: &Generation, nodes: &mut NodeSet, work: Work) 
         }
     }
     // Batches that pipelines sent to other pipelines. The links have no cycle, so this ends.
-    while let Some((index, batch)) = emitter.next_onward() {
-        run(generation, nodes, index, batch, &mut emitter);
-    }
+    run_onward(generation, nodes, &mut emitter);
     if emitter.faulted && since.elapsed() >= SLOW_FAULT {
         lane.suspect();
     }

@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use wattle_generator::{Generator, Shape};
-use wattle_node::{Batch, Column, ColumnWriter, Form, Io, Node, Resolve, configure};
+use wattle_node::{Batch, Column, ColumnWriter, Emit, Events, Form, Io, Node, Resolve, configure};
 use wattle_node_mask::Mask;
 
 const RECORDS: usize = 200;
@@ -140,7 +140,18 @@ impl Resolve for Host {
     }
 }
 
+impl Emit for Host {
+    fn emit(&mut self, _: u8, _: Events) {}
+    fn count(&mut self, _: &str, _: u64) {}
+}
+
 impl Io for Host {
+    fn redelivered(&self) -> bool {
+        false
+    }
+    fn combine(&mut self, _: &[u32], _: &[u32], _: ColumnWriter) {}
+    fn hold(&mut self, _: &[u32]) {}
+
     fn rows(&self) -> usize {
         self.column.len()
     }
@@ -167,5 +178,4 @@ impl Io for Host {
     fn route(&mut self, _: &[u8]) {}
     fn copy_to(&mut self, _: u8, _: &[u32]) {}
     fn fail(&mut self, _: &[u32], _: &[u32], _: &[(String, String)]) {}
-    fn count(&mut self, _: &str, _: u64) {}
 }

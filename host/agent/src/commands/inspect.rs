@@ -38,7 +38,7 @@ fn json(seen: &Inspection) -> serde_json::Value {
     let node = match &seen.description {
         Ok(d) => serde_json::json!({
             "name": d.name, "version": d.version, "summary": d.summary, "masks": d.masks,
-            "state_version": d.state_version,
+            "contract": d.contract, "state_version": d.state_version, "timer": d.has_timer,
             "options_schema": serde_json::from_str::<serde_json::Value>(&d.options_schema).unwrap_or_default(),
         }),
         Err(error) => serde_json::json!({ "error": error.message, "hint": error.hint }),
@@ -60,6 +60,10 @@ fn text(seen: &Inspection) -> String {
             if let Some(version) = d.state_version {
                 lines.push(format!("keeps state between batches, version {version}"));
             }
+            if d.has_timer {
+                lines.push("acts on the time between batches".into());
+            }
+            lines.push(format!("built for the contract {}", d.contract));
         }
         Err(error) => {
             lines.push(format!("not usable as a node: {}", Line(&error.message)));

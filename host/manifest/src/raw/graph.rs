@@ -1,6 +1,7 @@
 //! A graph of nodes and outputs as written, in a pack or inline in a pipeline.
 
 use super::limits::{CircuitManifest, LimitsManifest, read_on_fault};
+use super::state::StateManifest;
 use wattle_diagnostics::{Entry, Findings, Place, Reader, Table, Text, codes, reader::check_name};
 use wattle_options::suggest;
 use wattle_plan::{OnFault, OnStateMismatch};
@@ -45,6 +46,7 @@ pub(crate) struct ArtifactManifest {
     /// The policy and its place.
     pub(crate) on_fault: Option<(OnFault, Place)>,
     pub(crate) on_state_mismatch: OnStateMismatch,
+    pub(crate) state: StateManifest,
 }
 
 pub(crate) struct OutputManifest {
@@ -107,6 +109,10 @@ fn read_artifact(reader: &mut Reader<'_>, node: &str, prefix: &str, findings: &m
     };
     let on_fault = read_on_fault(reader, findings);
     let on_state_mismatch = reader.choice("on_state_mismatch", &OnStateMismatch::ALL, findings).unwrap_or_default();
+    let state = match reader.table("state", findings) {
+        Some((state, at)) => StateManifest::read(state, at.place, &format!("`[{prefix}nodes.{node}.state]`"), findings),
+        None => StateManifest::default(),
+    };
     match artifact {
         Some(artifact) => NodeWork::Artifact(Box::new(ArtifactManifest {
             artifact,
@@ -116,6 +122,7 @@ fn read_artifact(reader: &mut Reader<'_>, node: &str, prefix: &str, findings: &m
             circuit,
             on_fault,
             on_state_mismatch,
+            state,
         })),
         None => NodeWork::Unknown,
     }

@@ -7,7 +7,7 @@ use super::graph::GraphManifest;
 use crate::params::ParamManifest;
 use wattle_diagnostics::{Findings, Place, Reader, Table, Text, codes};
 use wattle_pack::reference::is_pack_name;
-use wattle_plan::CONTRACT_VERSION;
+use wattle_plan::CONTRACT_VERSIONS;
 
 /// Default README file of a pack.
 const README: &str = "README.md";
@@ -100,17 +100,16 @@ fn read_head(table: &Table, place: Place, findings: &mut Findings) -> PackHead {
 }
 
 fn check_contract(contract: &Text, findings: &mut Findings) {
-    match (VersionReq::parse(&contract.text), Version::parse(CONTRACT_VERSION)) {
-        (Ok(needed), Ok(served)) if !needed.matches(&served) => {
-            let message =
-                format!("the pack needs contract `{}`, but this agent serves `{CONTRACT_VERSION}`", contract.text);
-            let hint = "use a version of the pack or of the agent with a matching contract";
-            findings.report(codes::CONTRACT_VERSION.at(contract.place, message).hint(hint));
-        }
-        (Err(_), _) => {
-            let message = format!("bad `contract`: `{}`; it is not a version", contract.text);
-            findings.report(codes::BAD_VALUE.at(contract.place, message).hint("write a version, as in `\"0.1\"`"));
-        }
-        _ => {}
+    let Ok(needed) = VersionReq::parse(&contract.text) else {
+        let message = format!("bad `contract`: `{}`; it is not a version", contract.text);
+        findings.report(codes::BAD_VALUE.at(contract.place, message).hint("write a version, as in `\"0.2\"`"));
+        return;
+    };
+    let mut served = CONTRACT_VERSIONS.into_iter().filter_map(|version| Version::parse(version).ok());
+    if !served.any(|served| needed.matches(&served)) {
+        let served = CONTRACT_VERSIONS.join(" and ");
+        let message = format!("the pack needs contract `{}`, but this agent serves {served}", contract.text);
+        let hint = "use a version of the pack or of the agent with a matching contract";
+        findings.report(codes::CONTRACT_VERSION.at(contract.place, message).hint(hint));
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::embed::embed;
 use super::{Key, MAY, MUST, NAMES, duration, named, number, one_of, set, size, string, strings, table};
-use wattle_plan::{OnFault, OnStateMismatch};
+use wattle_plan::{Durability, OnFault, OnStateMismatch, Sharing};
 
 /// The keys `nodes` and `outputs`.
 pub(super) fn keys(nodes: &[(String, Json)], definitions: &mut Map<String, Json>) -> Vec<Key> {
@@ -42,6 +42,7 @@ fn node(nodes: &[(String, Json)], definitions: &mut Map<String, Json>) -> Json {
             "What a swap does if the node cannot read the state of its predecessor. Default: `refuse`.",
             one_of(OnStateMismatch::ALL.into_iter().map(|(name, _)| name)),
         ),
+        ("state", MAY, "How the state of the node is shared and kept. Default: as the node says.", state()),
         (
             "pack",
             MAY,
@@ -96,6 +97,31 @@ pub(super) fn limits() -> Json {
             number(1, 1_000_000),
         ),
         ("retry_time", MAY, "Time that those calls may take together. Default: `30s`.", duration()),
+    ])
+}
+
+fn state() -> Json {
+    table(vec![
+        (
+            "sharing",
+            MAY,
+            "Whether each worker has state of its own, all workers share one, or each instance has some of the keys.",
+            one_of(Sharing::NAMES),
+        ),
+        (
+            "key",
+            MAY,
+            "Fields whose texts are the key, for `sharing = \"key\"`.",
+            json!({ "type": "array", "items": string(), "minItems": 1 }),
+        ),
+        ("shards", MAY, "Number of instances that share the keys. Default: 8.", number(1, 256)),
+        (
+            "durability",
+            MAY,
+            "Whether the state survives a crash (`disk`), or only a reload and a drain (`memory`).",
+            one_of(Durability::ALL.into_iter().map(|(name, _)| name)),
+        ),
+        ("snapshot_interval", MAY, "Time between two snapshots on disk. Default: `1s`.", duration()),
     ])
 }
 

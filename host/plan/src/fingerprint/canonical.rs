@@ -14,6 +14,7 @@ use crate::artifact::NodeShape;
 use crate::grants::{Grants, HttpGrant, KvGrant, LogGrant, LogLevel, LookupGrant, MetricsGrant, TableGrant, TableKind};
 use crate::limits::{CircuitSettings, NodeLimits, OnFault, OnStateMismatch};
 use crate::plan::{NodePlan, OutputPlan, PipelinePlan, PortPlan, Target};
+use crate::state::{Durability, Sharing, StateSettings};
 
 /// Version of the form.
 const VERSION: u32 = 1;
@@ -45,8 +46,9 @@ pub(super) fn pipeline(plan: &PipelinePlan) -> Value {
 }
 
 fn node(plan: &NodePlan) -> Value {
-    let NodePlan { name, artifact, options, limits, grants, circuit, on_fault, on_state_mismatch, shape, ports } = plan;
-    json!({
+    let NodePlan { name, artifact, options, limits, grants, circuit, on_fault, on_state_mismatch, state, shape, ports } =
+        plan;
+    let mut canonical = json!({
         "name": name,
         "artifact": artifact.digest,
         "options": options,
@@ -64,6 +66,30 @@ fn node(plan: &NodePlan) -> Value {
         },
         "shape": node_shape(shape),
         "ports": ports.iter().map(port).collect::<Value>(),
+    });
+    // Only if it is not the default, so that fingerprints of nodes without state stay the same.
+    if *state != StateSettings::default()
+        && let Some(node) = canonical.as_object_mut()
+    {
+        node.insert("state".into(), state_settings(state));
+    }
+    canonical
+}
+
+fn state_settings(state: &StateSettings) -> Value {
+    let StateSettings { sharing, shards, durability, snapshot_interval } = state;
+    json!({
+        "sharing": match sharing {
+            Sharing::Worker => json!("worker"),
+            Sharing::Single => json!("single"),
+            Sharing::Key(fields) => json!({ "key": fields }),
+        },
+        "shards": shards,
+        "durability": match durability {
+            Durability::Memory => "memory",
+            Durability::Disk => "disk",
+        },
+        "snapshot_interval": nanoseconds(*snapshot_interval),
     })
 }
 
@@ -86,8 +112,9 @@ fn targets(targets: &[Target]) -> Value {
 }
 
 fn node_shape(shape: &NodeShape) -> Value {
-    // The capabilities follow from the artifact and its options.
-    let NodeShape { ports, name, version, masks, capabilities: _ } = shape;
+    // The capabilities follow from the artifact and its options, and the settings of the node contain
+    // those for its state.
+    let NodeShape { ports, name, version, masks, capabilities: _, state: _ } = shape;
     json!({ "ports": ports, "name": name, "version": version, "masks": masks })
 }
 
@@ -245,12 +272,19 @@ mod tests {
             },
             on_fault: OnFault::Stop,
             on_state_mismatch: OnStateMismatch::Empty,
+            state: StateSettings {
+                sharing: Sharing::Key(vec!["body.user".into()]),
+                shards: 2,
+                durability: Durability::Disk,
+                snapshot_interval: Duration::from_secs(3),
+            },
             shape: NodeShape {
                 ports: vec!["out".into()],
                 name: "mask".into(),
                 version: "1.0.0".into(),
                 masks: true,
                 capabilities: vec![],
+                state: StateSettings::default(),
             },
             ports: vec![PortPlan { name: "out".into(), targets: vec![Target::Output(0)] }],
         };

@@ -4,7 +4,7 @@ use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 use wattle_capability::{Capability, Kind, MetricChange};
 use wattle_plan::LogLevel;
 
-use super::{Done, GivenColumn, ReadColumn, Store};
+use super::{Contract, Done, GivenColumn, ReadColumn, Store};
 use crate::state::State;
 use crate::state::capabilities::{CallError, When};
 
@@ -81,20 +81,20 @@ struct Failure {
 }
 
 /// Adds all of them.
-pub(super) fn link(linker: &mut Linker<State>) -> Done<()> {
-    let mut log = linker.instance("wattle:node/log@0.1.0")?;
+pub(super) fn link(linker: &mut Linker<State>, contract: Contract) -> Done<()> {
+    let mut log = linker.instance(&contract.interface("log"))?;
     log.func_wrap("write", |mut store: Store<'_>, (level, message): (GivenLevel, String)| {
         store.data_mut().log(level.into(), &message)
     })?;
-    link_metrics(linker)?;
-    let mut clock = linker.instance("wattle:node/clock@0.1.0")?;
+    link_metrics(linker, contract)?;
+    let mut clock = linker.instance(&contract.interface("clock"))?;
     clock.func_wrap("now", |mut store: Store<'_>, (): ()| {
         store.data_mut().capability(Capability::Clock, When::Configured, 0, |on, _| Ok((on.clock().now(),)))
     })?;
     clock.func_wrap("monotonic", |mut store: Store<'_>, (): ()| {
         store.data_mut().capability(Capability::Clock, When::Configured, 0, |on, _| Ok((on.clock().monotonic(),)))
     })?;
-    let mut random = linker.instance("wattle:node/random@0.1.0")?;
+    let mut random = linker.instance(&contract.interface("random"))?;
     random.func_wrap("bytes", |mut store: Store<'_>, (len,): (u32,)| {
         // Charge the bytes before creating them.
         let given = len as usize;
@@ -102,14 +102,14 @@ pub(super) fn link(linker: &mut Linker<State>) -> Done<()> {
             .data_mut()
             .capability(Capability::Random, When::Configured, given, |on, _| Ok((on.random().bytes(given)?,)))
     })?;
-    let mut host = linker.instance("wattle:node/host@0.1.0")?;
+    let mut host = linker.instance(&contract.interface("host"))?;
     host.func_wrap("fact", |mut store: Store<'_>, (name,): (String,)| Ok((store.data_mut().fact(&name)?,)))?;
-    link_tables(linker)?;
-    link_http(linker)
+    link_tables(linker, contract)?;
+    link_http(linker, contract)
 }
 
-fn link_http(linker: &mut Linker<State>) -> Done<()> {
-    let mut http = linker.instance("wattle:node/http-client@0.1.0")?;
+fn link_http(linker: &mut Linker<State>, contract: Contract) -> Done<()> {
+    let mut http = linker.instance(&contract.interface("http-client"))?;
     http.func_wrap("send", |mut store: Store<'_>, (requests,): (Vec<Request>,)| {
         let bytes = |r: &Request| r.method.len() + r.url.len() + Pair::bytes(&r.headers) + r.body.len();
         let given = requests.iter().map(bytes).sum();
@@ -134,8 +134,8 @@ fn link_http(linker: &mut Linker<State>) -> Done<()> {
 }
 
 /// `lookup` and `kv`.
-fn link_tables(linker: &mut Linker<State>) -> Done<()> {
-    let mut lookup = linker.instance("wattle:node/lookup@0.1.0")?;
+fn link_tables(linker: &mut Linker<State>, contract: Contract) -> Done<()> {
+    let mut lookup = linker.instance(&contract.interface("lookup"))?;
     lookup.func_wrap("open", |mut store: Store<'_>, (table, columns): (String, Vec<String>)| {
         Ok((store.data_mut().open_table(&table, &columns)?,))
     })?;
@@ -143,16 +143,28 @@ fn link_tables(linker: &mut Linker<State>) -> Done<()> {
         let found = store.data_mut().find(keys.byte_len(), table, keys.values())?;
         Ok((found.into_iter().map(ReadColumn::of).collect::<Vec<_>>(),))
     })?;
-    let mut kv = linker.instance("wattle:node/kv@0.1.0")?;
+    let mut kv = linker.instance(&contract.interface("kv"))?;
     kv.func_wrap("get", |mut store: Store<'_>, (keys,): (GivenColumn,)| {
         let found = store.data_mut().kv_get(keys.byte_len(), keys.values())?;
         Ok((ReadColumn::of(found),))
     })?;
-    kv.func_wrap("set", |mut store: Store<'_>, (keys, values): (GivenColumn, GivenColumn)| {
+    let set = |store: &mut Store<'_>, keys: GivenColumn, values: GivenColumn, _ttl: Option<u64>| {
         let given = keys.byte_len() + values.byte_len();
         let (keys, values) = (keys.values(), values.values());
         Ok((store.data_mut().kv(given, keys, |services, keys, undo| Ok(services.kv_set(&keys, &values?, undo)))?,))
-    })?;
+    };
+    match contract {
+        Contract::V01 => kv
+            .func_wrap("set", move |mut store: Store<'_>, (keys, values): (GivenColumn, GivenColumn)| {
+                set(&mut store, keys, values, None)
+            })?,
+        Contract::V02 => {
+            type Set = (GivenColumn, GivenColumn, Option<u64>);
+            kv.func_wrap("set", move |mut store: Store<'_>, (keys, values, ttl): Set| {
+                set(&mut store, keys, values, ttl)
+            })?;
+        }
+    }
     kv.func_wrap("add", |mut store: Store<'_>, (keys, amounts): (GivenColumn, Vec<i64>)| {
         let given = keys.byte_len() + 8 * amounts.len();
         Ok((store.data_mut().kv(given, keys.values(), |services, keys, undo| {
@@ -171,8 +183,8 @@ fn link_tables(linker: &mut Linker<State>) -> Done<()> {
     })
 }
 
-fn link_metrics(linker: &mut Linker<State>) -> Done<()> {
-    let mut metrics = linker.instance("wattle:node/metrics@0.1.0")?;
+fn link_metrics(linker: &mut Linker<State>, contract: Contract) -> Done<()> {
+    let mut metrics = linker.instance(&contract.interface("metrics"))?;
     for (function, kind) in [("counter", Kind::Counter), ("gauge", Kind::Gauge)] {
         metrics.func_wrap(function, move |mut store: Store<'_>, (name, labels): (String, Vec<Pair>)| {
             store.data_mut().series(&name, labels.into_iter().map(Pair::split).collect(), &kind)

@@ -3,7 +3,7 @@
 use wattle_batch::{Ack, Column, Origin};
 
 use super::*;
-use crate::watch::LONG;
+use crate::watch::{LONG, Watch};
 
 fn free(_: &str) -> bool {
     false

@@ -10,6 +10,7 @@ use wattle_source::SourceError;
 
 use super::Topology;
 use crate::generation::Generation;
+use crate::snapshots::Snapshots;
 
 /// Part of a drain that is reserved for sinks to finish their requests; at most a quarter of the
 /// drain.
@@ -73,6 +74,8 @@ impl Topology {
     pub async fn drain(mut self, deadline: Duration) -> Drained {
         let until = Instant::now() + deadline;
         let finished = self.sources.values().all(|source| source.task.is_none());
+        // Sources wait for acknowledgements that wait for snapshots.
+        self.snapshots.iter().for_each(Snapshots::hurry);
         let sources_until = until.checked_sub(HAND_OVER_SINK.min(deadline / 4)).unwrap_or(until);
         let deliver_until = if finished { sources_until } else { Instant::now() };
         self.deliver_until.send_replace(Some(deliver_until));
@@ -104,7 +107,10 @@ impl Topology {
             // The worker that was left behind still has its handles to them.
             self.sinks.values().for_each(|sink| sink.handle.queue.close());
         }
-        let current = self.current.load();
+        let current = self.current.load_full();
+        if finished && clean {
+            clean &= self.tick_last(current.clone(), sources_until).await;
+        }
         current.inherit();
         self.states.write(|pipeline, node| current.is_heir_of(pipeline, node));
         drop(current);
@@ -119,6 +125,11 @@ impl Topology {
                 clean = false;
             }
         }
+        // After the sinks: a snapshot must not be written before everything that it follows is
+        // delivered.
+        if let Some(snapshots) = self.snapshots.take() {
+            let _ = tokio::task::spawn_blocking(move || snapshots.finish()).await;
+        }
         if clean {
             counted.abort();
             return Drained { is_clean: true, left: Vec::new() };
@@ -127,6 +138,20 @@ impl Topology {
         let left = counted.into_iter().filter(|(_, backlog)| backlog.events > 0);
         let left = left.map(|(sink, Backlog { events, bytes, .. })| Left { sink, events, bytes });
         Drained { is_clean: false, left: left.collect() }
+    }
+
+    /// Has the nodes make everything that they still owe, because the run ends with its input. Returns
+    /// whether the sinks have all of it. No worker may be running.
+    async fn tick_last(&self, generation: Arc<Generation>, until: Instant) -> bool {
+        let lanes = self.lanes.clone();
+        let ticked = tokio::task::spawn_blocking(move || {
+            generation.tick_last(&lanes.timers);
+            while !lanes.timers.is_idle() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            lanes.timers.is_idle()
+        });
+        ticked.await.unwrap_or(false)
     }
 
     /// Stops the workers. Leaves a worker that is in a call of a node after `until`: its time limit

@@ -17,7 +17,7 @@ use wattle_buffer::Queue;
 use wattle_sink::{Backlog, Payload, SinkStats};
 
 use crate::buffer;
-use crate::lane::{Hold, Lanes};
+use crate::lanes::{Hold, Lanes};
 use crate::observer::Observer;
 
 /// How long a disk buffer may take to store events after its time is over.

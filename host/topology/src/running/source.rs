@@ -7,7 +7,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use wattle_source::SourceError;
 
-use crate::lane::{Lane, Lanes};
+use crate::lane::Lane;
+use crate::lanes::Lanes;
 
 /// A source that a topology runs.
 pub(super) struct RunningSource {

@@ -7,7 +7,8 @@ use wattle_runtime::Process;
 
 use super::{Feed, cpu_time};
 use crate::emitter::Emitter;
-use crate::lane::{Lane, Lanes};
+use crate::lane::Lane;
+use crate::lanes::Lanes;
 use crate::pipeline::Pipeline;
 
 /// Maximum time before a pausing thread notices its end.

@@ -150,7 +150,7 @@ impl Node for Capable {
             Mode::KvSet => {
                 let mut values = ColumnWriter::default();
                 (0..body.len()).for_each(|_| values.push(&vec![b'v'; times]));
-                let answer = kv::set(keys(&body), values).map_or_else(|error| error, |()| "set".to_owned());
+                let answer = kv::set(keys(&body), values, None).map_or_else(|error| error, |()| "set".to_owned());
                 body.rows().for_each(|_| answers.push(answer.as_bytes()));
             }
             Mode::KvAdd => {

@@ -1,0 +1,188 @@
+//! Writes the snapshots of durable state to disk while the agent runs, and ends the acknowledgements
+//! that wait for them.
+//!
+//! `wattle_runtime::StateSlot` has the two rules. One thread serves all nodes: it asks the owners of
+//! instances for snapshots, waits until what the nodes made before is delivered, writes and syncs the
+//! file of each slot, and only then releases the acknowledgements.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use wattle_runtime::Staged;
+
+use crate::lanes::Lanes;
+use crate::states::{DurableSlot, States};
+
+/// Bytes of batches that may wait for a snapshot before one is taken early.
+const EARLY_BYTES: u64 = 2 << 20;
+/// How often the thread looks while something waits.
+const BUSY: Duration = Duration::from_millis(5);
+/// How often it looks while nothing waits.
+const IDLE: Duration = Duration::from_millis(100);
+/// Pause after a failed write, and between two log lines about failures.
+const RETRY: Duration = Duration::from_secs(1);
+const SAY_AGAIN: Duration = Duration::from_secs(10);
+
+/// The thread, and how to end it.
+pub(crate) struct Snapshots {
+    shared: Arc<Shared>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+struct Shared {
+    states: Arc<States>,
+    lanes: Arc<Lanes>,
+    /// Set by a drain: no snapshot waits for its interval.
+    is_urgent: AtomicBool,
+    is_stopped: Mutex<bool>,
+    wake: Condvar,
+}
+
+/// A slot on its way to disk.
+struct Progress {
+    written: Instant,
+    staged: Option<Staged>,
+    retry: Option<Instant>,
+}
+
+impl Snapshots {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    ///
+    /// The system cannot start a thread.
+    pub(crate) fn start(states: Arc<States>, lanes: Arc<Lanes>) -> std::io::Result<Self> {
+        let is_stopped = Mutex::new(false);
+        let shared = Shared { states, lanes, is_urgent: AtomicBool::new(false), is_stopped, wake: Condvar::new() };
+        let shared = Arc::new(shared);
+        let run = shared.clone();
+        let thread = std::thread::Builder::new().name("wattle-snapshots".into()).spawn(move || run.run())?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Writes snapshots without waiting for their interval from now on, because sources wait for their
+    /// acknowledgements.
+    pub(crate) fn hurry(&self) {
+        self.shared.is_urgent.store(true, Ordering::Release);
+        self.shared.wake.notify_all();
+    }
+
+    /// Ends the thread after a last snapshot of everything that is delivered.
+    pub(crate) fn finish(mut self) {
+        *self.shared.is_stopped.lock() = true;
+        self.shared.wake.notify_all();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread for snapshots ended by a panic");
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        let mut progress = HashMap::new();
+        let mut said = None;
+        loop {
+            let is_busy = self.look(&mut progress, &mut said, false);
+            let mut is_stopped = self.is_stopped.lock();
+            if !*is_stopped {
+                self.wake.wait_for(&mut is_stopped, if is_busy { BUSY } else { IDLE });
+            }
+            if *is_stopped {
+                break;
+            }
+        }
+        // The workers have ended and saved their state.
+        self.look(&mut progress, &mut said, true);
+        self.look(&mut progress, &mut said, true);
+    }
+
+    /// Moves every slot a step on. Returns whether one waits for something other than its interval.
+    fn look(
+        &self,
+        progress: &mut HashMap<(String, String, usize), Progress>,
+        said: &mut Option<Instant>,
+        is_last: bool,
+    ) -> bool {
+        let mut is_busy = false;
+        let mut is_wanted = false;
+        let slots = self.states.durable();
+        progress.retain(|(pipeline, node, index), _| {
+            slots.iter().any(|slot| slot.pipeline == *pipeline && slot.node == *node && slot.index == *index)
+        });
+        for slot in &slots {
+            let key = (slot.pipeline.clone(), slot.node.clone(), slot.index);
+            let own =
+                progress.entry(key).or_insert_with(|| Progress { written: Instant::now(), staged: None, retry: None });
+            if own.staged.is_none() {
+                let waiting = slot.slot.waiting();
+                let is_due = waiting.is_changed
+                    && (is_last
+                        || self.is_urgent.load(Ordering::Acquire)
+                        || waiting.bytes >= EARLY_BYTES
+                        || own.written.elapsed() >= slot.snapshot_interval);
+                if !is_due {
+                    continue;
+                }
+                is_busy = true;
+                own.staged = slot.slot.stage();
+                if !is_last {
+                    // For what came since, and the next time.
+                    slot.slot.want();
+                    is_wanted = true;
+                }
+            }
+            if let Some(staged) = own.staged.take() {
+                own.staged = self.settle(slot, staged, own.retry, said).map(|(staged, retry)| {
+                    own.retry = retry;
+                    staged
+                });
+                is_busy |= own.staged.is_some();
+                if own.staged.is_none() {
+                    own.written = Instant::now();
+                    own.retry = None;
+                }
+            }
+        }
+        if is_wanted {
+            self.lanes.wake_all();
+        }
+        is_busy
+    }
+
+    /// Writes a snapshot if everything before it is delivered. Returns it if it must wait.
+    fn settle(
+        &self,
+        slot: &DurableSlot,
+        staged: Staged,
+        retry: Option<Instant>,
+        said: &mut Option<Instant>,
+    ) -> Option<(Staged, Option<Instant>)> {
+        if !staged.is_settled() || retry.is_some_and(|retry| Instant::now() < retry) {
+            return Some((staged, retry));
+        }
+        match self.states.write_slot(slot, staged.snapshots()) {
+            Ok(()) => {
+                staged.release();
+                None
+            }
+            Err(error) => {
+                if said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
+                    let DurableSlot { pipeline, node, .. } = slot;
+                    tracing::error!(
+                        pipeline,
+                        node,
+                        %error,
+                        "cannot write the state of a node; its events stay unacknowledged until it can be written"
+                    );
+                    *said = Some(Instant::now());
+                }
+                Some((staged, Some(Instant::now() + RETRY)))
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! A guest with memory: it holds rows and makes one event for each key and window.
+//!
+//! The key of a row is its body up to the first space. A window ends with the first tick that is at
+//! least `window_ms` after it began. The event is `{"key":…,"count":…,"window":…}` with the attribute
+//! `id`. `misbehave` makes it break a limit instead.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use wattle_node::{
+    Batch, EventKind, Events, Field, Form, Node, Setup, Sharing, Snapshot, Stateful, Tick, Timed, write_object,
+};
+
+/// The options.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// Milliseconds between two ticks.
+    tick_ms: u64,
+    /// Length of a window in milliseconds.
+    window_ms: i64,
+    /// `worker`, `single` or `key`.
+    #[serde(default)]
+    sharing: String,
+    /// Passes rows on instead of holding them.
+    #[serde(default)]
+    passes: bool,
+    /// A limit to break.
+    #[serde(default)]
+    misbehave: Misbehave,
+}
+
+/// How the node breaks a limit.
+#[derive(Clone, Copy, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum Misbehave {
+    #[default]
+    No,
+    /// A tick that never ends.
+    Spin,
+    /// A tick that makes events without end.
+    Flood,
+    /// A tick that traps.
+    Trap,
+    /// State that exceeds its limit.
+    Grow,
+    /// A row whose body is `poison` traps.
+    Poison,
+}
+
+/// The configured node.
+pub struct Memory {
+    body: Field,
+    window: i64,
+    passes: bool,
+    misbehave: Misbehave,
+    now: i64,
+    state: State,
+}
+
+/// What a snapshot contains.
+#[derive(Default, Deserialize, Serialize)]
+struct State {
+    /// When the open window began, in nanoseconds since the epoch; 0 before the first row.
+    began: i64,
+    counts: BTreeMap<String, u64>,
+    /// Makes the state large.
+    ballast: String,
+}
+
+impl Memory {
+    fn flush(&mut self, emit: &mut dyn FnMut(Events)) {
+        let mut events = Events::new(EventKind::Log);
+        let window = self.state.began / 1_000_000;
+        for (key, count) in std::mem::take(&mut self.state.counts) {
+            let body = format!(r#"{{"key":"{key}","count":{count},"window":{window}}}"#);
+            let mut attributes = Vec::new();
+            write_object([("id", format!("{key}-{window}").as_bytes())], &mut attributes);
+            events.push(body.as_bytes(), Some(&attributes), Some(self.now));
+        }
+        self.state.began = 0;
+        emit(events);
+    }
+}
+
+impl Node for Memory {
+    const NAME: &'static str = "memory";
+    const VERSION: &'static str = "1.0.0";
+    const SUMMARY: &'static str = "Counts rows by key and window.";
+    const OPTIONS_SCHEMA: &'static str = r#"{"type":"object"}"#;
+    type Options = Options;
+
+    fn configure(options: Options, setup: &mut Setup<'_>) -> Option<Self> {
+        setup.tick_every(Duration::from_millis(options.tick_ms));
+        setup.ports(vec!["out".into(), "summary".into()]);
+        setup.share(match options.sharing.as_str() {
+            "single" => Sharing::Single,
+            "key" => Sharing::Key(vec!["body.key".into()]),
+            _ => Sharing::Worker,
+        });
+        let body = setup.read("", "body")?;
+        let (window, passes, misbehave) = (options.window_ms * 1_000_000, options.passes, options.misbehave);
+        Some(Self { body, window, passes, misbehave, now: 0, state: State::default() })
+    }
+
+    fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
+        let bodies = batch.read(self.body, Form::Text);
+        for row in bodies.rows() {
+            let text = String::from_utf8_lossy(row);
+            assert!(self.misbehave != Misbehave::Poison || text != "poison", "a poisonous row");
+            let key = text.split(' ').next().unwrap_or_default().to_owned();
+            *self.state.counts.entry(key).or_default() += 1;
+            if self.state.began == 0 {
+                self.state.began = self.now;
+            }
+        }
+        if self.misbehave == Misbehave::Grow {
+            self.state.ballast.extend(std::iter::repeat_n('x', 4 << 20));
+        }
+        if !self.passes {
+            batch.hold(&(0..u32::try_from(batch.len()).unwrap_or(u32::MAX)).collect::<Vec<_>>());
+        }
+        Ok(())
+    }
+}
+
+impl Timed for Memory {
+    fn tick(&mut self, tick: &mut Tick<'_>) -> Result<(), String> {
+        self.now = tick.now();
+        match self.misbehave {
+            Misbehave::Spin if !self.state.counts.is_empty() => loop {
+                std::hint::spin_loop();
+            },
+            Misbehave::Flood if !self.state.counts.is_empty() => loop {
+                let mut events = Events::new(EventKind::Log);
+                events.push(&[b'x'; 1 << 16], None, None);
+                tick.emit(1, events);
+            },
+            Misbehave::Trap if !self.state.counts.is_empty() => return Err("a tick that fails".into()),
+            _ => {}
+        }
+        if tick.is_last() || (self.state.began != 0 && self.now - self.state.began >= self.window) {
+            self.flush(&mut |events| tick.emit(1, events));
+        }
+        Ok(())
+    }
+}
+
+impl Stateful for Memory {
+    const STATE_VERSION: u32 = 1;
+
+    fn save(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.state).unwrap_or_default()
+    }
+
+    fn restore(&mut self, snapshots: Vec<Snapshot>) -> Result<(), String> {
+        for snapshot in snapshots {
+            let other: State = serde_json::from_slice(&snapshot.bytes).map_err(|error| error.to_string())?;
+            for (key, count) in other.counts {
+                *self.state.counts.entry(key).or_default() += count;
+            }
+            if self.state.began == 0 || (other.began != 0 && other.began < self.state.began) {
+                self.state.began = other.began;
+            }
+        }
+        Ok(())
+    }
+}
+
+wattle_node::export_timed_node!(Memory);
