@@ -265,6 +265,7 @@ impl Topology {
             }) || current.is_heir_of(pipeline, node)
         });
         self.observer.shadow_reports().retain(plan);
+        self.snapshots.iter().for_each(Snapshots::look_again);
         Ok(Swapped { generation: number, emptied })
     }
 

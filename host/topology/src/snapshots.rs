@@ -70,10 +70,16 @@ impl Snapshots {
         self.shared.wake.notify_all();
     }
 
+    /// Looks for nodes that came or went.
+    pub(crate) fn look_again(&self) {
+        let _is_stopped = self.shared.is_stopped.lock();
+        self.shared.wake.notify_all();
+    }
+
     /// Ends the thread after a last snapshot of everything that is delivered.
     pub(crate) fn finish(mut self) {
         *self.shared.is_stopped.lock() = true;
-        self.shared.wake.notify_all();
+        self.look_again();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -82,15 +88,25 @@ impl Snapshots {
     }
 }
 
+impl Drop for Snapshots {
+    fn drop(&mut self) {
+        *self.shared.is_stopped.lock() = true;
+        self.shared.wake.notify_all();
+    }
+}
+
 impl Shared {
     fn run(&self) {
         let mut progress = HashMap::new();
         let mut said = None;
         loop {
-            let is_busy = self.look(&mut progress, &mut said, false);
+            let next = self.look(&mut progress, &mut said, false);
             let mut is_stopped = self.is_stopped.lock();
-            if !*is_stopped {
-                self.wake.wait_for(&mut is_stopped, if is_busy { BUSY } else { IDLE });
+            match next {
+                _ if *is_stopped => {}
+                Some(pause) => drop(self.wake.wait_for(&mut is_stopped, pause)),
+                // An agent without durable state has no wake-ups for it.
+                None => self.wake.wait(&mut is_stopped),
             }
             if *is_stopped {
                 break;
@@ -101,13 +117,13 @@ impl Shared {
         self.look(&mut progress, &mut said, true);
     }
 
-    /// Moves every slot a step on. Returns whether one waits for something other than its interval.
+    /// Moves every slot a step on. Returns how long the thread may pause; `None` without slots.
     fn look(
         &self,
         progress: &mut HashMap<(String, String, usize), Progress>,
         said: &mut Option<Instant>,
         is_last: bool,
-    ) -> bool {
+    ) -> Option<Duration> {
         let mut is_busy = false;
         let mut is_wanted = false;
         let slots = self.states.durable();
@@ -151,7 +167,7 @@ impl Shared {
         if is_wanted {
             self.lanes.wake_all();
         }
-        is_busy
+        (!slots.is_empty()).then_some(if is_busy { BUSY } else { IDLE })
     }
 
     /// Writes a snapshot if everything before it is delivered. Returns it if it must wait.
