@@ -169,6 +169,12 @@ fn a_case_can_mock_capabilities() {
             }),
         ),
         (
+            "seen",
+            serde_json::json!({
+                "options": { "mode": "claim" }, "mocks": { "seen": ["1"] }, "expected": out(&["old", "new"]),
+            }),
+        ),
+        (
             "http",
             serde_json::json!({
                 "options": { "mode": "http", "url": "https://a.example/x" },

@@ -1,5 +1,7 @@
 //! Each limit holds, and the agent and healthy rows continue.
 
+use wattle_tests::capable_config;
+
 use crate::{ALL, all_but, answers, append, config, failures, folder, scrape};
 
 #[test]
@@ -63,6 +65,35 @@ fn keys_and_values_stay_within_their_quota_and_survive_a_swap() {
     wattle_tests::wait_until("the next version reads what the former wrote", || answers(&lines).len() == 3);
     assert_eq!(answers(&lines)[2], "2");
     assert!(agent.is_running());
+    agent.stop();
+}
+
+#[test]
+fn delivered_keys_are_known_after_a_kill_and_a_call_that_faults_claims_nothing() {
+    let lines = folder(&["a", "b", "a"]);
+    let grants = all_but(&[("seen", "{ durable = true }")]);
+    let options = "mode = \"claim\", poison = \"poison\"";
+    let config = capable_config("data_dir = \"data\"", "follow = true", &grants, options);
+    let agent = lines.start(&config);
+    wattle_tests::wait_until("the rows are there", || answers(&lines).len() == 3);
+    assert_eq!(answers(&lines), ["new", "new", "old"]);
+    // The row of the poison fails; the calls before had claimed the key of the other.
+    append(&lines, "c\npoison");
+    wattle_tests::wait_until("the other row is there", || answers(&lines).len() == 4);
+    assert_eq!(answers(&lines)[3], "new");
+    let log = || lines.read("data/seen/main/cap").len();
+    wattle_tests::wait_until("three claims of 28 bytes are written", || log() == 16 + 3 * 28);
+    agent.kill();
+    append(&lines, "c\nd");
+    let agent = lines.start(&config);
+    let all = || lines.events("all.ndjson");
+    wattle_tests::wait_until("the new row is there", || all().iter().any(|event| event["body"] == "d"));
+    let all = all();
+    let answer = |body: &str| {
+        let last = all.iter().rfind(|event| event["body"] == body).unwrap();
+        last["attributes"]["answer"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!((answer("c"), answer("d")), ("old".into(), "new".into()));
     agent.stop();
 }
 

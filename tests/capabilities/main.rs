@@ -36,7 +36,7 @@ fn append(folder: &Folder, line: &str) {
 /// Creates a pack `probe`, in a folder of this name, whose node `cap` is the guest and requests
 /// every capability.
 fn pack(folder: &Folder, name: &str, version: &str, options: &str) {
-    let asks = ["log", "metrics", "clock", "random", "host", "lookup", "kv", "http-client"];
+    let asks = ["log", "metrics", "clock", "random", "host", "lookup", "kv", "http-client", "seen"];
     let asked: String =
         asks.iter().map(|name| format!("[capabilities.{name}]\nreason = \"to test {name}\"\n")).collect();
     folder.write(format!("{name}/capable.wasm"), folder.read("capable.wasm"));

@@ -4,7 +4,7 @@ use crate::Config;
 
 /// Every capability that the guest imports, without tables or hosts.
 pub const ALL_GRANTS: &str = "log = true\nmetrics = true\nclock = true\nrandom = true\nhost = true\nkv = true\n\
-                              lookup = { tables = {} }\nhttp-client = { hosts = [] }\n";
+                              lookup = { tables = {} }\nhttp-client = { hosts = [] }\nseen = true\n";
 
 /// A configuration in which lines of the files `in*.log` go through the guest, as the node `cap` of
 /// the pipeline `main`, to `all.ndjson` and `fails.ndjson`. The first two arguments are further

@@ -34,6 +34,21 @@ impl Clock {
             Self::Fixed(_) => 0,
         }
     }
+
+    /// Returns the milliseconds since 1970 by the clock of the machine at the start of the process,
+    /// plus those that passed since. Ages that are measured by it do not change when the clock of the
+    /// machine jumps.
+    pub(crate) fn steady(self) -> u64 {
+        static BEGAN: LazyLock<(Instant, i64)> = LazyLock::new(|| (Instant::now(), Clock::Machine.now()));
+        let nanoseconds = match self {
+            Self::Machine => {
+                let (began, at) = *BEGAN;
+                at.saturating_add(i64::try_from(began.elapsed().as_nanos()).unwrap_or(i64::MAX))
+            }
+            Self::Fixed(now) => now,
+        };
+        u64::try_from(nanoseconds).unwrap_or_default() / 1_000_000
+    }
 }
 
 /// The random generator of the system failed.
@@ -101,6 +116,8 @@ mod tests {
     #[test]
     fn a_fixed_clock_stands_still() {
         assert_eq!((Clock::Fixed(5).now(), Clock::Fixed(5).monotonic()), (5, 0));
+        assert_eq!(Clock::Fixed(5_999_999).steady(), 5);
         assert!(Clock::Machine.now() > 1_700_000_000_000_000_000);
+        assert!(Clock::Machine.steady() > 1_700_000_000_000);
     }
 }

@@ -19,12 +19,23 @@ pub enum Capability {
     Kv,
     /// HTTP requests.
     HttpClient,
+    /// A memory of keys that were delivered.
+    Seen,
 }
 
 impl Capability {
     /// All capabilities, indexed by their discriminants.
-    pub const ALL: [Self; 8] =
-        [Self::Log, Self::Metrics, Self::Clock, Self::Random, Self::Host, Self::Lookup, Self::Kv, Self::HttpClient];
+    pub const ALL: [Self; 9] = [
+        Self::Log,
+        Self::Metrics,
+        Self::Clock,
+        Self::Random,
+        Self::Host,
+        Self::Lookup,
+        Self::Kv,
+        Self::HttpClient,
+        Self::Seen,
+    ];
 
     /// Name of the interface and of the key in configurations.
     pub fn name(self) -> &'static str {
@@ -37,6 +48,7 @@ impl Capability {
             Self::Lookup => "lookup",
             Self::Kv => "kv",
             Self::HttpClient => "http-client",
+            Self::Seen => "seen",
         }
     }
 
@@ -55,6 +67,7 @@ mod tests {
     fn every_import_has_its_capability_at_its_index() {
         assert!(Capability::ALL.iter().enumerate().all(|(place, capability)| *capability as usize == place));
         assert_eq!(Capability::of_import("wattle:node/http-client@0.1.0#send"), Some(Capability::HttpClient));
+        assert_eq!(Capability::of_import("wattle:node/seen@0.2.0"), Some(Capability::Seen));
         assert_eq!(Capability::of_import("wattle:node/batch@0.1.0"), None);
         assert_eq!(Capability::of_import("wasi:clocks/wall-clock@0.2.0"), None);
     }

@@ -23,9 +23,9 @@ impl Meter {
         self.errors.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts an item that was suppressed because it exceeds the grant.
-    pub fn suppress(&self) {
-        self.suppressed.fetch_add(1, Ordering::Relaxed);
+    /// Counts items that were suppressed because they exceed the grant.
+    pub fn suppress(&self, items: u64) {
+        self.suppressed.fetch_add(items, Ordering::Relaxed);
     }
 
     /// Returns the number of calls, errors, and suppressed items.

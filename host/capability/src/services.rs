@@ -1,20 +1,22 @@
 //! Services that the agent keeps for nodes over all generations, and the view of one node.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
-use wattle_plan::{Grants, KvGrant, LogLevel};
+use wattle_plan::{Grants, KvGrant, LogLevel, SeenGrant};
 
 use crate::ambient::{Clock, Random};
 use crate::capability::Capability;
 use crate::facts::{Facts, UnknownFact};
 use crate::http::{Budget, Client, Failure, FailureKind, Request, Response};
-use crate::kv::{Changes, KvError, Store};
+use crate::kv::{KvError, Staged, Store};
 use crate::log::{LogBudget, LogTarget};
 use crate::lookup::{LookupError, OpenTable, Table, Tables};
 use crate::meters::{Meter, Meters};
 use crate::metrics::{FamilySnapshot, Kind, Label, MetricError, NodeMetrics};
+use crate::seen::{Claims, Flusher, SeenStore, SeenUsage};
 use crate::values::{TooLarge, Values};
 
 /// State of one node, which lives as long as the agent.
@@ -23,17 +25,19 @@ struct NodeState {
     log: LogBudget,
     metrics: NodeMetrics,
     meters: Meters,
-    values: Store,
+    values: Arc<Store>,
+    seen: Arc<SeenStore>,
 }
 
 impl NodeState {
     fn new(pipeline: &str, node: &str) -> Arc<Self> {
-        Self::with(pipeline, node, Store::default())
+        Self::with(pipeline, node, Store::default(), SeenStore::default())
     }
 
-    fn with(pipeline: &str, node: &str, values: Store) -> Arc<Self> {
+    fn with(pipeline: &str, node: &str, values: Store, seen: SeenStore) -> Arc<Self> {
         let (metrics, meters) = (NodeMetrics::default(), Meters::default());
-        Arc::new(Self { log: LogBudget::new(pipeline, node), metrics, meters, values })
+        let (log, values, seen) = (LogBudget::new(pipeline, node), Arc::new(values), Arc::new(seen));
+        Arc::new(Self { log, metrics, meters, values, seen })
     }
 }
 
@@ -48,6 +52,9 @@ pub struct Services {
     tables: Arc<Tables>,
     client: Arc<Client>,
     mock: Option<Mock>,
+    /// The data folder, unless nothing is kept.
+    data_dir: OnceLock<PathBuf>,
+    flusher: Flusher,
 }
 
 /// How one node used its capabilities.
@@ -61,6 +68,8 @@ pub struct NodeSnapshot {
     pub used: Vec<(Capability, [u64; 3])>,
     /// The metrics of the node.
     pub metrics: Vec<FamilySnapshot>,
+    /// The claims of the node, if it has made any.
+    pub seen: Option<SeenUsage>,
 }
 
 impl Services {
@@ -70,10 +79,25 @@ impl Services {
         Self { mock: Some(mock), ..Self::default() }
     }
 
-    /// Returns the services of a node. A later node of the same name gets the same state.
+    /// Keeps durable claims in this data folder, which no other process uses. Without a folder they are
+    /// in memory only. Call it before the first node.
+    pub fn keep_in(&self, data_dir: PathBuf) {
+        // Every later call has the same folder.
+        let _ = self.data_dir.set(data_dir);
+    }
+
+    /// Returns the services of a node. A later node of the same name gets the same state. The first one
+    /// with durable claims reads them from the data folder.
     pub fn node(&self, pipeline: &str, node: &str, grants: &Grants) -> NodeServices {
         let name = (pipeline.to_owned(), node.to_owned());
         let kept = self.nodes.lock().entry(name).or_insert_with(|| NodeState::new(pipeline, node)).clone();
+        let durable = grants.seen.as_ref().filter(|grant| grant.durable);
+        if let Some((grant, data_dir)) = durable.zip(self.data_dir.get()) {
+            // A node inside another pack has a `/` in its name, and no name has a dot.
+            let path = data_dir.join("seen").join(pipeline).join(node.replace('/', "."));
+            let forgotten = self.flusher.keep(&kept.seen, path, grant);
+            kept.meters.of(Capability::Seen).suppress(forgotten);
+        }
         self.serve(kept, grants, LogTarget::Agent, Http::Sent(self.client.clone()))
     }
 
@@ -100,9 +124,16 @@ impl Services {
         let snapshots = nodes.into_iter().map(|((pipeline, node), kept)| {
             let used = Capability::ALL.into_iter().map(|c| (c, kept.meters.of(c).read()));
             let used = used.filter(|(_, counts)| *counts != [0; 3]).collect();
-            NodeSnapshot { pipeline, node, used, metrics: kept.metrics.snapshot() }
+            let seen = Some(kept.seen.usage()).filter(|usage| *usage != SeenUsage::default());
+            NodeSnapshot { pipeline, node, used, metrics: kept.metrics.snapshot(), seen }
         });
         snapshots.collect()
+    }
+
+    /// Writes all durable claims that are firm to the disk. Call it at the end of a run, when all
+    /// acknowledgements have ended. Blocks while it writes.
+    pub fn flush(&self) {
+        self.flusher.flush();
     }
 
     /// Logs how many log lines were suppressed recently. Call it about every second, and at the end
@@ -130,6 +161,8 @@ pub struct Mock {
     pub tables: BTreeMap<String, Arc<Table>>,
     /// Initial keys and values.
     pub values: Vec<(String, String)>,
+    /// Keys that were delivered already.
+    pub seen: Vec<String>,
     /// Responses by method and URL, separated by a space.
     pub http: MockHttp,
     /// Receives the requests that have no mock.
@@ -139,7 +172,7 @@ pub struct Mock {
 impl Mock {
     fn serve(&self, grants: &Grants) -> NodeServices {
         NodeServices(Arc::new(Inner {
-            kept: NodeState::with("", "", Store::with(&self.values)),
+            kept: NodeState::with("", "", Store::with(&self.values), SeenStore::with(&self.seen)),
             grants: grants.clone(),
             target: self.log.clone(),
             clock: self.clock,
@@ -220,7 +253,7 @@ impl NodeServices {
     pub fn log(&self, level: LogLevel, message: &str, line_of_call: u32) {
         let Some(grant) = &self.0.grants.log else { return };
         if !self.0.kept.log.write(&self.0.target, grant, level, message, line_of_call) {
-            self.meter(Capability::Log).suppress();
+            self.meter(Capability::Log).suppress(1);
         }
     }
 
@@ -233,7 +266,7 @@ impl NodeServices {
         let max = self.0.grants.metrics.as_ref().map_or(0, |grant| grant.max_series as usize);
         let (handle, is_own) = self.0.kept.metrics.series(name, labels, kind, max)?;
         if !is_own {
-            self.meter(Capability::Metrics).suppress();
+            self.meter(Capability::Metrics).suppress(1);
         }
         Ok(handle)
     }
@@ -288,22 +321,22 @@ impl NodeServices {
         }
     }
 
-    /// Returns the values of keys.
+    /// Returns the values of keys, as the call sees them that has staged these changes.
     ///
     /// # Errors
     ///
     /// The values have more than `max_bytes` in total.
-    pub fn kv_get(&self, keys: &Values, max_bytes: usize) -> Result<Values, TooLarge> {
-        self.0.kept.values.get(keys, max_bytes)
+    pub fn kv_get(&self, keys: &Values, max_bytes: usize, staged: &Staged) -> Result<Values, TooLarge> {
+        self.0.kept.values.get(keys, self.0.clock.steady(), max_bytes, staged)
     }
 
-    /// Sets the values of keys.
+    /// Sets the values of keys, for `ttl` milliseconds if given.
     ///
     /// # Errors
     ///
     /// The grant would be exceeded.
-    pub fn kv_set(&self, keys: &Values, values: &Values, undo: &mut Changes) -> Result<(), KvError> {
-        self.0.kept.values.set(&self.kv_grant(), keys, values, undo)
+    pub fn kv_set(&self, keys: &Values, values: &Values, ttl: Option<u64>, staged: &mut Staged) -> Result<(), KvError> {
+        self.0.kept.values.set(&self.kv_grant(), keys, values, ttl, self.0.clock.steady(), staged)
     }
 
     /// Adds to the numbers of keys.
@@ -311,18 +344,29 @@ impl NodeServices {
     /// # Errors
     ///
     /// A value is not a number, or the grant would be exceeded.
-    pub fn kv_add(&self, keys: &Values, amounts: &[i64], undo: &mut Changes) -> Result<Vec<i64>, KvError> {
-        self.0.kept.values.add(&self.kv_grant(), keys, amounts, undo)
+    pub fn kv_add(&self, keys: &Values, amounts: &[i64], staged: &mut Staged) -> Result<Vec<i64>, KvError> {
+        self.0.kept.values.add(&self.kv_grant(), keys, amounts, self.0.clock.steady(), staged)
     }
 
     /// Removes keys.
-    pub fn kv_delete(&self, keys: &Values, undo: &mut Changes) {
-        self.0.kept.values.delete(keys, undo);
+    pub fn kv_delete(&self, keys: &Values, staged: &mut Staged) {
+        self.0.kept.values.delete(keys, self.0.clock.steady(), staged);
     }
 
-    /// Reverts the changes of a call that faulted.
-    pub fn kv_revert(&self, changes: Changes) {
-        self.0.kept.values.revert(changes);
+    /// Makes the changes of a call that succeeded.
+    pub fn kv_commit(&self, staged: Staged) {
+        let conflicts = staged.commit(self.0.clock.steady());
+        (0..conflicts).for_each(|_| self.meter(Capability::Kv).error());
+    }
+
+    /// Claims keys for `ttl` milliseconds, and returns 1 for each row whose key is new or missing, else
+    /// 0. The claims are removed with `claims`, unless that ends otherwise.
+    pub fn seen_claim(&self, keys: &Values, ttl: u64, claims: &mut Claims) -> Vec<u8> {
+        let none = SeenGrant { max_keys: 0, ..SeenGrant::default() };
+        let grant = self.0.grants.seen.as_ref().unwrap_or(&none);
+        let claim = self.0.kept.seen.claim(grant, keys, ttl, self.0.clock.steady(), claims);
+        self.meter(Capability::Seen).suppress(claim.forgotten);
+        claim.is_new
     }
 
     fn kv_grant(&self) -> KvGrant {
@@ -359,3 +403,6 @@ impl NodeServices {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,14 +6,15 @@
 //! advance; the seed of random bytes; lookup tables (`"kind": "cidr"` for a table of networks, and
 //! `"mmdb"` for one whose columns are paths into its rows);
 //! facts about the machine, where `"host": {"host.name": "web-1", "host.id": null}` replaces one of
-//! [`FACTS`] and removes another one; existing keys; and responses by method and URL, where `{"failure": "timeout"}` is a request that
+//! [`FACTS`] and removes another one; existing keys, and with `"seen": ["key"]` keys of delivered events;
+//! and responses by method and URL, where `{"failure": "timeout"}` is a request that
 //! fails. `http` is an older name of `http-client`. `[mocks]` in `node.toml` has the same form.
 //!
 //! `"log": ["warn: a part of the line"]` lists all expected lines. `"metrics":
 //! {"rows_total{kind=\"any\"}": 3}` has samples as `/metrics` shows them, without the prefix and
 //! the labels of the agent; other samples are not compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -30,6 +31,8 @@ pub struct Mocks {
     pub lookup: BTreeMap<String, MockTable>,
     /// Values by key.
     pub kv: BTreeMap<String, String>,
+    /// Keys that were delivered before.
+    pub seen: BTreeSet<String>,
     /// Responses by method and URL, separated by a space.
     pub http: BTreeMap<String, MockAnswer>,
 }
@@ -84,7 +87,7 @@ pub const FACTS: &[(&str, &str)] = &[
     ("agent.version", "0.1.0"),
 ];
 
-const KEYS: &[&str] = &["clock", "random", "host", "lookup", "kv", "http-client", "http"];
+const KEYS: &[&str] = &["clock", "random", "host", "lookup", "kv", "seen", "http-client", "http"];
 
 impl Mocks {
     /// Parses the mocks of a case or of a project.
@@ -124,6 +127,11 @@ impl Mocks {
             let text = value.as_str().map(str::to_owned).or_else(|| Some(value.as_i64()?.to_string()));
             mocks.kv.insert(key.clone(), text.ok_or(format!("`mocks.kv.{key}` must be a string or a whole number"))?);
         }
+        if let Some(keys) = object.get("seen") {
+            let keys = keys.as_array().ok_or("`mocks.seen` must be a list of keys")?;
+            let key = |key: &Value| key.as_str().map(str::to_owned).ok_or("keys of `mocks.seen` must be strings");
+            mocks.seen = keys.iter().map(key).collect::<Result<_, _>>()?;
+        }
         for name in ["http", "http-client"] {
             for (request, answer) in entries(object, name)? {
                 let key = format!("`mocks.{name}.{request}`");
@@ -149,6 +157,7 @@ impl Mocks {
             host: merge(&self.host, &case.host),
             lookup: merge(&self.lookup, &case.lookup),
             kv: merge(&self.kv, &case.kv),
+            seen: self.seen.union(&case.seen).cloned().collect(),
             http: merge(&self.http, &case.http),
         }
     }
@@ -274,13 +283,14 @@ mod tests {
     #[test]
     fn invalid_mocks_are_refused_with_their_place() {
         let mocks = Mocks::read(&json!({
-            "clock": "1970-01-01T00:00:01Z", "random": 3, "kv": {"a": 5},
+            "clock": "1970-01-01T00:00:01Z", "random": 3, "kv": {"a": 5}, "seen": ["k"],
             "lookup": {"nets": {"kind": "cidr", "key": "net", "rows": [{"net": "10.0.0.0/8"}]}},
             "http-client": {"GET https://a/b": {"status": 404, "body": {"x": 1}}, "GET https://c": {"failure": "timeout"}},
         }));
         let mocks = mocks.unwrap();
         assert_eq!((mocks.clock, mocks.random, mocks.kv["a"].as_str()), (Some(1_000_000_000), Some(3), "5"));
         assert_eq!(mocks.lookup["nets"].kind, MockKind::Cidr);
+        assert!(mocks.seen.contains("k"));
         let answer = MockAnswer::Response(404, Vec::new(), br#"{"x":1}"#.to_vec());
         assert_eq!(mocks.http["GET https://a/b"], answer);
         for (wrong, part) in [
@@ -288,6 +298,8 @@ mod tests {
             (json!({"clock": "noon"}), "mocks.clock"),
             (json!({"host": {"host.nmae": "a"}}), "unknown fact `host.nmae`"),
             (json!({"host": {"host.name": 1}}), "`mocks.host.host.name` must be a string"),
+            (json!({"seen": {"k": 1}}), "`mocks.seen` must be a list"),
+            (json!({"seen": [1]}), "keys of `mocks.seen` must be strings"),
             (json!({"lookup": {"t": {"rows": []}}}), "`mocks.lookup.t`: `key`"),
             (json!({"http": {"https://a": {}}}), "METHOD URL"),
         ] {
@@ -298,11 +310,14 @@ mod tests {
 
     #[test]
     fn mocks_of_a_case_replace_single_mocks_of_the_project() {
-        let project = Mocks::read(&json!({ "clock": 5, "random": 1, "kv": {"a": 1, "b": 2} })).unwrap();
-        let case = Mocks::read(&json!({ "random": 2, "kv": {"b": 3, "c": 4}, "http": {"GET https://a": {}} })).unwrap();
+        let project = json!({ "clock": 5, "random": 1, "kv": {"a": 1, "b": 2}, "seen": ["x"] });
+        let project = Mocks::read(&project).unwrap();
+        let case = json!({ "random": 2, "kv": {"b": 3, "c": 4}, "seen": ["y"], "http": {"GET https://a": {}} });
+        let case = Mocks::read(&case).unwrap();
         let both = project.with(&case);
         assert_eq!((both.clock, both.random), (Some(5), Some(2)));
         assert_eq!(both.kv.values().collect::<Vec<_>>(), ["1", "3", "4"]);
+        assert_eq!(both.seen.iter().collect::<Vec<_>>(), ["x", "y"]);
         assert!(both.http.contains_key("GET https://a"), "the older name is read");
         assert_eq!(project.with(&Mocks::default()), project);
     }

@@ -93,6 +93,7 @@ impl Provided {
             log,
             tables: self.tables.clone(),
             values: self.mocks.kv.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            seen: self.mocks.seen.iter().cloned().collect(),
             http: self.http.clone(),
             missing: self.missing.clone(),
         }

@@ -26,6 +26,8 @@ pub struct Grants {
     pub kv: Option<KvGrant>,
     /// HTTP requests.
     pub http_client: Option<HttpGrant>,
+    /// A memory of keys that were delivered.
+    pub seen: Option<SeenGrant>,
 }
 
 impl Grants {
@@ -41,13 +43,14 @@ impl Grants {
             lookup: Some(LookupGrant::default()),
             kv: Some(KvGrant::default()),
             http_client: Some(HttpGrant::default()),
+            seen: Some(SeenGrant::default()),
         }
     }
 
     /// The grants of the capabilities whose names are kept, and no others.
     #[must_use]
     pub fn only(&self, is_kept: impl Fn(&str) -> bool) -> Self {
-        let Self { log, metrics, clock, random, host, lookup, kv, http_client } = self.clone();
+        let Self { log, metrics, clock, random, host, lookup, kv, http_client, seen } = self.clone();
         Self {
             log: log.filter(|_| is_kept("log")),
             metrics: metrics.filter(|_| is_kept("metrics")),
@@ -57,6 +60,7 @@ impl Grants {
             lookup: lookup.filter(|_| is_kept("lookup")),
             kv: kv.filter(|_| is_kept("kv")),
             http_client: http_client.filter(|_| is_kept("http-client")),
+            seen: seen.filter(|_| is_kept("seen")),
         }
     }
 
@@ -71,6 +75,7 @@ impl Grants {
             "lookup" => self.lookup.is_some(),
             "kv" => self.kv.is_some(),
             "http-client" => self.http_client.is_some(),
+            "seen" => self.seen.is_some(),
             _ => false,
         }
     }
@@ -202,5 +207,29 @@ impl Default for HttpGrant {
             requests_per_batch: 100,
             allow_private: false,
         }
+    }
+}
+
+/// `seen`
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SeenGrant {
+    /// Maximum number of claims of one node; the oldest ones beyond it are forgotten.
+    pub max_keys: u64,
+    /// Maximum age of a claim.
+    pub max_age: Duration,
+    /// Whether claims of delivered events survive the process.
+    pub durable: bool,
+}
+
+impl SeenGrant {
+    /// The largest `max_keys`. So many claims take about 4.5 GB.
+    pub const MOST_KEYS: u64 = 100_000_000;
+}
+
+impl Default for SeenGrant {
+    /// An hour is six times the longest distance of duplicates that a trail of CloudTrail was seen to
+    /// have. A million claims take 44 MB.
+    fn default() -> Self {
+        Self { max_keys: 1_000_000, max_age: Duration::from_hours(1), durable: false }
     }
 }

@@ -24,7 +24,9 @@ mod trust;
 
 pub use artifact::{Artifact, CONTRACT_VERSIONS, NodeError, NodeShape, Nodes, Origin, hex_digest, to_hex};
 pub use fingerprint::ReplaceError;
-pub use grants::{Grants, HttpGrant, KvGrant, LogGrant, LogLevel, LookupGrant, MetricsGrant, TableGrant, TableKind};
+pub use grants::{
+    Grants, HttpGrant, KvGrant, LogGrant, LogLevel, LookupGrant, MetricsGrant, SeenGrant, TableGrant, TableKind,
+};
 pub use graph::{dot, mermaid};
 pub use limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault, OnStateMismatch};
 pub use plan::{

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wasmtime::Store;
 use wasmtime::component::{Component, ComponentExportIndex, TypedFunc};
-use wattle_batch::{Batch, Call, NodeInfo, Outcome, Refusal};
+use wattle_batch::{Ack, Batch, Call, NodeInfo, Outcome, Refusal};
 use wattle_capability::{Budget, Capability, NodeServices};
 use wattle_plan::{NodeLimits, Sharing};
 
@@ -240,9 +240,8 @@ impl Instance {
             Ok((Err(message),)) => Err(Fault::new(FaultKind::NodeError, message)),
             Err(error) => Err(Fault::of(&error, state)),
         };
-        match &done {
-            Ok(_) => effects.commit(services.as_ref()),
-            Err(_) => effects.roll_back(services.as_ref()),
+        if done.is_ok() {
+            effects.commit(services.as_ref(), &Ack::none());
         }
         let instance = done.is_ok().then_some(self);
         Processed { done, memory_bytes, instance, fuel }
@@ -329,7 +328,6 @@ impl Instance {
         let (room, max_output) = (state.room(), state.max_output_bytes());
         let time_limit = state.time_limit;
         let Some(call) = state.end() else {
-            effects.roll_back(services.as_ref());
             let fault = Fault::new(FaultKind::HostError, "the call is missing; please report this");
             return Processed { done: Err(Box::new((spare, fault))), memory_bytes, instance: None, fuel };
         };
@@ -342,20 +340,18 @@ impl Instance {
             Err(error) => Some(Fault::of(&error, state)),
         };
         if let Some(fault) = failed {
-            effects.roll_back(services.as_ref());
             spare.into_ack().deliver();
             return Processed { done: Err(Box::new((call.abort(), fault))), memory_bytes, instance: None, fuel };
         }
         let instance = (memory_bytes <= RECYCLE_BYTES || self.state.is_some()).then_some(self);
         let done = match catch_unwind(AssertUnwindSafe(|| call.finish_within(deadline, room))) {
             Ok(Ok(outcome)) => {
-                effects.commit(services.as_ref());
+                effects.commit(services.as_ref(), spare.ack());
                 spare.into_ack().deliver();
                 return Processed { done: Ok(outcome), memory_bytes, instance, fuel };
             }
             Ok(Err(refused)) => {
                 spare.into_ack().deliver();
-                effects.roll_back(services.as_ref());
                 let (batch, refusal) = *refused;
                 let fault = match refusal {
                     Refusal::Invalid(error) => Fault::new(FaultKind::InvalidDecision, error.to_string()),
@@ -375,10 +371,7 @@ impl Instance {
                 (batch, fault)
             }
             // The panic dropped the shares of the batch, so its source sends it again as well.
-            Err(panic) => {
-                effects.roll_back(services.as_ref());
-                (spare, Fault::of_host(&*panic))
-            }
+            Err(panic) => (spare, Fault::of_host(&*panic)),
         };
         Processed { done: Err(Box::new(done)), memory_bytes, instance: None, fuel }
     }

@@ -127,6 +127,9 @@ impl Supervisor {
         let is_lasting = is_file && !options.once && agent.artifacts.baseline;
         let runtime = if is_lasting { Runtime::tiered } else { Runtime::new };
         let catalog = Catalog::new(runtime(Some(&agent.data_dir.join("cache")), agent.artifacts)?, artifacts);
+        if is_file {
+            catalog.services().keep_in(agent.data_dir.clone());
+        }
         let make = sandboxed(catalog.runtime().clone(), catalog.services().clone());
         let settings = TopologySettings {
             data_dir: agent.data_dir,
@@ -386,6 +389,9 @@ impl Agent {
         let elapsed = self.started.elapsed();
         let drained = topology.drain(drain_timeout).await;
         state.services.report_suppressed(true);
+        let services = state.services.clone();
+        // It waits for the disk. If it panics, the end of the process writes what is left.
+        let _ = tokio::task::spawn_blocking(move || services.flush()).await;
         // An agent that keeps running has already counted and logged them; they do not make its end
         // a failure.
         if self.is_bounded {

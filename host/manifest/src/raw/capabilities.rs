@@ -16,6 +16,7 @@ pub(crate) const CAPABILITIES: &[(&str, &str)] = &[
     ("lookup", "lookup = { tables = { NAME = \"FILE.csv\" } }"),
     ("metrics", "metrics = true"),
     ("random", "random = true"),
+    ("seen", "seen = true"),
 ];
 
 /// A capability that a pack requests.

@@ -5,10 +5,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use wattle_diagnostics::{Data, Entry, Findings, Invalid, Place, Reader, Table, codes, in_words, reader, value};
 use wattle_pack::clean;
-use wattle_plan::{Grants, HttpGrant, KvGrant, LogGrant, LogLevel, LookupGrant, MetricsGrant, TableGrant, TableKind};
+use wattle_plan::{
+    Grants, HttpGrant, KvGrant, LogGrant, LogLevel, LookupGrant, MetricsGrant, SeenGrant, TableGrant, TableKind,
+};
 
 const MAX_TIME: Duration = Duration::from_mins(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
+const MAX_AGE: Duration = Duration::from_hours(366 * 24);
 
 /// Reads the table `grants` from the text of a project's `node.toml`; `None` if it has none. Paths
 /// in it are relative to the file. Leaves all other keys to the reader of the project.
@@ -57,6 +60,14 @@ pub(crate) fn read(pipeline: &mut Reader<'_>, owner: &str, folder: &Path, findin
             let grant = read_http(&mut reader, findings);
             reader.finish(findings);
             grant
+        }),
+        seen: with_settings(&mut grants, "seen", findings, |reader, findings| {
+            let default = SeenGrant::default();
+            SeenGrant {
+                max_keys: reader.number("max_keys", 1..=SeenGrant::MOST_KEYS, findings).unwrap_or(default.max_keys),
+                max_age: reader.duration("max_age", MILLISECOND..=MAX_AGE, findings).unwrap_or(default.max_age),
+                durable: reader.boolean("durable", findings).unwrap_or(default.durable),
+            }
         }),
     };
     grants.finish(findings);

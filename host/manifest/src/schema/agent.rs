@@ -253,6 +253,21 @@ pub(super) fn grants() -> Json {
         ("max_size", MAY, "Bytes of keys and values of one node. Default: `1MiB`.", size()),
         ("max_keys", MAY, "Keys of one node. Default: 10000.", number(1, 10_000_000)),
     ];
+    let seen = vec![
+        (
+            "max_keys",
+            MAY,
+            "Claims of one node; the oldest ones beyond it are forgotten. Default: 1000000.",
+            number(1, 100_000_000),
+        ),
+        ("max_age", MAY, "Maximum age of a claim. Default: `1h`.", duration()),
+        (
+            "durable",
+            MAY,
+            "Whether claims of delivered events survive a restart of the agent. Default: false.",
+            boolean(),
+        ),
+    ];
     let http = table(vec![
         ("hosts", MUST, "Hosts that requests may go to, as in `api.example.com` or `*.example.com`.", strings()),
         ("timeout", MAY, "Time of one request. Default: `2s`.", duration()),
@@ -275,6 +290,7 @@ pub(super) fn grants() -> Json {
         ("lookup", MAY, "Lookup tables from files.", lookup),
         ("kv", MAY, "Whether nodes have a key-value store that survives swaps. Default: false.", or_true(kv)),
         ("http-client", MAY, "HTTP requests of nodes.", http),
+        ("seen", MAY, "Whether nodes can remember the keys of delivered events. Default: false.", or_true(seen)),
     ])
 }
 

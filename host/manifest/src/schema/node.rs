@@ -72,6 +72,7 @@ fn mocks() -> Json {
             "Keys that are set at the start, with text or a whole number.",
             named(ANY, json!({ "type": ["string", "integer"] })),
         ),
+        ("seen", MAY, "Keys that were delivered before.", strings()),
         ("http-client", MAY, "Answers by request, as in `\"GET https://api.example.com/a\"`.", named(REQUESTS, answer)),
     ])
 }

@@ -11,7 +11,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::artifact::NodeShape;
-use crate::grants::{Grants, HttpGrant, KvGrant, LogGrant, LogLevel, LookupGrant, MetricsGrant, TableGrant, TableKind};
+use crate::grants::{
+    Grants, HttpGrant, KvGrant, LogGrant, LogLevel, LookupGrant, MetricsGrant, SeenGrant, TableGrant, TableKind,
+};
 use crate::limits::{CircuitSettings, NodeLimits, OnFault, OnStateMismatch};
 use crate::plan::{NodePlan, OutputPlan, PipelinePlan, PortPlan, Target};
 use crate::state::{Durability, Sharing, StateSettings};
@@ -161,7 +163,7 @@ fn circuit_settings(circuit: &CircuitSettings) -> Value {
 }
 
 fn node_grants(grants: &Grants) -> Value {
-    let Grants { log, metrics, clock, random, host, lookup, kv, http_client } = grants;
+    let Grants { log, metrics, clock, random, host, lookup, kv, http_client, seen } = grants;
     let mut canonical = json!({
         "log": log.as_ref().map(|LogGrant { level, lines_per_second }| json!({
             "level": match level {
@@ -181,9 +183,13 @@ fn node_grants(grants: &Grants) -> Value {
         "kv": kv.as_ref().map(|KvGrant { max_bytes, max_keys }| json!({ "max_bytes": max_bytes, "max_keys": max_keys })),
         "http_client": http_client.as_ref().map(http),
     });
-    // Added later.
+    // Added later, and only if granted, so that fingerprints of pipelines without them stay the same.
     if let (true, Some(object)) = (*host, canonical.as_object_mut()) {
         object.insert("host".to_owned(), true.into());
+    }
+    if let Some((SeenGrant { max_keys, max_age, durable }, grants)) = seen.as_ref().zip(canonical.as_object_mut()) {
+        let seen = json!({ "max_keys": max_keys, "max_age": nanoseconds(*max_age), "durable": durable });
+        grants.insert("seen".into(), seen);
     }
     canonical
 }
@@ -243,6 +249,7 @@ mod tests {
             }),
             kv: Some(KvGrant { max_bytes: 1, max_keys: 2 }),
             http_client: None,
+            seen: None,
         };
         let node = NodePlan {
             name: "mask".into(),
@@ -335,13 +342,14 @@ mod tests {
 
     #[test]
     fn every_setting_of_a_node_counts() {
-        let changes: [fn(&mut NodePlan); 6] = [
+        let changes: [fn(&mut NodePlan); 7] = [
             |node| node.options = "{}".into(),
             |node| node.limits.retry_calls = 12,
             |node| node.on_fault = OnFault::Fail,
             |node| node.circuit.window = 3,
             |node| node.ports[0].targets.clear(),
             |node| Arc::make_mut(&mut node.grants).random = true,
+            |node| Arc::make_mut(&mut node.grants).seen = Some(SeenGrant::default()),
         ];
         for change in changes {
             let mut other = sample();

@@ -1,7 +1,7 @@
 //! The interfaces of capabilities: linked for every guest, served if they are granted.
 
 use wasmtime::component::{ComponentType, Lift, Linker, Lower};
-use wattle_capability::{Capability, Kind, MetricChange};
+use wattle_capability::{Capability, Kind, MetricChange, NodeServices, Staged, Values};
 use wattle_plan::LogLevel;
 
 use super::{Contract, Done, GivenColumn, ReadColumn, Store};
@@ -105,6 +105,7 @@ pub(super) fn link(linker: &mut Linker<State>, contract: Contract) -> Done<()> {
     let mut host = linker.instance(&contract.interface("host"))?;
     host.func_wrap("fact", |mut store: Store<'_>, (name,): (String,)| Ok((store.data_mut().fact(&name)?,)))?;
     link_tables(linker, contract)?;
+    link_memory(linker, contract)?;
     link_http(linker, contract)
 }
 
@@ -133,7 +134,7 @@ fn link_http(linker: &mut Linker<State>, contract: Contract) -> Done<()> {
     })
 }
 
-/// `lookup` and `kv`.
+/// `lookup`.
 fn link_tables(linker: &mut Linker<State>, contract: Contract) -> Done<()> {
     let mut lookup = linker.instance(&contract.interface("lookup"))?;
     lookup.func_wrap("open", |mut store: Store<'_>, (table, columns): (String, Vec<String>)| {
@@ -143,43 +144,61 @@ fn link_tables(linker: &mut Linker<State>, contract: Contract) -> Done<()> {
         let found = store.data_mut().find(keys.byte_len(), table, keys.values())?;
         Ok((found.into_iter().map(ReadColumn::of).collect::<Vec<_>>(),))
     })?;
+    Ok(())
+}
+
+fn kv_set(
+    mut store: Store<'_>,
+    keys: GivenColumn,
+    values: GivenColumn,
+    ttl: Option<u64>,
+) -> Done<(Result<(), String>,)> {
+    let given = keys.byte_len() + values.byte_len();
+    let (keys, values) = (keys.values(), values.values());
+    let set =
+        |services: &NodeServices, keys: Values, staged: &mut Staged| Ok(services.kv_set(&keys, &values?, ttl, staged));
+    Ok((store.data_mut().kv(given, keys, set)?,))
+}
+
+/// `kv` and `seen`.
+fn link_memory(linker: &mut Linker<State>, contract: Contract) -> Done<()> {
     let mut kv = linker.instance(&contract.interface("kv"))?;
     kv.func_wrap("get", |mut store: Store<'_>, (keys,): (GivenColumn,)| {
         let found = store.data_mut().kv_get(keys.byte_len(), keys.values())?;
         Ok((ReadColumn::of(found),))
     })?;
-    let set = |store: &mut Store<'_>, keys: GivenColumn, values: GivenColumn, _ttl: Option<u64>| {
-        let given = keys.byte_len() + values.byte_len();
-        let (keys, values) = (keys.values(), values.values());
-        Ok((store.data_mut().kv(given, keys, |services, keys, undo| Ok(services.kv_set(&keys, &values?, undo)))?,))
-    };
     match contract {
-        Contract::V01 => kv
-            .func_wrap("set", move |mut store: Store<'_>, (keys, values): (GivenColumn, GivenColumn)| {
-                set(&mut store, keys, values, None)
-            })?,
+        Contract::V01 => {
+            type Set = (GivenColumn, GivenColumn);
+            kv.func_wrap("set", |store: Store<'_>, (keys, values): Set| kv_set(store, keys, values, None))?;
+        }
         Contract::V02 => {
             type Set = (GivenColumn, GivenColumn, Option<u64>);
-            kv.func_wrap("set", move |mut store: Store<'_>, (keys, values, ttl): Set| {
-                set(&mut store, keys, values, ttl)
-            })?;
+            kv.func_wrap("set", |store: Store<'_>, (keys, values, ttl): Set| kv_set(store, keys, values, ttl))?;
         }
     }
     kv.func_wrap("add", |mut store: Store<'_>, (keys, amounts): (GivenColumn, Vec<i64>)| {
         let given = keys.byte_len() + 8 * amounts.len();
-        Ok((store.data_mut().kv(given, keys.values(), |services, keys, undo| {
+        Ok((store.data_mut().kv(given, keys.values(), |services, keys, staged| {
             if amounts.len() != keys.rows() {
                 return Err(CallError::Amounts { keys: keys.rows(), amounts: amounts.len() });
             }
-            Ok(services.kv_add(&keys, &amounts, undo))
+            Ok(services.kv_add(&keys, &amounts, staged))
         })?,))
     })?;
     kv.func_wrap("delete", |mut store: Store<'_>, (keys,): (GivenColumn,)| {
-        let deleted = store.data_mut().kv(keys.byte_len(), keys.values(), |services, keys, undo| {
-            services.kv_delete(&keys, undo);
+        let deleted = store.data_mut().kv(keys.byte_len(), keys.values(), |services, keys, staged| {
+            services.kv_delete(&keys, staged);
             Ok(Ok(()))
         })?;
         deleted.map_err(wasmtime::Error::msg)
+    })?;
+    if contract == Contract::V01 {
+        return Ok(());
+    }
+    let mut seen = linker.instance(&contract.interface("seen"))?;
+    seen.func_wrap("claim", |mut store: Store<'_>, (keys, ttl): (GivenColumn, u64)| {
+        Ok((store.data_mut().claim(keys.byte_len(), keys.values(), ttl)?,))
     })
 }
 

@@ -4,9 +4,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use wattle_batch::{Ack, Disposition};
 use wattle_capability::{
-    Budget, Capability, Changes, Failure, FindError, Kind, KvError, Label, MetricChange, MetricError, NodeServices,
-    OpenTable, RandomError, Request, Response, TooLarge, UnknownFact, Values,
+    Budget, Capability, Claims, Failure, FindError, Kind, KvError, Label, MetricChange, MetricError, NodeServices,
+    OpenTable, RandomError, Request, Response, Staged, TooLarge, UnknownFact, Values,
 };
 use wattle_plan::LogLevel;
 
@@ -20,6 +21,8 @@ use crate::runtime::ticks;
 pub(crate) enum When {
     /// Whenever the node has its services: not in `describe`.
     Configured,
+    /// During `process` and `tick`.
+    Call,
     /// During `process`.
     Process,
 }
@@ -47,7 +50,7 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Begins a call of `process`.
+    /// Begins a call of `process` or `tick`.
     pub(super) fn begin(&mut self) {
         self.lines = 0;
         self.effects = Effects::default();
@@ -64,31 +67,31 @@ impl Held {
     }
 }
 
-/// Effects of a call on keys and values, and on metrics. They remain only if the call succeeds.
-/// Keys and values change at once, so sums are right on all workers, and are rolled back on
-/// failure; metrics wait for the end of the call.
+/// Effects of a call on keys and values, claims and metrics. They take effect only if the call
+/// succeeds: dropping them discards them.
 #[derive(Default)]
 pub(crate) struct Effects {
-    kept: Changes,
+    kept: Staged,
+    claims: Claims,
     metrics: Vec<MetricChange>,
 }
 
 impl Effects {
-    /// Applies the effects.
-    pub(crate) fn commit(self, services: Option<&NodeServices>) {
+    /// Applies the effects. `ack` is a share of the batch of the call, or `Ack::none()` for a tick:
+    /// when it ends, the claims of the call become firm or are removed.
+    pub(crate) fn commit(self, services: Option<&NodeServices>, ack: &Ack) {
         let Some(services) = services else { return };
+        services.kv_commit(self.kept);
+        if !self.claims.is_empty() {
+            let claims = self.claims;
+            // Events that a sink gave up are lost unless their client sends them again.
+            ack.watch(move |end| claims.end(matches!(end, Disposition::Delivered | Disposition::Rejected)));
+        }
         for change in self.metrics {
             // The change was validated when it was created.
             if let Err(error) = services.metrics().apply(change) {
                 tracing::debug!(%error, "dropped a change of a node's metric");
             }
-        }
-    }
-
-    /// Rolls the effects back.
-    pub(crate) fn roll_back(self, services: Option<&NodeServices>) {
-        if let Some(services) = services {
-            services.kv_revert(self.kept);
         }
     }
 }
@@ -117,6 +120,8 @@ pub(crate) enum CallError {
     UnknownTable(u32),
     #[error("{amounts} amounts for {keys} keys")]
     Amounts { keys: usize, amounts: usize },
+    #[error("{keys} keys for a batch of {rows} rows")]
+    Keys { keys: usize, rows: usize },
 }
 
 /// Responses to requests, and the ticks that are left for the call after them.
@@ -146,8 +151,12 @@ impl State {
             self.held.refused = Some(capability);
             return self.notice(wrong(", which is not granted"));
         }
-        if when == When::Process && self.call.is_none() {
-            return self.notice(wrong(" outside of `process`"));
+        match when {
+            When::Process if self.call.is_none() || self.is_tick => {
+                return self.notice(wrong(" outside of `process`"));
+            }
+            When::Call if self.call.is_none() => return self.notice(wrong(" outside of `process` and `tick`")),
+            When::Configured | When::Call | When::Process => {}
         }
         services.meter(capability).call();
         let held = &mut self.held;
@@ -238,9 +247,9 @@ impl State {
         &mut self,
         given: usize,
         keys: Result<Values, BadColumn>,
-        run: impl FnOnce(&NodeServices, Values, &mut Changes) -> Result<Result<T, KvError>, CallError>,
+        run: impl FnOnce(&NodeServices, Values, &mut Staged) -> Result<Result<T, KvError>, CallError>,
     ) -> wasmtime::Result<Result<T, String>> {
-        self.capability(Capability::Kv, When::Process, given, |services, held| {
+        self.capability(Capability::Kv, When::Call, given, |services, held| {
             let answer = run(services, keys?, &mut held.effects.kept)?;
             if answer.is_err() {
                 services.meter(Capability::Kv).error();
@@ -253,10 +262,30 @@ impl State {
     /// The values of keys.
     pub(crate) fn kv_get(&mut self, given: usize, keys: Result<Values, BadColumn>) -> wasmtime::Result<Values> {
         let room = usize::try_from(self.room()).unwrap_or(usize::MAX);
-        let found =
-            self.capability(Capability::Kv, When::Process, given, |services, _| Ok(services.kv_get(&keys?, room)?))?;
+        let found = self.capability(Capability::Kv, When::Call, given, |services, held| {
+            Ok(services.kv_get(&keys?, room, &held.effects.kept)?)
+        })?;
         self.charge(found.byte_len())?;
         Ok(found)
+    }
+
+    /// Claims keys, one per row of the batch. Returns 1 for each row whose key is new.
+    pub(crate) fn claim(
+        &mut self,
+        given: usize,
+        keys: Result<Values, BadColumn>,
+        ttl: u64,
+    ) -> wasmtime::Result<Vec<u8>> {
+        let rows = self.call.as_ref().map_or(0, wattle_batch::Call::rows);
+        let is_new = self.capability(Capability::Seen, When::Process, given, |services, held| {
+            let keys = keys?;
+            if keys.rows() != rows {
+                return Err(CallError::Keys { keys: keys.rows(), rows });
+            }
+            Ok(services.seen_claim(&keys, ttl, &mut held.effects.claims))
+        })?;
+        self.charge(is_new.len())?;
+        Ok(is_new)
     }
 
     /// Sends requests; extends the deadline of the call by their duration.

@@ -1,8 +1,10 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::bindings::BadColumn;
 use crate::fault::Blame;
-use wattle_batch::{Ack, Batch, Column, NodeInfo, Origin};
+use wattle_batch::{Ack, Batch, Column, Disposition, NodeInfo, Origin};
+use wattle_capability::{Capability, Clock, Mock, NodeServices, Values};
 
 fn in_process(limits: NodeLimits) -> State {
     let origin = Origin { source: "in".into(), resource: "{}".into(), observed: 0 };
@@ -78,7 +80,6 @@ fn tables_and_memories_are_limited_together() {
 #[test]
 fn a_capability_is_refused_without_a_grant_or_at_the_wrong_time() {
     use super::capabilities::When;
-    use wattle_capability::{Capability, Clock, Mock, NodeServices};
     let call = |state: &mut State, capability, when| {
         let error = state.capability(capability, when, 0, |services, _| Ok(services.clock().now())).unwrap_err();
         let fault = Fault::of(&error, state);
@@ -97,4 +98,72 @@ fn a_capability_is_refused_without_a_grant_or_at_the_wrong_time() {
     assert_eq!(now.unwrap(), 5);
     let services = state.held.services.clone().unwrap();
     assert_eq!(services.meter(Capability::Clock).read(), [1, 0, 0]);
+}
+
+fn with_memory() -> NodeServices {
+    let grants = wattle_plan::Grants {
+        seen: Some(wattle_plan::SeenGrant::default()),
+        kv: Some(wattle_plan::KvGrant::default()),
+        ..Default::default()
+    };
+    NodeServices::mocked(&Mock { grants, ..Mock::default() }).unwrap()
+}
+
+fn key(text: &'static str) -> Result<Values, BadColumn> {
+    let end = u32::try_from(text.len()).unwrap();
+    Ok(Values { bytes: text.into(), offsets: vec![0, end], kinds: Vec::new() })
+}
+
+#[test]
+fn claims_end_with_the_acknowledgement_of_their_batch() {
+    let services = with_memory();
+    // Whether the key is new in a call that faults, or whose batch ends like this.
+    let is_new = |end: Option<Disposition>| {
+        let mut state = in_process(NodeLimits::default());
+        state.held.services = Some(services.clone());
+        let is_new = state.claim(0, key("a"), 60_000).unwrap();
+        let effects = std::mem::take(&mut state.held.effects);
+        if let Some(end) = end {
+            let ack = Ack::new(|_| {});
+            effects.commit(Some(&services), &ack);
+            ack.end_as(end);
+        }
+        is_new == [1]
+    };
+    assert!(is_new(None));
+    for end in [Disposition::Retry, Disposition::GivenUp, Disposition::Rejected] {
+        assert!(is_new(Some(end)), "{end:?}");
+    }
+    assert!(!is_new(Some(Disposition::Delivered)));
+}
+
+#[test]
+fn a_claim_has_a_key_for_each_row_and_is_possible_only_in_process() {
+    let mut state = in_process(NodeLimits::default());
+    state.held.services = Some(with_memory());
+    let none = Ok(Values { offsets: vec![0], ..Default::default() });
+    let error = state.claim(0, none, 1).unwrap_err();
+    assert!(Fault::of(&error, &mut state).message.contains("0 keys for a batch of 1 rows"));
+    state.is_tick = true;
+    let error = state.claim(0, key("a"), 1).unwrap_err();
+    assert!(Fault::of(&error, &mut state).message.contains("outside of `process`"));
+    assert_eq!(state.kv_get(0, key("a")).unwrap().rows(), 1, "`kv` serves ticks too");
+}
+
+#[test]
+fn values_of_a_call_are_committed_with_it() {
+    let services = with_memory();
+    let add = |is_committed: bool| {
+        let mut state = in_process(NodeLimits::default());
+        state.held.services = Some(services.clone());
+        let sums = state.kv(0, key("n"), |services, keys, staged| Ok(services.kv_add(&keys, &[1], staged)));
+        let effects = std::mem::take(&mut state.held.effects);
+        if is_committed {
+            effects.commit(Some(&services), &Ack::none());
+        }
+        sums.unwrap().unwrap()
+    };
+    assert_eq!(add(false), [1]);
+    assert_eq!(add(true), [1]);
+    assert_eq!(add(true), [2]);
 }

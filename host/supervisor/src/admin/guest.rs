@@ -47,7 +47,13 @@ mod tests {
         let node = |node: &str, kind, reading| {
             let labels = vec![("kind".to_owned(), "a\"b".to_owned())];
             let family = FamilySnapshot { name: "rows".into(), kind, series: vec![(labels, reading)] };
-            NodeSnapshot { pipeline: "main".into(), node: node.into(), used: Vec::new(), metrics: vec![family] }
+            NodeSnapshot {
+                pipeline: "main".into(),
+                node: node.into(),
+                used: Vec::new(),
+                metrics: vec![family],
+                seen: None,
+            }
         };
         let mut text = String::new();
         render(&[node("one", "gauge", Reading::Level(1.5)), node("two", "gauge", Reading::Level(2.0))], &mut text);

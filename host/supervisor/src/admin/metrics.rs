@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use wattle_buffer::disk::BufferStats;
-use wattle_capability::NodeSnapshot;
+use wattle_capability::{NodeSnapshot, SeenUsage};
 use wattle_registry::Polling;
 use wattle_sink::SinkStats;
 use wattle_source::SourceStats;
@@ -202,6 +202,20 @@ fn capabilities(out: &mut Exposition, nodes: &[NodeSnapshot]) {
             for (capability, counts) in &node.used {
                 let count = counts.get(index).copied().unwrap_or_default();
                 family.sample(&[&node.pipeline, &node.node, capability.name()], count);
+            }
+        }
+    }
+    type Read = fn(&SeenUsage) -> u64;
+    let sizes: [(Metric, Read); 3] = [
+        (names::SEEN_KEYS, |seen| seen.keys),
+        (names::SEEN_LOG_BYTES, |seen| seen.log_bytes),
+        (names::SEEN_LOG_ERRORS, |seen| seen.log_errors),
+    ];
+    for (metric, read) in sizes {
+        let mut family = out.family(metric);
+        for node in nodes {
+            if let Some(seen) = &node.seen {
+                family.sample(&[&node.pipeline, &node.node], read(seen));
             }
         }
     }

@@ -55,7 +55,10 @@ metrics! {
     OUTPUT_BYTES Counter "wattle_output_sent_bytes_total" ["pipeline", "output"] "Bytes of the bodies of the events that left through an output.";
     CAPABILITY_CALLS Counter "wattle_capability_calls_total" ["pipeline", "node", "capability"] "Calls of a node to a capability.";
     CAPABILITY_ERRORS Counter "wattle_capability_errors_total" ["pipeline", "node", "capability"] "Calls to a capability that violated the contract (a fault of the node) or returned an error.";
-    CAPABILITY_SUPPRESSED Counter "wattle_capability_suppressed_total" ["pipeline", "node", "capability"] "Log lines and metric series that were suppressed because they exceed the grant.";
+    CAPABILITY_SUPPRESSED Counter "wattle_capability_suppressed_total" ["pipeline", "node", "capability"] "Log lines and metric series that were suppressed, and claims that were forgotten, because they exceed the grant.";
+    SEEN_KEYS Gauge "wattle_seen_keys" ["pipeline", "node"] "Claims that a node remembers with the capability `seen`.";
+    SEEN_LOG_BYTES Gauge "wattle_seen_log_bytes" ["pipeline", "node"] "Size of the log of durable claims in the data folder.";
+    SEEN_LOG_ERRORS Counter "wattle_seen_log_errors_total" ["pipeline", "node"] "Reads and writes of the log of durable claims that failed; writes are repeated.";
 
     ROLLOUTS Counter "wattle_rollouts_total" ["pipeline", "outcome"] "Canaries that were `promoted` and versions that were `rolled-back`. The metrics of a canary have the pipeline `NAME@canary`.";
     SHADOW_BATCHES Counter "wattle_shadow_batches_total" ["pipeline"] "Batches on which a shadow was compared with the running version.";

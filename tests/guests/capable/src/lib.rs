@@ -2,7 +2,9 @@
 //!
 //! Rows pass in any case; the guest puts the answers into the attribute `answer` of each row.
 
-use wattle_node::capabilities::{clock, host, http, kv, log, lookup, metrics, random};
+use std::time::Duration;
+
+use wattle_node::capabilities::{clock, host, http, kv, log, lookup, metrics, random, seen};
 use wattle_node::{Batch, Column, ColumnWriter, Field, Form, Node, Setup, export_node};
 
 /// What the guest does.
@@ -31,6 +33,8 @@ pub enum Mode {
     KvAdd,
     /// Answers with the value of each row.
     KvGet,
+    /// Claims each row, and answers whether it is `new` or `old`.
+    Claim,
     /// Uses keys and values while it is configured.
     KvOnConfigure,
     /// Requests `url`, `times` times, and answers with status or code.
@@ -159,6 +163,11 @@ impl Node for Capable {
                 }
             }
             Mode::KvGet => answers = keys(&kv::get(keys(&body))),
+            Mode::Claim => {
+                for is_new in seen::claim(keys(&body), Duration::from_secs(600)) {
+                    answers.push(if is_new { b"new" } else { b"old" });
+                }
+            }
             Mode::KvOnConfigure => {}
             Mode::Sets => {
                 let a = self.a.ok_or("no field")?;

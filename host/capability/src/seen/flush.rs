@@ -1,0 +1,274 @@
+//! Writes the logs of firm claims: a thread that writes a group at most every 100 ms.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use wattle_plan::SeenGrant;
+
+use super::log::{Found, Log, RECORD_BYTES};
+use super::memory::{Firm, Span};
+use super::{LogState, SeenStore, limit, milliseconds};
+use crate::ambient::Clock;
+
+/// Minimum interval between two groups. A kill forgets at most what was delivered in this time.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Pause after a write that failed, in milliseconds.
+const RETRY_MILLISECONDS: u64 = 1000;
+
+/// The store is not locked for more claims than these at once while the log is read or written.
+const CHUNK: usize = 4096;
+
+/// A log is written again when it has more than twice as many records as there are claims, plus this
+/// number, so that a small log is not written all the time.
+const SLACK_RECORDS: u64 = 4096;
+
+/// Counts of the log of a store.
+#[derive(Debug, Default)]
+pub(super) struct LogUsage {
+    bytes: AtomicU64,
+    errors: AtomicU64,
+}
+
+impl LogUsage {
+    pub(super) fn read(&self) -> (u64, u64) {
+        (self.bytes.load(Ordering::Relaxed), self.errors.load(Ordering::Relaxed))
+    }
+}
+
+impl SeenStore {
+    /// Reads the log at this path, if the store has none yet, and keeps firm claims there from now on.
+    /// Returns the number of claims that exceed the grant. A log that cannot be read is reported, and
+    /// replaced with the next claim.
+    pub(crate) fn keep_in(&self, path: PathBuf, grant: &SeenGrant, waker: &Arc<Waker>) -> u64 {
+        // Others wait here until the claims are read.
+        let mut state = self.log.lock();
+        if state.is_some() {
+            return 0;
+        }
+        let mut log = Log::new(path);
+        match self.read(&mut log, grant) {
+            Ok(Found { damaged: 0, .. }) => {}
+            Ok(Found { records, damaged }) => {
+                tracing::warn!(
+                    path = %log.path().display(), records, damaged,
+                    "some claims of a node were damaged; duplicates of their events can pass"
+                );
+            }
+            Err(error) => {
+                self.usage.errors.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(
+                    path = %log.path().display(), %error,
+                    "cannot read the claims of a node; duplicates of earlier events can pass"
+                );
+            }
+        }
+        self.usage.bytes.store(log.records * RECORD_BYTES as u64, Ordering::Relaxed);
+        *state = Some(LogState { log, must_rewrite: false, retry_at: 0 });
+        let _ = self.waker.set(waker.clone());
+        self.claimed.lock().memory.take_forgotten()
+    }
+
+    fn read(&self, log: &mut Log, grant: &SeenGrant) -> std::io::Result<Found> {
+        let now = Clock::Machine.steady();
+        let (max, latest) = (limit(grant), now.saturating_add(milliseconds(grant.max_age)));
+        let mut chunk: Vec<Firm> = Vec::with_capacity(CHUNK);
+        let add = |chunk: &mut Vec<Firm>| {
+            let memory = &mut self.claimed.lock().memory;
+            for claim in chunk.drain(..) {
+                // The clock may have been ahead when the claim was made.
+                let span = Span { now, until: claim.until.min(latest), is_cut: claim.until > latest };
+                memory.restore(claim, span, max);
+            }
+        };
+        let found = log.read(|claim| {
+            if claim.until > now {
+                chunk.push(claim);
+            }
+            if chunk.len() >= CHUNK {
+                add(&mut chunk);
+            }
+        });
+        add(&mut chunk);
+        found
+    }
+
+    /// Writes the firm claims that wait to the log. After a failure, nothing is written for a while,
+    /// unless it `is_last`.
+    pub(super) fn flush(&self, is_last: bool) {
+        let mut state = self.log.lock();
+        let Some(LogState { log, must_rewrite, retry_at }) = &mut *state else { return };
+        let now = Clock::Machine.steady();
+        if now < *retry_at && !is_last {
+            return;
+        }
+        let (group, has_overflowed, live) = {
+            let mut claimed = self.claimed.lock();
+            let has_overflowed = std::mem::take(&mut claimed.has_overflowed);
+            (std::mem::take(&mut claimed.waiting), has_overflowed, claimed.memory.len() as u64)
+        };
+        // Also after a failure: the file may lack a group.
+        *must_rewrite |= has_overflowed;
+        if group.is_empty() && !*must_rewrite {
+            return;
+        }
+        let is_long = log.records + group.len() as u64 > 2 * live + SLACK_RECORDS;
+        let written = if log.is_appendable() && !*must_rewrite && !is_long {
+            log.append(&group)
+        } else {
+            // The memory has all claims of the group that still count.
+            let mut from = Some(0);
+            log.rewrite(|chunk| {
+                if let Some(serial) = from {
+                    from = self.claimed.lock().memory.firm_from(serial, now, CHUNK, chunk);
+                }
+                from.is_some()
+            })
+        };
+        self.usage.bytes.store(log.records * RECORD_BYTES as u64, Ordering::Relaxed);
+        match written {
+            Ok(()) => (*must_rewrite, *retry_at) = (false, 0),
+            Err(error) => {
+                self.usage.errors.fetch_add(1, Ordering::Relaxed);
+                if *retry_at == 0 {
+                    tracing::warn!(
+                        path = %log.path().display(), %error,
+                        "cannot write the claims of a node; retrying, until then a kill forgets them"
+                    );
+                }
+                (*must_rewrite, *retry_at) = (true, now.saturating_add(RETRY_MILLISECONDS));
+            }
+        }
+    }
+
+    /// Whether `flush` has something to write, now or later.
+    fn has_waiting(&self) -> bool {
+        let claimed = self.claimed.lock();
+        !claimed.waiting.is_empty() || claimed.has_overflowed
+    }
+
+    /// Whether the last write failed.
+    fn must_retry(&self) -> bool {
+        self.log.lock().as_ref().is_some_and(|state| state.must_rewrite)
+    }
+}
+
+/// Wakes the thread that writes.
+#[derive(Debug, Default)]
+pub(crate) struct Waker {
+    work: Mutex<Work>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    /// They live as long as this, so that a last write finds them.
+    stores: Vec<Arc<SeenStore>>,
+    is_waiting: bool,
+    is_over: bool,
+}
+
+impl Waker {
+    /// Requests a write.
+    pub(super) fn wake(&self) {
+        let mut work = self.work.lock();
+        if !std::mem::replace(&mut work.is_waiting, true) {
+            self.changed.notify_one();
+        }
+    }
+
+    fn flush(&self, is_last: bool) {
+        let stores: Vec<Arc<SeenStore>> = self.work.lock().stores.clone();
+        for store in &stores {
+            store.flush(is_last);
+        }
+        if !is_last && stores.iter().any(|store| store.has_waiting() || store.must_retry()) {
+            self.wake();
+        }
+    }
+
+    fn run(&self) {
+        loop {
+            let mut work = self.work.lock();
+            while !work.is_waiting && !work.is_over {
+                self.changed.wait(&mut work);
+            }
+            if !work.is_over {
+                // Nothing but the end cuts the interval short.
+                self.changed.wait_for(&mut work, INTERVAL);
+            }
+            work.is_waiting = false;
+            let is_over = work.is_over;
+            drop(work);
+            if is_over {
+                return;
+            }
+            self.flush(false);
+        }
+    }
+}
+
+/// The thread that writes the logs of all stores; it starts with the first one, and ends after a last
+/// write when this is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Flusher {
+    waker: Arc<Waker>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Flusher {
+    /// Keeps the firm claims of a store at this path. Returns the number of claims there that exceed
+    /// the grant.
+    pub(crate) fn keep(&self, store: &Arc<SeenStore>, path: PathBuf, grant: &SeenGrant) -> u64 {
+        let mut thread = self.thread.lock();
+        if thread.is_none() {
+            let waker = self.waker.clone();
+            match std::thread::Builder::new().name("seen".into()).spawn(move || waker.run()) {
+                Ok(started) => *thread = Some(started),
+                Err(error) => {
+                    tracing::error!(%error, "cannot start the thread that writes claims; they are written at the end");
+                }
+            }
+        }
+        drop(thread);
+        let mut work = self.waker.work.lock();
+        if !work.stores.iter().any(|known| Arc::ptr_eq(known, store)) {
+            work.stores.push(store.clone());
+        }
+        drop(work);
+        store.keep_in(path, grant, &self.waker)
+    }
+
+    /// Writes all firm claims now.
+    pub(crate) fn flush(&self) {
+        self.waker.flush(true);
+    }
+}
+
+#[cfg(test)]
+impl Flusher {
+    /// Ends without a last write, as a kill does.
+    pub(crate) fn kill(self) {
+        self.waker.work.lock().stores.clear();
+    }
+}
+
+impl Drop for Flusher {
+    fn drop(&mut self) {
+        let mut work = self.waker.work.lock();
+        work.is_over = true;
+        self.waker.changed.notify_all();
+        drop(work);
+        if let Some(thread) = self.thread.lock().take() {
+            // Its panic was reported already.
+            let _ = thread.join();
+        }
+        self.waker.flush(true);
+        // They and the waker own each other.
+        self.waker.work.lock().stores.clear();
+    }
+}
