@@ -279,12 +279,7 @@ mod tests {
             },
             on_fault: OnFault::Stop,
             on_state_mismatch: OnStateMismatch::Empty,
-            state: StateSettings {
-                sharing: Sharing::Key(vec!["body.user".into()]),
-                shards: 2,
-                durability: Durability::Disk,
-                snapshot_interval: Duration::from_secs(3),
-            },
+            state: StateSettings::default(),
             shape: NodeShape {
                 ports: vec!["out".into()],
                 name: "mask".into(),
@@ -342,7 +337,7 @@ mod tests {
 
     #[test]
     fn every_setting_of_a_node_counts() {
-        let changes: [fn(&mut NodePlan); 7] = [
+        let changes: [fn(&mut NodePlan); 11] = [
             |node| node.options = "{}".into(),
             |node| node.limits.retry_calls = 12,
             |node| node.on_fault = OnFault::Fail,
@@ -350,6 +345,10 @@ mod tests {
             |node| node.ports[0].targets.clear(),
             |node| Arc::make_mut(&mut node.grants).random = true,
             |node| Arc::make_mut(&mut node.grants).seen = Some(SeenGrant::default()),
+            |node| node.state.sharing = Sharing::Key(vec!["body.user".into()]),
+            |node| node.state.shards += 1,
+            |node| node.state.durability = Durability::Disk,
+            |node| node.state.snapshot_interval += Duration::from_secs(1),
         ];
         for change in changes {
             let mut other = sample();
