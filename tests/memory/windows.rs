@@ -12,7 +12,7 @@ fn held_rows_become_one_event_for_each_key_and_window() {
     let agent = folder.start(&text);
     append(&folder, 0, 1000);
     wait_until("all windows", || total(&folder) == 1000);
-    let metrics = || Metrics::read(get(address, "/metrics").unwrap().text());
+    let metrics = || Metrics::read(&get(address, "/metrics").unwrap().text);
     let of = |name: &str| metrics().sum(name, &[("pipeline", "main")]);
     assert_eq!(of("wattle_pipeline_held_events_total"), 1000.0);
     assert_eq!(of("wattle_node_held_events_total"), 1000.0);
