@@ -43,4 +43,5 @@ static wattle_text restore(const wattle_snapshot *snapshots, size_t count) {
   return WATTLE_OK;
 }
 
-const example count = {configure, event, columns, save, restore};
+const example count = {
+    .configure = configure, .event = event, .columns = columns, .save = save, .restore = restore};

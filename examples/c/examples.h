@@ -10,8 +10,9 @@ typedef struct {
   wattle_columns_function columns;
   wattle_save_function save; /* NULL where there is no state */
   wattle_restore_function restore;
+  wattle_tick_function tick; /* NULL where there is no timer */
 } example;
 
-extern const example add_field, drop_if, require, count, decisions;
+extern const example add_field, drop_if, require, count, memory_node, decisions;
 
 #endif

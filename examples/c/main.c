@@ -13,7 +13,7 @@ static const struct {
   const char *name;
   const example *node;
 } nodes[] = {{"add-field", &add_field}, {"drop-if", &drop_if}, {"require", &require}, {"count", &count},
-             {"decisions", &decisions}};
+             {"memory", &memory_node},  {"decisions", &decisions}};
 
 static const example *chosen;
 static bool per_event;
@@ -42,4 +42,8 @@ static wattle_text restore(const wattle_snapshot *snapshots, size_t count) {
   return WATTLE_OK;
 }
 
+/* A node without a timer asks for no ticks, but the host can make one. */
+static wattle_text tick(int64_t now, bool last) { return chosen->tick ? chosen->tick(now, last) : WATTLE_OK; }
+
 WATTLE_STATE(1, save, restore)
+WATTLE_TIMER(tick)

@@ -7,12 +7,13 @@
 #include "wattle.h"
 
 #define IMPORT(interface, function)                                                                                    \
-  __attribute__((import_module("wattle:node/" interface "@0.1.0"), import_name(function)))
-#define EXPORT(function) __attribute__((export_name("wattle:node/node@0.1.0#" function)))
+  __attribute__((import_module("wattle:node/" interface "@0.2.0"), import_name(function)))
+#define EXPORT(function) __attribute__((export_name("wattle:node/node@0.2.0#" function)))
 
 IMPORT("fields", "resolve") void host_resolve(const void *path, size_t len, uint32_t access, void *result);
 IMPORT("diagnostics", "panicked") void host_panicked(const void *message, size_t len);
 IMPORT("batch", "rows") uint32_t host_rows(void);
+IMPORT("batch", "redelivered") uint32_t host_redelivered(void);
 IMPORT("batch", "read") void host_read(uint32_t field, uint32_t form, void *result);
 IMPORT("batch", "check-json") void host_check_json(uint32_t field, void *result);
 IMPORT("batch", "replace")
@@ -32,14 +33,23 @@ void host_split(uint32_t field, uint32_t form, const void *parents, size_t paren
 IMPORT("batch", "split-into")
 void host_split_into(const void *parents, size_t parents_len, const void *bytes, size_t bytes_len, const void *offsets,
                      size_t offsets_len, const void *kinds, size_t kinds_len);
+IMPORT("batch", "combine")
+void host_combine(const void *rows, size_t rows_len, const void *offsets, size_t offsets_len, const void *bytes,
+                  size_t bytes_len, const void *body_offsets, size_t body_offsets_len, const void *kinds,
+                  size_t kinds_len);
+IMPORT("batch", "hold") void host_hold(const void *rows, size_t len);
 IMPORT("batch", "drop") void host_drop(const void *rows, size_t rows_len, const void *code, size_t code_len);
 IMPORT("batch", "route") void host_route(const void *ports, size_t len);
 IMPORT("batch", "copy-to") void host_copy_to(uint32_t port, const void *rows, size_t len);
 IMPORT("batch", "fail")
 void host_fail(const void *rows, size_t rows_len, const void *which, size_t which_len, const void *reasons,
                size_t reasons_len);
-
 IMPORT("batch", "count") void host_count(const void *name, size_t len, uint64_t value);
+IMPORT("events", "emit")
+void host_emit(uint32_t port, uint32_t kind, const void *bytes, size_t bytes_len, const void *offsets,
+               size_t offsets_len, const void *kinds, size_t kinds_len, const void *attribute_bytes,
+               size_t attribute_bytes_len, const void *attribute_offsets, size_t attribute_offsets_len,
+               const void *attribute_kinds, size_t attribute_kinds_len, const void *times, size_t times_len);
 
 /* Capabilities: the linker drops imports that are not called, so an artifact requests only the capabilities that it uses. */
 IMPORT("log", "write") void host_log(uint32_t level, const void *message, size_t len);
@@ -66,13 +76,17 @@ void host_kv_get(const void *bytes, size_t bytes_len, const void *offsets, size_
 IMPORT("kv", "set")
 void host_kv_set(const void *bytes, size_t bytes_len, const void *offsets, size_t offsets_len, const void *kinds,
                  size_t kinds_len, const void *value_bytes, size_t value_bytes_len, const void *value_offsets,
-                 size_t value_offsets_len, const void *value_kinds, size_t value_kinds_len, void *result);
+                 size_t value_offsets_len, const void *value_kinds, size_t value_kinds_len, uint32_t expires,
+                 uint64_t ttl, void *result);
 IMPORT("kv", "add")
 void host_kv_add(const void *bytes, size_t bytes_len, const void *offsets, size_t offsets_len, const void *kinds,
                  size_t kinds_len, const void *amounts, size_t amounts_len, void *result);
 IMPORT("kv", "delete")
 void host_kv_delete(const void *bytes, size_t bytes_len, const void *offsets, size_t offsets_len, const void *kinds,
                     size_t kinds_len);
+IMPORT("seen", "claim")
+void host_seen_claim(const void *bytes, size_t bytes_len, const void *offsets, size_t offsets_len, const void *kinds,
+                     size_t kinds_len, uint64_t ttl, void *result);
 IMPORT("http-client", "send") void host_http_send(const void *requests, size_t len, void *result);
 
 /* Prevents the compiler from replacing the body of such a function with a call of the function. */
@@ -202,6 +216,27 @@ wattle_text wattle_utf8(wattle_text text) {
     memcpy(bytes + len, n ? (const void *)(text.ptr + at) : "\xef\xbf\xbd", n ? n : 3);
     len += n ? n : 3;
   }
+  return (wattle_text){bytes, len};
+}
+
+wattle_text wattle_quote(wattle_text text) {
+  static const char digits[] = "0123456789abcdef";
+  uint8_t *bytes = wattle_alloc(6 * text.len + 2);
+  size_t len = 0;
+  bytes[len++] = '"';
+  for (size_t i = 0; i < text.len; i++) {
+    uint8_t byte = text.ptr[i];
+    if (byte < 0x20) {
+      memcpy(bytes + len, "\\u00", 4);
+      bytes[len + 4] = (uint8_t)digits[byte >> 4];
+      bytes[len + 5] = (uint8_t)digits[byte & 15];
+      len += 6;
+      continue;
+    }
+    if (byte == '"' || byte == '\\') bytes[len++] = '\\';
+    bytes[len++] = byte;
+  }
+  bytes[len++] = '"';
   return (wattle_text){bytes, len};
 }
 
@@ -387,8 +422,12 @@ int64_t wattle_option_integer(const char *name) {
   bool negative = text.ptr[0] == '-';
   int64_t number = 0;
   size_t i = negative;
-  for (; i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9'; i++)
-    if (__builtin_mul_overflow(number, 10, &number) || __builtin_add_overflow(number, text.ptr[i] - '0', &number)) break;
+  /* Without __builtin_mul_overflow: it calls a function of the compiler's runtime, which is not linked. */
+  for (; i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9'; i++) {
+    int64_t digit = text.ptr[i] - '0';
+    if (number > (INT64_MAX - digit) / 10) break;
+    number = 10 * number + digit;
+  }
   if (i == text.len && i > (size_t)negative) return negative ? -number : number;
   wattle_option_error(name, WATTLE("must be a whole number"));
   return 0;
@@ -402,7 +441,7 @@ bool wattle_option_bool(const char *name) {
   return false;
 }
 
-/* ---- fields and ports ---- */
+/* ---- fields, ports and requests ---- */
 
 #define MAX_FIELDS 256
 
@@ -439,7 +478,30 @@ void wattle_ports(const wattle_text *names, size_t count) {
   port_count = count;
 }
 
+/* Milliseconds between two ticks; 0 for none. */
+static uint32_t tick_milliseconds;
+
+/* The cases of the variant `sharing`. */
+enum { BY_WORKER, SINGLE, BY_KEY };
+static uint32_t sharing;
+static const wattle_text *key_paths;
+static size_t key_path_count;
+
+void wattle_tick_every(uint32_t milliseconds) { tick_milliseconds = milliseconds; }
+
+void wattle_share_single(void) { sharing = SINGLE; }
+
+void wattle_share_by_key(const wattle_text *paths, size_t count) {
+  sharing = BY_KEY;
+  key_paths = grow((void *)paths, count * sizeof *paths, count * sizeof *paths);
+  key_path_count = count;
+}
+
 /* ---- columns ---- */
+
+/* A column, and one under construction, as six numbers. */
+#define COLUMN(c) (c)->bytes, (c)->bytes_len, (c)->offsets, (c)->offsets_len, (c)->kinds, (c)->kinds_len
+#define WRITTEN(w) (w)->bytes, (w)->len, (w)->offsets, (w)->rows + 1, (w)->kinds, (w)->rows
 
 wattle_text wattle_row(const wattle_column *column, size_t row) {
   if (column->kinds[row] == WATTLE_MISSING) return (wattle_text){NULL, 0};
@@ -494,6 +556,7 @@ wattle_column wattle_written(const wattle_writer *writer) {
 }
 
 size_t wattle_rows(void) { return host_rows(); }
+bool wattle_redelivered(void) { return host_redelivered(); }
 
 wattle_column wattle_read(wattle_field field, wattle_form form) {
   wattle_column column; /* has the layout of the record `column` */
@@ -509,8 +572,7 @@ const uint8_t *wattle_check_json(wattle_field field) {
 
 void wattle_replace(wattle_field field, wattle_form form, const uint32_t *starts, const uint32_t *ends, size_t spans,
                     const wattle_writer *texts) {
-  host_replace(handles[field], form, starts, spans, ends, spans, texts->bytes, texts->len, texts->offsets,
-               texts->rows + 1, texts->kinds, texts->rows);
+  host_replace(handles[field], form, starts, spans, ends, spans, WRITTEN(texts));
 }
 
 void wattle_set_column(wattle_field field, wattle_form form, const wattle_writer *values) {
@@ -519,8 +581,7 @@ void wattle_set_column(wattle_field field, wattle_form form, const wattle_writer
 }
 
 void wattle_set_values(wattle_field field, wattle_form form, const wattle_column *values) {
-  host_set(handles[field], form, values->bytes, values->bytes_len, values->offsets, values->offsets_len, values->kinds,
-           values->kinds_len);
+  host_set(handles[field], form, COLUMN(values));
 }
 
 void wattle_set_json_from(wattle_field target, wattle_field source, const uint8_t *rows) {
@@ -536,8 +597,15 @@ void wattle_split(wattle_field field, wattle_form form, const uint32_t *parents,
 }
 
 void wattle_split_into(const uint32_t *parents, const wattle_writer *bodies) {
-  host_split_into(parents, bodies->rows, bodies->bytes, bodies->len, bodies->offsets, bodies->rows + 1, bodies->kinds,
-                  bodies->rows);
+  host_split_into(parents, bodies->rows, WRITTEN(bodies));
+}
+
+void wattle_combine(const uint32_t *rows, const uint32_t *offsets, size_t groups, const wattle_writer *bodies) {
+  if (groups) host_combine(rows, offsets[groups], offsets, groups + 1, WRITTEN(bodies));
+}
+
+void wattle_hold_rows(const uint32_t *rows, size_t count) {
+  if (count) host_hold(rows, count);
 }
 
 void wattle_drop_rows(const uint32_t *rows, size_t count, wattle_text code) {
@@ -552,6 +620,31 @@ void wattle_copy_to(uint8_t port, const uint32_t *rows, size_t count) {
 
 void wattle_count(wattle_text name, uint64_t value) {
   if (value) host_count(name.ptr, name.len, value);
+}
+
+wattle_events wattle_events_new(wattle_event_kind kind) {
+  return (wattle_events){.kind = kind, .bodies = wattle_writer_new(0, 0), .attributes = wattle_writer_new(0, 0)};
+}
+
+void wattle_push_event(wattle_events *events, wattle_text body, wattle_text attributes, int64_t time) {
+  size_t count = events->bodies.rows;
+  if (count == events->capacity) {
+    size_t capacity = count ? 2 * count : 16;
+    events->times = grow(events->times, count * sizeof *events->times, capacity * sizeof *events->times);
+    events->capacity = capacity;
+  }
+  events->times[count] = time;
+  wattle_push(&events->bodies, body);
+  if (attributes.ptr)
+    wattle_push(&events->attributes, attributes);
+  else
+    wattle_push_none(&events->attributes);
+}
+
+void wattle_emit(uint8_t port, const wattle_events *events) {
+  if (events->bodies.rows)
+    host_emit(port, events->kind, WRITTEN(&events->bodies), WRITTEN(&events->attributes), events->times,
+              events->bodies.rows);
 }
 
 /* Compares only the last few reasons: if all rows differ, comparing all would be quadratic. */
@@ -601,6 +694,7 @@ wattle_action wattle_drop(wattle_text code) { return (wattle_action){.what = WAT
 wattle_action wattle_fail(wattle_text code, wattle_text message) {
   return (wattle_action){.what = WATTLE_FAIL, .code = code, .message = message};
 }
+wattle_action wattle_hold(void) { return (wattle_action){.what = WATTLE_HOLD}; }
 
 wattle_text wattle_get(wattle_event *event, wattle_field field) {
   wattle_column *column = &event->columns[field];
@@ -629,15 +723,17 @@ wattle_text wattle_process_events(wattle_event_function function) {
   static wattle_event event;
   memset(event.columns, 0, field_count * sizeof *event.columns);
   memset(event.writers, 0, field_count * sizeof *event.writers);
-  size_t rows = event.rows = wattle_rows(), codes = 0;
+  size_t rows = event.rows = wattle_rows(), codes = 0, held = 0;
   dropped drops[MAX_CODES];
   wattle_reasons reasons = {0};
   uint8_t *to = wattle_alloc(rows ? rows : 1);
+  uint32_t *holds = wattle_alloc(rows * sizeof *holds);
   bool is_routed = false;
   for (size_t row = event.row = 0; row < rows; event.row = ++row) {
     wattle_action action = function(&event);
     to[row] = action.what == WATTLE_PORT ? action.port : 0;
     is_routed |= to[row] != 0;
+    if (action.what == WATTLE_HOLD) holds[held++] = (uint32_t)row;
     if (action.what == WATTLE_FAIL) wattle_reason(&reasons, row, action.code, action.message);
     if (action.what == WATTLE_DROP) {
       size_t code = 0;
@@ -654,6 +750,7 @@ wattle_text wattle_process_events(wattle_event_function function) {
     wattle_set_column((wattle_field)field, WATTLE_AS_TEXT, writer);
   }
   for (size_t code = 0; code < codes; code++) wattle_drop_rows(drops[code].rows, drops[code].count, drops[code].code);
+  wattle_hold_rows(holds, held);
   wattle_fail_rows(&reasons);
   if (is_routed) wattle_route(to);
   return WATTLE_OK;
@@ -668,12 +765,18 @@ EXPORT("describe") const void *export_describe(void) {
 }
 
 EXPORT("configure") const void *export_configure(const uint8_t *json, size_t len) {
+  /* Bytes with padding are whole numbers here. After an error, only its list is read. */
   static struct {
-    uint32_t is_error; /* one byte and three bytes of padding */
-    const void *list;
+    uint32_t is_error;
+    const void *list; /* ports or errors */
     size_t len;
+    uint32_t ticks, tick_milliseconds;
+    uint32_t sharing;
+    const wattle_text *paths;
+    size_t path_count;
   } result;
   option_count = error_count = field_count = 0;
+  tick_milliseconds = sharing = 0;
   if (!options_read(json, len)) {
     error_at(WATTLE(""), WATTLE("the options must be a JSON object"));
   } else {
@@ -685,18 +788,33 @@ EXPORT("configure") const void *export_configure(const uint8_t *json, size_t len
   result.is_error = error_count > 0;
   result.list = error_count ? (const void *)errors : ports;
   result.len = error_count ? error_count : port_count;
+  result.ticks = tick_milliseconds > 0;
+  result.tick_milliseconds = tick_milliseconds;
+  result.sharing = sharing;
+  result.paths = key_paths;
+  result.path_count = key_path_count;
   return &result;
 }
 
-EXPORT("process") const void *export_process(void) {
+/* The result of a call that can fail with a message. */
+static const void *ended(wattle_text message) {
   static struct {
     uint32_t is_error;
     wattle_text message;
   } result;
-  heap_end = heap_kept;
-  result.message = wattle_process();
-  result.is_error = result.message.len > 0;
+  result.message = message;
+  result.is_error = message.len > 0;
   return &result;
+}
+
+EXPORT("process") const void *export_process(void) {
+  heap_end = heap_kept;
+  return ended(wattle_process());
+}
+
+const void *wattle_ticked(int64_t now, bool last, wattle_tick_function tick) {
+  heap_end = heap_kept;
+  return ended(tick(now, last));
 }
 
 const void *wattle_saved(uint32_t version, wattle_save_function save) {
@@ -707,20 +825,12 @@ const void *wattle_saved(uint32_t version, wattle_save_function save) {
 }
 
 const void *wattle_restored(const wattle_snapshot *snapshots, size_t count, wattle_restore_function restore) {
-  static struct {
-    uint32_t is_error;
-    wattle_text message;
-  } result;
-  result.message = restore(snapshots, count);
-  result.is_error = result.message.len > 0;
+  wattle_text message = restore(snapshots, count);
   heap_kept = heap_end; /* restored state stays, like memory of the configuration */
-  return &result;
+  return ended(message);
 }
 
 /* ---- capabilities ---- */
-
-/* A column as six numbers. */
-#define COLUMN(c) (c)->bytes, (c)->bytes_len, (c)->offsets, (c)->offsets_len, (c)->kinds, (c)->kinds_len
 
 /* A result that can be an error with a text. */
 typedef struct {
@@ -789,9 +899,9 @@ wattle_column wattle_kv_get(const wattle_column *keys) {
   return column;
 }
 
-wattle_text wattle_kv_set(const wattle_column *keys, const wattle_column *values) {
+wattle_text wattle_kv_set(const wattle_column *keys, const wattle_column *values, uint64_t ttl) {
   outcome result;
-  host_kv_set(COLUMN(keys), COLUMN(values), &result);
+  host_kv_set(COLUMN(keys), COLUMN(values), ttl != WATTLE_FOREVER, ttl, &result);
   return result.is_error ? result.text : WATTLE_OK;
 }
 
@@ -804,6 +914,15 @@ wattle_text wattle_kv_add(const wattle_column *keys, const int64_t *amounts, con
 }
 
 void wattle_kv_delete(const wattle_column *keys) { host_kv_delete(COLUMN(keys)); }
+
+const uint8_t *wattle_seen_claim(const wattle_column *keys, uint64_t ttl) {
+  struct {
+    const uint8_t *are_new;
+    size_t count;
+  } result;
+  host_seen_claim(COLUMN(keys), ttl, &result);
+  return result.are_new;
+}
 
 const wattle_answer *wattle_http_send(const wattle_request *requests, size_t count) {
   struct {

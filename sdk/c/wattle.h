@@ -6,7 +6,7 @@
  *   WATTLE_EVENTS(f)   f decides about one event at a time (simple)
  *   WATTLE_COLUMNS(f)  f reads columns and decides about all rows at once (fast)
  *
- * A node that keeps state between batches also uses WATTLE_STATE.
+ * A node that keeps state between batches also uses WATTLE_STATE, and a node that acts on the time WATTLE_TIMER.
  *
  * A node frees no memory: what it allocates during configuration stays as long as the node, and the SDK releases what it
  * allocates during a call when the call ends. Texts have a length and do not end with a zero byte.
@@ -38,6 +38,8 @@ wattle_text wattle_join(const wattle_text *parts, size_t count);
 wattle_text wattle_number(uint64_t number);
 /* Replaces bytes that are not UTF-8 by U+FFFD: a node may read any bytes, but must set valid UTF-8. */
 wattle_text wattle_utf8(wattle_text text);
+/* A text as a JSON string, with its quotes. */
+wattle_text wattle_quote(wattle_text text);
 
 /* The description of a node; see `description` in wit/node.wit. */
 typedef struct {
@@ -73,13 +75,21 @@ wattle_field wattle_change_field(const char *option, wattle_text path);
 /* Names the output ports, port 0 first. Default: one port, `out`. */
 void wattle_ports(const wattle_text *names, size_t count);
 
+/* Asks for a tick at this interval, at least 10: see WATTLE_TIMER. */
+void wattle_tick_every(uint32_t milliseconds);
+
+/* How workers share the state of the node: all of them share one instance, or a fixed number of instances, each for some
+ * of the keys, which are the texts of these fields. By default, each worker has an instance of its own. */
+void wattle_share_single(void);
+void wattle_share_by_key(const wattle_text *paths, size_t count);
+
 /* ---- one event at a time ---- */
 
 typedef struct wattle_event wattle_event;
 
 /* What to do with an event. */
 typedef struct {
-  enum { WATTLE_KEEP, WATTLE_PORT, WATTLE_DROP, WATTLE_FAIL } what;
+  enum { WATTLE_KEEP, WATTLE_PORT, WATTLE_DROP, WATTLE_FAIL, WATTLE_HOLD } what;
   uint8_t port;
   wattle_text code, message;
 } wattle_action;
@@ -92,6 +102,8 @@ wattle_action wattle_port(uint8_t port);
 wattle_action wattle_drop(wattle_text code);
 /* Sends the event to the port `failed`, unchanged. */
 wattle_action wattle_fail(wattle_text code, wattle_text message);
+/* Ends the event in the memory of the node, which must have WATTLE_STATE. */
+wattle_action wattle_hold(void);
 
 /* The text of a field: strings unescaped, other values as JSON. `ptr` is NULL if the event does not have the field. */
 wattle_text wattle_get(wattle_event *event, wattle_field field);
@@ -154,6 +166,8 @@ void wattle_push_none(wattle_writer *writer);
 wattle_column wattle_written(const wattle_writer *writer);
 
 size_t wattle_rows(void);
+/* Whether the source offered the batch before. */
+bool wattle_redelivered(void);
 wattle_column wattle_read(wattle_field field, wattle_form form);
 /* The JSON kind of each row's text, 0 if it is not valid JSON. */
 const uint8_t *wattle_check_json(wattle_field field);
@@ -168,6 +182,11 @@ void wattle_set_timestamp(const int64_t *nanoseconds);
 void wattle_split(wattle_field field, wattle_form form, const uint32_t *parents, const uint32_t *starts,
                   const uint32_t *ends, size_t children, wattle_text prefix, wattle_text suffix);
 void wattle_split_into(const uint32_t *parents, const wattle_writer *bodies);
+/* Makes one event of each group of rows: group i is rows[offsets[i] .. offsets[i + 1]], and its body is row i of `bodies`.
+ * `offsets` has one element more than there are groups. */
+void wattle_combine(const uint32_t *rows, const uint32_t *offsets, size_t groups, const wattle_writer *bodies);
+/* Ends rows in the memory of the node, which must have WATTLE_STATE. */
+void wattle_hold_rows(const uint32_t *rows, size_t count);
 void wattle_drop_rows(const uint32_t *rows, size_t count, wattle_text code);
 void wattle_route(const uint8_t *ports);
 void wattle_copy_to(uint8_t port, const uint32_t *rows, size_t count);
@@ -183,7 +202,7 @@ typedef struct {
 void wattle_reason(wattle_reasons *reasons, size_t row, wattle_text code, wattle_text message);
 void wattle_fail_rows(const wattle_reasons *reasons);
 
-/* Adds to a count that the agent shows under this name in its summary, metrics and status. */
+/* Adds to a count that the agent shows under this name in its summary, metrics and status. Also in a tick. */
 void wattle_count(wattle_text name, uint64_t value);
 
 /* The function of WATTLE_COLUMNS. Returns WATTLE_OK, or an error text, which fails every row. */
@@ -192,6 +211,43 @@ typedef wattle_text (*wattle_columns_function)(void);
 
 #define WATTLE_COLUMNS(function)                                                                                       \
   wattle_text wattle_process(void) { return function(); }
+
+/* ---- events of the node, while it processes a batch or in a tick ---- */
+
+typedef enum { WATTLE_LOG_EVENT, WATTLE_METRIC_EVENT, WATTLE_SPAN_EVENT } wattle_event_kind;
+
+/* No time of its own. */
+#define WATTLE_NO_TIME INT64_MIN
+
+/* Events of one kind, under construction. */
+typedef struct {
+  wattle_event_kind kind;
+  wattle_writer bodies, attributes;
+  int64_t *times;
+  size_t capacity;
+} wattle_events;
+
+wattle_events wattle_events_new(wattle_event_kind kind);
+/* Adds an event. `attributes` is a JSON object, or WATTLE_OK for none. `time` is in nanoseconds since 1970. Give each event
+ * an attribute `id` that depends only on what the event is about: after a crash, the node can make it again. */
+void wattle_push_event(wattle_events *events, wattle_text body, wattle_text attributes, int64_t time);
+/* Makes these events, which have no parent. They leave on a port after the rows of the batch. */
+void wattle_emit(uint8_t port, const wattle_events *events);
+
+/* ---- time ---- */
+
+/* Acts on the time, between two batches: before the first one, and then at the interval of wattle_tick_every. `now` is in
+ * nanoseconds since 1970. If `last` is true, the run ends and nothing restores the state: make all events that the node
+ * still owes. Returns WATTLE_OK, or an error text, which is a fault. */
+typedef wattle_text (*wattle_tick_function)(int64_t now, bool last);
+
+#define WATTLE_TIMER(function)                                                                                         \
+  __attribute__((export_name("wattle:node/timer@0.2.0#tick"))) const void *wattle_timer_tick(int64_t now, bool last) { \
+    return wattle_ticked(now, last, function);                                                                         \
+  }
+
+/* Called by WATTLE_TIMER. */
+const void *wattle_ticked(int64_t now, bool last, wattle_tick_function tick);
 
 /* ---- state ---- */
 
@@ -211,13 +267,13 @@ typedef wattle_text (*wattle_restore_function)(const wattle_snapshot *snapshots,
 /* Makes a node stateful: after a fault, a swap or a restart, its successor receives its state. `version` is the version of
  * the format that `save` writes. */
 #define WATTLE_STATE(version, save, restore)                                                                           \
-  __attribute__((export_name("wattle:node/state@0.1.0#version"))) uint32_t wattle_state_version(void) {                \
+  __attribute__((export_name("wattle:node/state@0.2.0#version"))) uint32_t wattle_state_version(void) {                \
     return version;                                                                                                    \
   }                                                                                                                    \
-  __attribute__((export_name("wattle:node/state@0.1.0#save"))) const void *wattle_state_save(void) {                   \
+  __attribute__((export_name("wattle:node/state@0.2.0#save"))) const void *wattle_state_save(void) {                   \
     return wattle_saved(version, save);                                                                                \
   }                                                                                                                    \
-  __attribute__((export_name("wattle:node/state@0.1.0#restore"))) const void *wattle_state_restore(                    \
+  __attribute__((export_name("wattle:node/state@0.2.0#restore"))) const void *wattle_state_restore(                    \
       const wattle_snapshot *snapshots, size_t count) {                                                                \
     return wattle_restored(snapshots, count, restore);                                                                 \
   }
@@ -262,11 +318,17 @@ wattle_table wattle_lookup_open(const char *option, wattle_text table, const wat
 /* Returns one column for each opened column. */
 const wattle_column *wattle_lookup_find(wattle_table table, const wattle_column *keys);
 
-/* kv.wit. The functions return WATTLE_OK, or an error text; then nothing has changed. */
+/* kv.wit. The functions return WATTLE_OK, or an error text; then nothing has changed. Values expire after `ttl`
+ * milliseconds, or never if it is WATTLE_FOREVER. */
+#define WATTLE_FOREVER UINT64_MAX
 wattle_column wattle_kv_get(const wattle_column *keys);
-wattle_text wattle_kv_set(const wattle_column *keys, const wattle_column *values);
+wattle_text wattle_kv_set(const wattle_column *keys, const wattle_column *values, uint64_t ttl);
 wattle_text wattle_kv_add(const wattle_column *keys, const int64_t *amounts, const int64_t **sums);
 void wattle_kv_delete(const wattle_column *keys);
+
+/* seen.wit: claims a key for each row of the batch, for `ttl` milliseconds. Returns 1 for a row whose key is new, 0 for a
+ * row whose key was claimed before. */
+const uint8_t *wattle_seen_claim(const wattle_column *keys, uint64_t ttl);
 
 /* http-client.wit: one response for each request. */
 typedef wattle_label wattle_header;

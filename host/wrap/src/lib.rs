@@ -19,6 +19,7 @@ pub const WIT: &[(&str, &str)] = &[
     ("batch.wit", include_str!("../../../wit/batch.wit")),
     ("clock.wit", include_str!("../../../wit/clock.wit")),
     ("diagnostics.wit", include_str!("../../../wit/diagnostics.wit")),
+    ("events.wit", include_str!("../../../wit/events.wit")),
     ("fields.wit", include_str!("../../../wit/fields.wit")),
     ("host.wit", include_str!("../../../wit/host.wit")),
     ("http-client.wit", include_str!("../../../wit/http-client.wit")),
@@ -28,23 +29,23 @@ pub const WIT: &[(&str, &str)] = &[
     ("metrics.wit", include_str!("../../../wit/metrics.wit")),
     ("node.wit", include_str!("../../../wit/node.wit")),
     ("random.wit", include_str!("../../../wit/random.wit")),
+    ("seen.wit", include_str!("../../../wit/seen.wit")),
     ("state.wit", include_str!("../../../wit/state.wit")),
+    ("timer.wit", include_str!("../../../wit/timer.wit")),
     ("types.wit", include_str!("../../../wit/types.wit")),
     ("world.wit", include_str!("../../../wit/world.wit")),
 ];
 
-/// The world of a node, and that of a stateful node.
-const WORLD: &str = "processor";
-const STATEFUL_WORLD: &str = "stateful-processor";
-/// World for a module written by hand: one of these, and the capabilities that it imports.
+/// World for a module written by hand: that of a node, with the interfaces that it also exports and
+/// the capabilities that it imports.
 const WRAPPED_WORLD: &str = "wrapped";
-/// Prefix of the contract's interfaces.
+/// Prefix of the contract's interfaces, and their version.
 const CONTRACT: &str = "wattle:node/";
-const ALWAYS: &[&str] = &["types", "fields", "batch", "diagnostics"];
-/// Export of every node module.
-const EXPORT: &str = "wattle:node/node@";
-/// Additional export of a stateful node module.
-const STATE: &str = "wattle:node/state@";
+const VERSION: &str = "0.2.0";
+const ALWAYS: &[&str] = &["types", "fields", "batch", "events", "diagnostics"];
+/// Interface that every node exports, and those that it can export in addition.
+const NODE: &str = "node";
+const OPTIONAL: &[&str] = &["state", "timer"];
 /// Module name of WASI imports in old toolchains.
 const PREVIEW1: &str = "wasi_snapshot_preview1";
 /// Implements every WASI import (preview 1): assembled from `stub.wat`. A test compares the two.
@@ -70,12 +71,27 @@ struct Seen {
     is_component: bool,
     has_world: bool,
     exports_node: bool,
-    exports_state: bool,
     exports_realloc: bool,
+    /// Interfaces that it exports in addition to that of every node.
+    exports: BTreeSet<String>,
     wants_preview1: bool,
     /// Interfaces that it imports in addition to those of every node.
     capabilities: BTreeSet<String>,
+    /// The first interface of another version of the contract.
+    other_version: Option<String>,
     foreign: Vec<String>,
+}
+
+impl Seen {
+    /// The name of an interface of the contract, such as `batch` of `wattle:node/batch@0.2.0`.
+    /// Remembers one of another version.
+    fn interface<'a>(&mut self, path: &'a str) -> Option<&'a str> {
+        let (name, version) = path.strip_prefix(CONTRACT)?.split_once('@')?;
+        if version != VERSION {
+            self.other_version.get_or_insert_with(|| path.to_owned());
+        }
+        Some(name)
+    }
 }
 
 /// Converts a core module to a component; returns a component unchanged.
@@ -89,9 +105,15 @@ pub fn wrap(bytes: &[u8]) -> Result<Vec<u8>, WrapError> {
     if seen.is_component {
         return Ok(bytes.to_vec());
     }
+    if let Some(interface) = &seen.other_version {
+        return Err(error(
+            format!("the module uses `{interface}`, but this version makes components of contract {VERSION}"),
+            "build it with the SDK of this version, or use the component that the other version made",
+        ));
+    }
     if !seen.exports_node {
         return Err(error(
-            format!("the module exports no `{EXPORT}…`"),
+            format!("the module exports no `{CONTRACT}{NODE}@{VERSION}`"),
             "a node exports describe, configure and process; check that it exports them as its SDK requires",
         ));
     }
@@ -109,7 +131,7 @@ pub fn wrap(bytes: &[u8]) -> Result<Vec<u8>, WrapError> {
     }
     let mut module = bytes.to_vec();
     if !seen.has_world {
-        let (resolve, world) = world(if seen.exports_state { STATEFUL_WORLD } else { WORLD }, &seen.capabilities)?;
+        let (resolve, world) = world(&seen)?;
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
             .map_err(|e| error(format!("the world could not be embedded: {e:#}"), ""))?;
     }
@@ -140,8 +162,7 @@ fn look(bytes: &[u8]) -> Result<Seen, WrapError> {
                     let import = import.map_err(broken)?;
                     match import.module {
                         PREVIEW1 => seen.wants_preview1 = true,
-                        module if let Some(name) = module.strip_prefix(CONTRACT) => {
-                            let name = name.split('@').next().unwrap_or(name);
+                        module if let Some(name) = seen.interface(module) => {
                             let file = format!("{name}.wit");
                             if !WIT.iter().any(|(known, _)| *known == file) {
                                 seen.foreign.push(module.to_owned());
@@ -157,9 +178,13 @@ fn look(bytes: &[u8]) -> Result<Seen, WrapError> {
             Payload::ExportSection(exports) => {
                 for export in exports {
                     let name = export.map_err(broken)?.name;
-                    seen.exports_node |= name.starts_with(EXPORT);
-                    seen.exports_state |= name.starts_with(STATE);
                     seen.exports_realloc |= name == "cabi_realloc";
+                    let interface = name.split('#').next().unwrap_or(name);
+                    match seen.interface(interface) {
+                        Some(NODE) => seen.exports_node = true,
+                        Some(name) if OPTIONAL.contains(&name) => _ = seen.exports.insert(name.to_owned()),
+                        _ => {}
+                    }
                 }
             }
             Payload::CustomSection(section) => seen.has_world |= section.name().starts_with("component-type"),
@@ -169,17 +194,20 @@ fn look(bytes: &[u8]) -> Result<Seen, WrapError> {
     Ok(seen)
 }
 
-/// A world of the contract that also imports these capabilities, from the embedded files.
-fn world(name: &str, capabilities: &BTreeSet<String>) -> Result<(Resolve, wit_parser::WorldId), WrapError> {
+/// The world of a module, from the embedded files.
+fn world(seen: &Seen) -> Result<(Resolve, wit_parser::WorldId), WrapError> {
     let wrong = |e: String| error(format!("the contract cannot be read: {e}"), "please report this");
     let mut sources = SourceMap::default();
     for (name, text) in WIT {
         sources.push(Path::new(name), *text);
     }
-    let mut wrapped = format!("world {WRAPPED_WORLD} {{ include {name};");
-    for capability in capabilities {
-        // Writing to a string does not fail.
+    let mut wrapped = format!("world {WRAPPED_WORLD} {{ include processor;");
+    // Writing to a string does not fail.
+    for capability in &seen.capabilities {
         let _ = write!(wrapped, " import {capability};");
+    }
+    for interface in &seen.exports {
+        let _ = write!(wrapped, " export {interface};");
     }
     sources.push(Path::new("wrapped.wit"), wrapped + " }");
     let group = sources.parse().map_err(|(_, e)| wrong(format!("{e:#}")))?;
