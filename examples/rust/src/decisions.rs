@@ -1,6 +1,9 @@
 //! Makes each decision of the contract, as an example of the call.
 
-use wattle_node::{Batch, ChildSpans, ColumnWriter, Field, Form, Node, Reasons, Setup};
+use std::time::Duration;
+
+use wattle_node::capabilities::{kv, seen};
+use wattle_node::{Batch, ChildSpans, ColumnWriter, EventKind, Events, Field, Form, Node, Reasons, Setup};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,16 +22,27 @@ enum Decision {
     SetTimestamp,
     Split,
     SplitInto,
+    Combine,
+    Hold,
+    Emit,
+    EmitKinds,
     Drop,
     Route,
     CopyTo,
     Fail,
+    Redelivered,
     ReadText,
     ReadJson,
+    Claim,
+    Kv,
     Error,
     Panic,
     NoSuchPort,
+    NoSuchGroup,
 }
+
+/// How long a key stays claimed, and a value stored.
+const TTL: Duration = Duration::from_mins(1);
 
 pub(crate) struct Columns {
     decision: Decision,
@@ -108,6 +122,30 @@ impl Node for Columns {
                 }
                 batch.split_into(&parents, bodies);
             }
+            Decision::Combine => self.combine(batch),
+            Decision::Hold => batch.hold(&odd),
+            Decision::Emit => {
+                let mut events = Events::new(EventKind::Log);
+                for row in (0_i64..).take(rows) {
+                    let text = format!("made {row}");
+                    match row % 2 {
+                        0 => {
+                            let attributes = format!(r#"{{"row":{row}}}"#);
+                            events.push(text.as_bytes(), Some(attributes.as_bytes()), Some(row * 1_000_000_000));
+                        }
+                        _ => events.push(text.as_bytes(), None, None),
+                    }
+                }
+                batch.emit(1, events);
+            }
+            Decision::EmitKinds => {
+                let kinds = [(EventKind::Log, "log"), (EventKind::Metric, "metric"), (EventKind::Span, "span")];
+                for (kind, body) in kinds {
+                    let mut events = Events::new(kind);
+                    events.push(body.as_bytes(), None, None);
+                    batch.emit(0, events);
+                }
+            }
             Decision::Drop => batch.drop_rows(&odd, "odd"),
             Decision::Route => batch.route(&odd_marks),
             Decision::CopyTo => batch.copy_to(1, &odd),
@@ -115,6 +153,12 @@ impl Node for Columns {
                 let mut reasons = Reasons::default();
                 (1..rows).step_by(2).for_each(|row| reasons.add(row, "odd", &format!("row {row}")));
                 batch.fail(&reasons);
+            }
+            Decision::Redelivered => {
+                let mut values = ColumnWriter::default();
+                let text = batch.is_redelivered().to_string();
+                (0..rows).for_each(|_| values.push(text.as_bytes()));
+                batch.set(self.set, Form::Text, values);
             }
             Decision::ReadText | Decision::ReadJson => {
                 let form = if matches!(self.decision, Decision::ReadText) { Form::Text } else { Form::Json };
@@ -130,9 +174,25 @@ impl Node for Columns {
                 }
                 batch.set(self.set, Form::Text, values);
             }
+            Decision::Claim => {
+                let are_new = seen::claim(batch.read(self.field, Form::Text).into(), TTL);
+                let known: Vec<u32> = (0..).zip(are_new).filter(|(_, new)| !new).map(|(row, _)| row).collect();
+                batch.drop_rows(&known, "seen");
+            }
+            Decision::Kv => {
+                let keys = batch.read(self.field, Form::Text);
+                let bodies = batch.read(self.body, Form::Text);
+                kv::set(keys.clone().into(), bodies.clone().into(), Some(TTL))?;
+                kv::set(keys.clone().into(), bodies.into(), None)?;
+                batch.set(self.set, Form::Text, kv::get(keys.into()).into());
+            }
             Decision::Error => return Err("refused on purpose".into()),
             Decision::Panic => panic!("broken on purpose"),
             Decision::NoSuchPort => batch.route(&vec![9; rows]),
+            Decision::NoSuchGroup => {
+                let row = u32::try_from(rows).unwrap_or(u32::MAX);
+                batch.combine(&[row], &[0, 1], ColumnWriter::of(b"x"));
+            }
         }
         Ok(())
     }
@@ -143,6 +203,21 @@ impl Columns {
     fn firsts(&self, batch: &mut Batch<'_>) -> Vec<u32> {
         let body = batch.read(self.body, Form::Text);
         (0..body.len()).filter(|&row| !body.row(row).is_empty()).map(|row| body.start(row)).collect()
+    }
+
+    /// Joins each pair of neighbours.
+    fn combine(&self, batch: &mut Batch<'_>) {
+        let body = batch.read(self.body, Form::Text);
+        let texts: Vec<&[u8]> = body.rows().collect();
+        let (mut rows, mut offsets, mut bodies) = (Vec::new(), vec![0], ColumnWriter::default());
+        for pair in texts.chunks(2) {
+            for _ in pair {
+                rows.push(u32::try_from(rows.len()).unwrap_or(u32::MAX));
+            }
+            offsets.push(u32::try_from(rows.len()).unwrap_or(u32::MAX));
+            bodies.push(&pair.join(&b'+'));
+        }
+        batch.combine(&rows, &offsets, bodies);
     }
 
     /// Splits bodies at commas; only positions cross the sandbox boundary.

@@ -2,17 +2,18 @@
 //!
 //! Here they are put together to one component, which takes the option `node` to say which one it is, and `face`, because
 //! the conformance suite checks all of them. Your component has one node and ends with `export_node!`, or with
-//! `export_stateful_node!` if it keeps state.
+//! `export_stateful_node!` if it keeps state, or `export_timed_node!` if it also has a timer.
 
 mod add_field;
 mod count;
 mod decisions;
 mod drop_if;
+mod memory;
 mod require;
 
 use serde_json::{Map, Value};
 use wattle_node::event::PerEvent;
-use wattle_node::{Batch, Node, Setup, Snapshot, Stateful, export_stateful_node};
+use wattle_node::{Batch, Node, Setup, Snapshot, Stateful, Tick, Timed, export_timed_node};
 
 /// The node that was chosen.
 pub struct Examples(Box<dyn Chosen>);
@@ -20,6 +21,10 @@ pub struct Examples(Box<dyn Chosen>);
 /// A node whose type is not known before it is configured. One without state saves nothing, and takes nothing else.
 trait Chosen {
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String>;
+
+    fn tick(&mut self, _: &mut Tick<'_>) -> Result<(), String> {
+        Ok(())
+    }
 
     fn save(&self) -> Vec<u8> {
         Vec::new()
@@ -55,6 +60,26 @@ impl<N: Stateful> Chosen for WithState<N> {
     }
 }
 
+struct WithTimer<N>(N);
+
+impl<N: Stateful + Timed> Chosen for WithTimer<N> {
+    fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
+        self.0.process(batch)
+    }
+
+    fn tick(&mut self, tick: &mut Tick<'_>) -> Result<(), String> {
+        self.0.tick(tick)
+    }
+
+    fn save(&self) -> Vec<u8> {
+        self.0.save()
+    }
+
+    fn restore(&mut self, snapshots: Vec<Snapshot>) -> Result<(), String> {
+        self.0.restore(snapshots)
+    }
+}
+
 impl Node for Examples {
     const NAME: &'static str = "examples";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
@@ -78,6 +103,8 @@ impl Node for Examples {
             ("require", "columns") => make::<require::Columns>(options, setup),
             ("count", "events") => make_stateful::<PerEvent<count::Events>>(options, setup),
             ("count", "columns") => make_stateful::<count::Columns>(options, setup),
+            ("memory", "events") => make_timed::<PerEvent<memory::Events>>(options, setup),
+            ("memory", "columns") => make_timed::<memory::Columns>(options, setup),
             ("decisions", "columns") => make::<decisions::Columns>(options, setup),
             _ => {
                 setup.error("node", format!("there is no node `{node}` with the face `{face}`"));
@@ -104,12 +131,22 @@ impl Stateful for Examples {
     }
 }
 
+impl Timed for Examples {
+    fn tick(&mut self, tick: &mut Tick<'_>) -> Result<(), String> {
+        self.0.tick(tick)
+    }
+}
+
 fn make<N: Node + 'static>(options: Value, setup: &mut Setup<'_>) -> Option<Box<dyn Chosen>> {
     configure::<N>(options, setup).map(|node| Box::new(Stateless(node)) as Box<dyn Chosen>)
 }
 
 fn make_stateful<N: Stateful + 'static>(options: Value, setup: &mut Setup<'_>) -> Option<Box<dyn Chosen>> {
     configure::<N>(options, setup).map(|node| Box::new(WithState(node)) as Box<dyn Chosen>)
+}
+
+fn make_timed<N: Stateful + Timed + 'static>(options: Value, setup: &mut Setup<'_>) -> Option<Box<dyn Chosen>> {
+    configure::<N>(options, setup).map(|node| Box::new(WithTimer(node)) as Box<dyn Chosen>)
 }
 
 fn configure<N: Node>(options: Value, setup: &mut Setup<'_>) -> Option<N> {
@@ -123,4 +160,4 @@ fn configure<N: Node>(options: Value, setup: &mut Setup<'_>) -> Option<N> {
     }
 }
 
-export_stateful_node!(Examples);
+export_timed_node!(Examples);

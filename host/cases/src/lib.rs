@@ -20,6 +20,9 @@
 //!
 //! `"counts": {"<name>": 3}` has all counts of the node; without it, counts are not compared.
 //!
+//! `"requests": {"tick_milliseconds": 1000, "sharing": {"key": ["body.host"]}}` is what the node must
+//! ask for while it is configured; `sharing` can also be `"worker"` (the default) and `"single"`.
+//!
 //! `"mocks"` sets the responses of capabilities, `"log"` and `"metrics"` what the node must write
 //! to them: see [`Mocks`].
 //!
@@ -29,6 +32,7 @@ mod compare;
 mod event;
 mod events;
 mod mocks;
+mod requests;
 mod steps;
 
 use std::collections::BTreeMap;
@@ -42,6 +46,7 @@ pub use events::{Ran, batch, events};
 use steps::Step;
 
 pub use mocks::{FACTS, MockAnswer, MockKind, MockTable, Mocks, Observed};
+pub use requests::{Requests, Sharing};
 
 /// A node under test that can be configured and receive batches.
 pub trait Subject {
@@ -65,6 +70,11 @@ pub trait Subject {
     ///
     /// It refuses the options, or faults.
     fn configure(&mut self, options: &str) -> Result<Vec<String>, Refusal>;
+
+    /// What the last instance asked for while it was configured, if the subject can say.
+    fn requests(&self) -> Option<Requests> {
+        None
+    }
 
     /// Creates an instance with the same options and the state of the previous one.
     ///
@@ -148,6 +158,7 @@ pub struct Case {
     mocks: Mocks,
     effects: mocks::Effects,
     counts: Option<BTreeMap<String, u64>>,
+    requests: Option<Requests>,
     expected: Expected,
 }
 
@@ -161,6 +172,7 @@ const KEYS: &[&str] = &[
     "rows_per_batch",
     "restarts",
     "counts",
+    "requests",
     "mocks",
     "log",
     "metrics",
@@ -182,10 +194,11 @@ impl Case {
         let mocks = case.get("mocks").map(Mocks::read).transpose()?.unwrap_or_default();
         let effects = mocks::Effects::read(&case)?;
         let counts = case.get("counts").map(compare::read_counts).transpose()?;
+        let requests = case.get("requests").map(Requests::read).transpose()?;
         if let Some(wanted) = case.get("options_errors").and_then(Value::as_array) {
             let wanted = wanted.iter().filter_map(Value::as_str).map(str::to_owned).collect();
             let (steps, expected) = (Vec::new(), Expected::OptionErrors(wanted));
-            return Ok(Self { options, steps, mocks, effects, counts, expected });
+            return Ok(Self { options, steps, mocks, effects, counts, requests, expected });
         }
         let steps = steps::read(&case)?;
         let expected = match (case.get("fault"), case.get("expected")) {
@@ -198,7 +211,7 @@ impl Case {
             ),
             _ => return Err("a case must have one of `expected`, `fault` and `options_errors`".into()),
         };
-        Ok(Self { options, steps, mocks, effects, counts, expected })
+        Ok(Self { options, steps, mocks, effects, counts, requests, expected })
     }
 
     /// Runs the case.
@@ -218,6 +231,9 @@ impl Case {
             (Ok(_), Expected::OptionErrors(_)) => return Err("the options were accepted".into()),
             (Ok(ports), _) => ports,
         };
+        if let Some(requests) = &self.requests {
+            requests.compare(subject.requests().as_ref())?;
+        }
         let mut all = Ran::default();
         for step in &self.steps {
             let (done, rows) = match step {

@@ -129,3 +129,41 @@ fn steps_are_batches_ticks_and_restarts() {
     let both = run(&json!({"steps": [], "input": [], "expected": {}})).unwrap_err();
     assert!(both.contains("cannot have `input`"), "{both}");
 }
+
+#[test]
+fn requests_are_compared() {
+    struct Asks(Option<Requests>);
+    impl Subject for Asks {
+        fn configure(&mut self, _: &str) -> Result<Vec<String>, Refusal> {
+            Ok(vec!["out".into()])
+        }
+
+        fn requests(&self) -> Option<Requests> {
+            self.0.clone()
+        }
+
+        fn process(&mut self, _: Batch) -> Result<Outcome, CaseFault> {
+            Ok(Outcome::default())
+        }
+    }
+    let run = |subject: Option<Requests>, requests: serde_json::Value| {
+        let case = json!({"steps": [], "expected": {}, "requests": requests});
+        Case::parse(&case.to_string())?.run(&mut Asks(subject))
+    };
+    let asks = |tick_milliseconds, sharing| Some(Requests { tick_milliseconds, sharing });
+    run(asks(None, Sharing::Worker), json!({})).unwrap();
+    run(asks(Some(10), Sharing::Single), json!({"tick_milliseconds": 10, "sharing": "single"})).unwrap();
+    let by_key = asks(None, Sharing::Key(vec!["body.k".into()]));
+    run(by_key.clone(), json!({"sharing": {"key": ["body.k"]}})).unwrap();
+    for (subject, requests, part) in [
+        (by_key, json!({"sharing": {"key": ["body.l"]}}), "got Requests"),
+        (asks(Some(10), Sharing::Worker), json!({}), "got Requests"),
+        (None, json!({}), "does not report them"),
+        (None, json!({"sharing": "all"}), "must be \"worker\""),
+        (None, json!({"tick": 10}), "unknown key `requests.tick`"),
+        (None, json!({"tick_milliseconds": -1}), "must be a whole number"),
+    ] {
+        let error = run(subject, requests).unwrap_err();
+        assert!(error.contains(part), "`{error}` lacks `{part}`");
+    }
+}

@@ -1,7 +1,7 @@
-//! The example nodes: the same five in every language, with exactly checked behaviour.
+//! The example nodes: the same six in every language, with exactly checked behaviour.
 //!
 //! A component of examples takes the option `node` (`add-field`, `drop-if`, `require`, `count`,
-//! `decisions`) and `face` (`events` or `columns`: which interface of its SDK to use); the other
+//! `memory`, `decisions`) and `face` (`events` or `columns`: which interface of its SDK to use); the other
 //! options are those of the node. The files in `examples/` have the cases;
 //! `docs/nodes/conformance.md` describes each node.
 
@@ -22,6 +22,7 @@ const NODES: &[(&str, &[&str], &str)] = &[
     ("drop-if", &["events", "columns"], include_str!("../examples/drop-if.json")),
     ("require", &["events", "columns"], include_str!("../examples/require.json")),
     ("count", &["events", "columns"], include_str!("../examples/count.json")),
+    ("memory", &["events", "columns"], include_str!("../examples/memory.json")),
     ("decisions", &["columns"], include_str!("../examples/decisions.json")),
 ];
 

@@ -3,7 +3,7 @@
 //!
 //! - [`Sandboxed`] makes a component the subject of case files.
 //! - [`conformance`] checks that a component keeps the contract, whatever it does; [`examples`] also checks that the
-//!   five example nodes behave the same in every language.
+//!   six example nodes behave the same in every language.
 //! - [`measure`] measures the cost of a node.
 //! - [`Provided`] is what a project provides to its node for all of them: grants and mocks.
 

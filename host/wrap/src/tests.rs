@@ -39,7 +39,8 @@ fn a_component_exports_the_optional_interfaces_of_its_module() {
         (func (export "wattle:node/state@0.2.0#restore") (param i32 i32) (result i32) i32.const 256)"#;
     let timer = r#"(func (export "wattle:node/timer@0.2.0#tick") (param i64 i32) (result i32) i32.const 256)"#;
     let both = format!("{state}{timer}");
-    for (functions, expected) in [("", &[][..]), (state, &["state"]), (timer, &["timer"]), (&both, &["state", "timer"])] {
+    for (functions, expected) in [("", &[][..]), (state, &["state"]), (timer, &["timer"]), (&both, &["state", "timer"])]
+    {
         let realloc = r#"(func (export "cabi_realloc")"#;
         let text = module("").replacen(realloc, &format!("{functions}{realloc}"), 1);
         let component = wrap(&wat::parse_str(text).unwrap()).unwrap();

@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use crate::batch::{Batch, Field, Form, Reasons};
 use crate::column::{Column, ColumnWriter};
 use crate::json::Kind;
-use crate::node::{Node, Setup, Snapshot, Stateful};
+use crate::node::{Node, Setup, Snapshot, Stateful, Timed};
+use crate::tick::Tick;
 
 /// What to do with an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub enum Action {
         /// A message for the operator.
         message: String,
     },
+    /// Ends the event in the memory of the node, which must be a [`StatefulEventNode`].
+    Hold,
 }
 
 /// A node that works on one event at a time.
@@ -62,6 +65,17 @@ pub trait StatefulEventNode: EventNode {
 
     /// See [`Stateful::restore`].
     fn restore(&mut self, snapshots: Vec<Snapshot>) -> Result<(), String>;
+}
+
+/// An event node that acts on the time; see [`Timed`]. [`export_timed_node!`](crate::export_timed_node)
+/// exports it as `PerEvent<Self>`.
+pub trait TimedEventNode: EventNode {
+    /// See [`Timed::tick`].
+    ///
+    /// # Errors
+    ///
+    /// What went wrong.
+    fn tick(&mut self, tick: &mut Tick<'_>) -> Result<(), String>;
 }
 
 /// A field of an event, from [`Fields`].
@@ -159,6 +173,7 @@ impl<N: EventNode> Node for PerEvent<N> {
             fields.iter().map(|(.., write)| write.then(|| ColumnWriter::with_capacity(0, rows))).collect();
         let mut ports = vec![0; rows];
         let mut dropped: Vec<(&'static str, Vec<u32>)> = Vec::new();
+        let mut held = Vec::new();
         let mut reasons = Reasons::default();
         for (row, port) in ports.iter_mut().enumerate() {
             match self.node.event(&mut Event { row, columns: &columns, writers: &mut writers }) {
@@ -172,6 +187,7 @@ impl<N: EventNode> Node for PerEvent<N> {
                     }
                 }
                 Action::Fail { code, message } => reasons.add(row, code, &message),
+                Action::Hold => held.push(u32::try_from(row).unwrap_or(u32::MAX)),
             }
             for writer in writers.iter_mut().flatten() {
                 if writer.len() == row {
@@ -187,6 +203,7 @@ impl<N: EventNode> Node for PerEvent<N> {
         for (code, rows) in dropped {
             batch.drop_rows(&rows, code);
         }
+        batch.hold(&held);
         batch.fail(&reasons);
         if ports.iter().any(|&p| p != 0) {
             batch.route(&ports);
@@ -204,6 +221,12 @@ impl<N: StatefulEventNode> Stateful for PerEvent<N> {
 
     fn restore(&mut self, snapshots: Vec<Snapshot>) -> Result<(), String> {
         self.node.restore(snapshots)
+    }
+}
+
+impl<N: TimedEventNode> Timed for PerEvent<N> {
+    fn tick(&mut self, tick: &mut Tick<'_>) -> Result<(), String> {
+        self.node.tick(tick)
     }
 }
 

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use serde_json::Value;
 use wattle_batch::{Batch, Outcome};
-use wattle_cases::{CaseFault, Mocks, Refusal, Subject};
+use wattle_cases::{CaseFault, Mocks, Refusal, Requests, Subject};
 
 pub use wattle_cases::Ran;
 
 use crate::capabilities::native::{facts, forget_claims, tables};
 use crate::native::{CallError, Native};
-use crate::node::{Node, OptionError, Snapshot, Stateful, Timed};
+use crate::node::{Node, OptionError, Sharing, Snapshot, Stateful, Timed};
 
 /// A natively linked node, in a case.
 struct Linked<N> {
@@ -69,6 +69,17 @@ impl<N: Node> Subject for Linked<N> {
         self.node = Some(node);
         options.clone_into(&mut self.options);
         Ok(ports)
+    }
+
+    fn requests(&self) -> Option<Requests> {
+        let requested = self.node.as_ref()?.requested();
+        let sharing = match &requested.sharing {
+            Sharing::Worker => wattle_cases::Sharing::Worker,
+            Sharing::Single => wattle_cases::Sharing::Single,
+            Sharing::Key(paths) => wattle_cases::Sharing::Key(paths.clone()),
+        };
+        let tick_milliseconds = requested.tick.and_then(|tick| u32::try_from(tick.as_millis()).ok());
+        Some(Requests { tick_milliseconds, sharing })
     }
 
     fn restart(&mut self) -> Result<(), String> {
