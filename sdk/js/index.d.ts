@@ -26,6 +26,13 @@ export interface Setup {
   change(option: string, path: string): Field;
   /** Names the output ports, port 0 first. Default: one port, `out`. */
   ports(names: string[]): void;
+  /** Asks for a tick at this interval, at least 10: see {@link timerOf}. */
+  tickEvery(milliseconds: number): void;
+  /**
+   * How workers share the state of the node. `worker`, the default: each has an instance of its own. `single`: all share
+   * one. A list of paths: a fixed number of instances, each for some of the keys, which are the texts of these fields.
+   */
+  share(how: "worker" | "single" | string[]): void;
   /** Reports an error in an option. */
   error(option: string, message: string): void;
 }
@@ -47,7 +54,7 @@ export interface Definition<Decide> {
 }
 
 /** What to do with an event. */
-export type Action = { readonly what: "keep" | "port" | "drop" | "fail" };
+export type Action = { readonly what: "keep" | "port" | "drop" | "fail" | "hold" };
 /** Sends the event to port 0; this is also the default. */
 export const keep: Action;
 /** Sends the event to this port. */
@@ -56,6 +63,23 @@ export function port(index: number): Action;
 export function drop(code: string): Action;
 /** Sends the event to the port `failed`, unchanged. */
 export function fail(code: string, message: string): Action;
+/** Ends the event in the memory of the node, which must export `state`. */
+export const hold: Action;
+
+/** What kind of telemetry an event is. */
+export type EventKind = "log" | "metric" | "span";
+
+/** An event that a node makes. */
+export interface MadeEvent {
+  body: string;
+  /** A JSON object. Give it an `id` that depends only on what the event is about: after a crash, the node can make it again. */
+  attributes?: object;
+  /** Nanoseconds since 1970, exact to 256 ns because they are passed as numbers. */
+  timestamp?: bigint | number;
+}
+
+/** Makes events that have no parent. They leave on a port after the rows of the batch. Default: logs. */
+export type Emit = (port: number, events: MadeEvent[], kind?: EventKind) => void;
 
 /** One event. */
 export interface Event {
@@ -63,6 +87,8 @@ export interface Event {
   get(field: Field): string | undefined;
   /** Sets a field to a string. */
   set(field: Field, value: string): void;
+  /** Makes other events. */
+  emit: Emit;
 }
 
 /** The exports of the component. */
@@ -103,6 +129,24 @@ export interface State {
  */
 export function stateOf(state: State): unknown;
 
+/** The call of a timer. */
+export interface Tick {
+  /** Nanoseconds since 1970, exact to 256 ns; never decreases. */
+  readonly now: bigint;
+  /** Whether the run ends and nothing restores the state: make all events that the node still owes. */
+  readonly last: boolean;
+  emit: Emit;
+  /** Adds to a count that the agent shows under this name in its summary, metrics and status. */
+  count(name: string, value: number): void;
+}
+
+/**
+ * The export `timer` of a node that acts on the time, in addition to `node`. The agent calls `tick` before the first batch,
+ * and then between two batches at the interval of {@link Setup.tickEvery}; a {@link NodeError} is a fault. Build the
+ * component for the world `timed-processor`, or `stateful-timed-processor` if it also exports `state` (in `node.toml`).
+ */
+export function timerOf(tick: (tick: Tick) => void): unknown;
+
 /** The form of the values of a column: strings unescaped, or every value as its JSON. */
 export type Form = "text" | "json";
 
@@ -116,6 +160,8 @@ export interface Column {
 /** The batch of the current call. */
 export interface Batch {
   readonly rows: number;
+  /** Whether the source offered the batch before. */
+  readonly redelivered: boolean;
   /** The text of the field of every row. */
   readText(field: Field): (string | null | undefined)[];
   /** The field of every row as bytes: faster for a node that needs bytes, slower for a node that needs strings. */
@@ -137,6 +183,11 @@ export interface Batch {
     suffix?: string,
   ): void;
   splitInto(parents: number[], bodies: string[]): void;
+  /** Makes one event of each group of rows, with these bodies; everything else comes from the first row of a group. */
+  combine(groups: number[][], bodies: string[]): void;
+  /** Ends rows in the memory of the node, which must export `state`. */
+  hold(rows: number[]): void;
+  emit: Emit;
   drop(rows: number[], code: string): void;
   route(ports: Uint8Array): void;
   copyTo(port: number, rows: number[]): void;

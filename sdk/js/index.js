@@ -1,15 +1,18 @@
 // The SDK for Wattle nodes in JavaScript; index.d.ts is the documentation.
 //
-// QuickJS passes `list<u8>` as a Uint8Array, other lists as arrays, and `none` as null or undefined.
+// componentize-qjs 0.4.5 passes `list<u8>` as a Uint8Array, other lists as arrays, `none` as null or undefined, and integers
+// of 64 bits as numbers; it traps on a BigInt.
 
-import host from "wattle:node/batch@0.1.0";
-import fields from "wattle:node/fields@0.1.0";
-import diagnostics from "wattle:node/diagnostics@0.1.0";
+import host from "wattle:node/batch@0.2.0";
+import events from "wattle:node/events@0.2.0";
+import fields from "wattle:node/fields@0.2.0";
+import diagnostics from "wattle:node/diagnostics@0.2.0";
 
 export const keep = { what: "keep" };
 export const port = (index) => ({ what: "port", index });
 export const drop = (code) => ({ what: "drop", code });
 export const fail = (code, message) => ({ what: "fail", code, message });
+export const hold = { what: "hold" };
 
 /** The value that leaves the time of a row unchanged, for `setTimestamp`. */
 export const LEAVE = -(2 ** 63);
@@ -22,6 +25,7 @@ export function eventNode(definition) {
     const written = [];
     const ports = new Uint8Array(rows);
     const drops = new Map();
+    const held = [];
     const reasons = new Reasons();
     let routed = false;
     let row = 0;
@@ -30,6 +34,7 @@ export function eventNode(definition) {
       set: (field, value) => {
         (written[field] ??= new Array(rows).fill(null))[row] = String(value);
       },
+      emit,
     };
     for (; row < rows; row++) {
       const action = decide(event) ?? keep;
@@ -47,12 +52,16 @@ export function eventNode(definition) {
         case "fail":
           reasons.add(row, action.code, action.message);
           break;
+        case "hold":
+          held.push(row);
+          break;
         default:
           throw new TypeError(`an event was answered with ${JSON.stringify(action)}`);
       }
     }
     written.forEach((values, field) => host.setText(touched[field], values));
     drops.forEach((dropped, code) => host.drop(dropped, code));
+    batch.hold(held);
     batch.fail(reasons);
     if (routed) host.route(ports);
   });
@@ -103,6 +112,14 @@ export function stateOf({ version, save, restore }) {
   };
 }
 
+/**
+ * The export `timer` of a node that acts between batches. `tick` receives an object with `now`, `last`, `emit` and `count`,
+ * and throws a NodeError to fail.
+ */
+export function timerOf(tick) {
+  return { tick: (now, last) => refusable(() => tick({ now: BigInt(now), last, emit, count })) };
+}
+
 /** State at one moment. */
 class Snapshot {
   constructor(version, bytes) {
@@ -121,6 +138,17 @@ class Snapshot {
   }
 }
 
+function emit(port, made, kind = "log") {
+  if (made.length === 0) return;
+  const bodies = column(made.map(({ body }) => body));
+  const attributes = column(made.map(({ attributes }) => (attributes == null ? null : JSON.stringify(attributes))));
+  events.emit(port, kind, bodies, attributes, made.map(({ timestamp = LEAVE }) => Number(timestamp)));
+}
+
+function count(name, value) {
+  if (value > 0) host.count(name, value);
+}
+
 /** Handles of the host. A field is an index into it, for both kinds of nodes. */
 let handles = [];
 
@@ -128,18 +156,29 @@ const batch = {
   get rows() {
     return host.rows();
   },
+  get redelivered() {
+    return host.redelivered();
+  },
   readText: (field) => host.readText(handles[field]),
   read: (field, form = "text") => host.read(handles[field], form),
   checkJson: (field) => host.checkJson(handles[field]),
   setText: (field, values) => host.setText(handles[field], values),
   set: (field, form, column) => host.set(handles[field], form, column),
   setJsonFrom: (target, source, rows) => host.setJsonFrom(handles[target], handles[source], rows),
-  // componentize-qjs 0.4.5 takes a list of s64 as numbers and traps on a BigInt.
   setTimestamp: (nanoseconds) => host.setTimestamp(nanoseconds.map(Number)),
   replace: (field, form, starts, ends, texts) => host.replace(handles[field], form, starts, ends, column(texts)),
   split: (field, form, { parents, starts, ends }, prefix = "", suffix = "") =>
     host.split(handles[field], form, parents, starts, ends, utf8(prefix), utf8(suffix)),
   splitInto: (parents, bodies) => host.splitInto(parents, column(bodies)),
+  combine: (groups, bodies) => {
+    const offsets = [0];
+    groups.forEach((group) => offsets.push(offsets[offsets.length - 1] + group.length));
+    if (groups.length > 0) host.combine(groups.flat(), offsets, column(bodies));
+  },
+  hold: (rows) => {
+    if (rows.length > 0) host.hold(rows);
+  },
+  emit,
   drop: (rows, code) => {
     if (rows.length > 0) host.drop(rows, code);
   },
@@ -150,9 +189,7 @@ const batch = {
   fail: ({ rows, which, reasons }) => {
     if (rows.length > 0) host.fail(rows, which, reasons);
   },
-  count: (name, value) => {
-    if (value > 0) host.count(name, BigInt(value));
-  },
+  count,
 };
 
 /** The UTF-8 bytes of a text; QuickJS has no TextEncoder. */
@@ -182,6 +219,8 @@ function exported(definition, faceOf) {
     configure: (text) => {
       const errors = [];
       let ports = ["out"];
+      let tickMilliseconds;
+      let sharing = { tag: "worker" };
       const touched = [];
       const resolve = (read, write) => (option, path) => {
         try {
@@ -196,6 +235,8 @@ function exported(definition, faceOf) {
         write: resolve(false, true),
         change: resolve(true, true),
         ports: (names) => (ports = names),
+        tickEvery: (milliseconds) => (tickMilliseconds = milliseconds),
+        share: (how) => (sharing = Array.isArray(how) ? { tag: "key", val: how } : { tag: how }),
         error: (option, message) => errors.push({ path: option, message }),
       };
       guarded(() => {
@@ -206,7 +247,7 @@ function exported(definition, faceOf) {
         if (errors.length === 0) processNow = faceOf(decide, touched);
       });
       if (errors.length > 0) throw errors;
-      return { ports };
+      return { ports, tickMilliseconds, sharing };
     },
     process: () => refusable(processNow),
   };

@@ -1,6 +1,11 @@
 // Makes each decision of the contract, as an example of the call.
 
+import kv from "wattle:node/kv@0.2.0";
+import seen from "wattle:node/seen@0.2.0";
 import { column, columnNode, LEAVE, NodeError, Reasons } from "wattle-node";
+
+/** How long a key stays claimed, and a value stored, in milliseconds. */
+const TTL = 60_000;
 
 /** Every decision by name. */
 const DECISIONS = {
@@ -38,6 +43,18 @@ const DECISIONS = {
     const texts = batch.readText(body);
     batch.splitInto(texts.flatMap((_, row) => [row, row]), texts.flatMap((text) => [`${text}/1`, `${text}/2`]));
   },
+  combine: ({ batch, body, rows }) => {
+    const texts = batch.readText(body);
+    const pairs = rows.filter((row) => row % 2 === 0).map((row) => rows.slice(row, row + 2));
+    batch.combine(pairs, pairs.map((pair) => pair.map((row) => texts[row]).join("+")));
+  },
+  hold: ({ batch, odd }) => batch.hold(odd),
+  emit: ({ batch, rows }) =>
+    batch.emit(1, rows.map((row) => {
+      const body = `made ${row}`;
+      return row % 2 ? { body } : { body, attributes: { row }, timestamp: BigInt(row) * 1_000_000_000n };
+    })),
+  "emit-kinds": ({ batch }) => ["log", "metric", "span"].forEach((kind) => batch.emit(0, [{ body: kind }], kind)),
   drop: ({ batch, odd }) => batch.drop(odd, "odd"),
   route: ({ batch, rows }) => batch.route(new Uint8Array(rows.map((row) => row % 2))),
   "copy-to": ({ batch, odd }) => batch.copyTo(1, odd),
@@ -46,12 +63,23 @@ const DECISIONS = {
     odd.forEach((row) => reasons.add(row, "odd", `row ${row}`));
     batch.fail(reasons);
   },
+  redelivered: ({ batch, set, rows }) => batch.setText(set, rows.map(() => String(batch.redelivered))),
   "read-text": ({ batch, field, set }) =>
     batch.setText(set, batch.readText(field).map((text) => (text == null ? "none" : `text ${text}`))),
   "read-json": ({ batch, field, set }) => {
     const { bytes, offsets, kinds } = batch.read(field, "json");
     const text = (row) => String.fromCharCode(...bytes.subarray(offsets[row], offsets[row + 1]));
     batch.setText(set, Array.from(kinds, (kind, row) => `${kind} ${text(row)}`));
+  },
+  claim: ({ batch, field, rows }) => {
+    const areNew = seen.claim(batch.read(field), TTL);
+    batch.drop(rows.filter((row) => !areNew[row]), "seen");
+  },
+  kv: ({ batch, body, field, set }) => {
+    const keys = batch.read(field);
+    kv.set(keys, batch.read(body), TTL);
+    kv.set(keys, batch.read(body), undefined);
+    batch.set(set, "text", kv.get(keys));
   },
   error: () => {
     throw new NodeError("refused on purpose");
@@ -60,6 +88,7 @@ const DECISIONS = {
     throw new Error("broken on purpose");
   },
   "no-such-port": ({ batch, rows }) => batch.route(new Uint8Array(rows.map(() => 9))),
+  "no-such-group": ({ batch }) => batch.combine([[batch.rows]], ["x"]),
 };
 
 /** The position of the first byte of each body that has one. */

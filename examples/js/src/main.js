@@ -5,10 +5,11 @@ import * as addField from "./add-field.js";
 import * as count from "./count.js";
 import * as decisions from "./decisions.js";
 import * as dropIf from "./drop-if.js";
+import * as memory from "./memory.js";
 import * as require from "./require.js";
-import { NodeError, stateOf } from "wattle-node";
+import { NodeError, stateOf, timerOf } from "wattle-node";
 
-const nodes = { "add-field": addField, count, decisions, "drop-if": dropIf, require };
+const nodes = { "add-field": addField, count, decisions, "drop-if": dropIf, memory, require };
 let chosen;
 let chosenModule;
 
@@ -41,3 +42,6 @@ export const state = stateOf({
     }
   },
 });
+
+// A node without a timer asks for no ticks, but the host can make one.
+export const timer = timerOf((tick) => chosenModule.tick?.(tick));
