@@ -65,6 +65,7 @@ IMPORT("metrics", "observe") void host_metric_observe(uint32_t metric, const voi
 IMPORT("clock", "now") int64_t host_now(void);
 IMPORT("clock", "monotonic") uint64_t host_monotonic(void);
 IMPORT("random", "bytes") void host_random(uint32_t count, void *result);
+IMPORT("host", "fact") void host_fact(const void *name, size_t len, void *result);
 IMPORT("lookup", "open")
 void host_lookup_open(const void *table, size_t len, const void *columns, size_t columns_len, void *result);
 IMPORT("lookup", "find")
@@ -873,6 +874,15 @@ wattle_text wattle_random(uint32_t count) {
   wattle_text bytes;
   host_random(count, &bytes);
   return bytes;
+}
+
+wattle_text wattle_fact(wattle_text name) {
+  struct {
+    uint8_t is_there;
+    wattle_text fact;
+  } result;
+  host_fact(name.ptr, name.len, &result);
+  return result.is_there ? result.fact : WATTLE_OK;
 }
 
 wattle_table wattle_lookup_open(const char *option, wattle_text table, const wattle_text *columns, size_t count) {

@@ -312,6 +312,9 @@ uint64_t wattle_monotonic(void);
 /* random.wit */
 wattle_text wattle_random(uint32_t count);
 
+/* host.wit: a fact about the machine or the agent, such as `host.name`; `ptr` is NULL if the machine does not have it. */
+wattle_text wattle_fact(wattle_text name);
+
 /* lookup.wit. The SDK reports a table without a grant as an error of this option. */
 typedef uint32_t wattle_table;
 wattle_table wattle_lookup_open(const char *option, wattle_text table, const wattle_text *columns, size_t count);

@@ -11,14 +11,18 @@ import add_field
 import count
 import decisions
 import drop_if
+import memory
 import require
 import wattle_node as wattle
-from wattle_node import state
+from wattle_node import state, timer
 
 chosen = None
 chosen_module = None
 
-NODES = {"add-field": add_field, "count": count, "decisions": decisions, "drop-if": drop_if, "require": require}
+NODES = {
+    "add-field": add_field, "count": count, "decisions": decisions, "drop-if": drop_if, "memory": memory,
+    "require": require,
+}
 
 
 class Node(exports.Node):
@@ -53,4 +57,11 @@ def restore(snapshots):
         raise wattle.NodeError("this node keeps no state")
 
 
+# A node without a timer asks for no ticks, but the host can make one.
+def tick(tick):
+    if hasattr(chosen_module, "tick"):
+        chosen_module.tick(tick)
+
+
 State = state.exported(version=1, save=save, restore=restore)
+Timer = timer.exported(tick)

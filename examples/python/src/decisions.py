@@ -2,9 +2,12 @@
 
 import json
 
+from wit_world.imports import kv, seen
+
 import wattle_node as wattle
 
-LEAVE = -(2**63)
+# How long a key stays claimed, and a value stored, in milliseconds.
+TTL = 60_000
 
 
 def firsts(batch, body):
@@ -21,6 +24,30 @@ def split(batch, body):
             spans.append((row, start, start + len(part)))
             start += len(part) + 1
     batch.split(body, "text", spans, b"[", b"]")
+
+
+def combine(batch, body):
+    """Joins each pair of neighbours."""
+    texts = [text.encode() for text in batch.read_text(body)]
+    pairs = [range(row, min(row + 2, len(texts))) for row in range(0, len(texts), 2)]
+    batch.combine(pairs, [b"+".join(texts[row] for row in pair) for pair in pairs])
+
+
+def made(row):
+    text = f"made {row}"
+    return wattle.Made(text) if row % 2 else wattle.Made(text, {"row": row}, row * 1_000_000_000)
+
+
+def claim(batch, field):
+    are_new = seen.claim(batch.read(field), TTL)
+    batch.drop([row for row, new in enumerate(are_new) if not new], "seen")
+
+
+def store(batch, field, body, to):
+    keys, bodies = batch.read(field), batch.read(body)
+    kv.set(keys, bodies, TTL)
+    kv.set(keys, bodies, None)
+    batch.set(to, "text", kv.get(keys))
 
 
 def fail(batch, odd):
@@ -74,11 +101,20 @@ def configure(options, setup):
             case "set-json-from":
                 batch.set_json_from(attributes, body, bytes(kind == 6 for kind in batch.check_json(body)))
             case "set-timestamp":
-                batch.set_timestamp([LEAVE if row % 2 else row * 1_000_000_000 for row in rows])
+                batch.set_timestamp([wattle.LEAVE if row % 2 else row * 1_000_000_000 for row in rows])
             case "split":
                 split(batch, body)
             case "split-into":
                 split_into(batch)
+            case "combine":
+                combine(batch, body)
+            case "hold":
+                batch.hold(odd)
+            case "emit":
+                batch.emit(1, [made(row) for row in rows])
+            case "emit-kinds":
+                for kind in ("log", "metric", "span"):
+                    batch.emit(0, [wattle.Made(kind)], kind)
             case "drop":
                 batch.drop(odd, "odd")
             case "route":
@@ -87,23 +123,32 @@ def configure(options, setup):
                 batch.copy_to(1, odd)
             case "fail":
                 fail(batch, odd)
+            case "redelivered":
+                batch.set_text(set_to, [str(batch.redelivered).lower()] * len(rows))
             case "read-text":
                 batch.set_text(set_to, ["none" if t is None else f"text {t}" for t in batch.read_text(field)])
             case "read-json":
                 batch.set_text(set_to, read_json(batch, field))
+            case "claim":
+                claim(batch, field)
+            case "kv":
+                store(batch, field, body, set_to)
             case "error":
                 error()
             case "panic":
                 panic()
             case "no-such-port":
                 batch.route(bytes(9 for _ in rows))
+            case "no-such-group":
+                batch.combine([[len(rows)]], [b"x"])
 
     return process
 
 
 DECISIONS = [
-    "replace", "replace-each", "set", "set-json", "set-json-from", "set-timestamp", "split", "split-into", "drop",
-    "route", "copy-to", "fail", "read-text", "read-json", "error", "panic", "no-such-port",
+    "replace", "replace-each", "set", "set-json", "set-json-from", "set-timestamp", "split", "split-into", "combine", "hold",
+    "emit", "emit-kinds", "drop", "route", "copy-to", "fail", "redelivered", "read-text", "read-json", "claim", "kv", "error",
+    "panic", "no-such-port", "no-such-group",
 ]
 
 Columns = wattle.column_node(

@@ -23,11 +23,11 @@ Import modules at the top of a file: a node cannot load a module after the compo
 library has no clock, randomness, files or network, and `print` has no effect.
 """
 
-from ._batch import Batch, Column, Reasons, column
-from ._event import Action, DROP, Event, FAIL, KEEP, PORT
+from ._batch import Batch, Column, LEAVE, Made, Reasons, column
+from ._event import Action, DROP, Event, FAIL, HOLD, KEEP, PORT
 from ._node import NodeError, Option, Setup, column_node, event_node
 
 __all__ = [
-    "Action", "Batch", "Column", "DROP", "Event", "FAIL", "KEEP", "NodeError", "Option", "PORT", "Reasons", "Setup",
-    "column", "column_node", "event_node",
+    "Action", "Batch", "Column", "DROP", "Event", "FAIL", "HOLD", "KEEP", "LEAVE", "Made", "NodeError", "Option", "PORT",
+    "Reasons", "Setup", "column", "column_node", "event_node",
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Iterable, List, Optional, Sequence, Tuple
+import json
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from wit_world.imports import batch as host
-from wit_world.imports.types import Column, Form, Reason
+from wit_world.imports import events
+from wit_world.imports.types import Column, EventKind, Form, Reason
 
 # The value that leaves the time of a row unchanged, for `Batch.set_timestamp`.
 LEAVE = -(2**63)
@@ -24,6 +26,33 @@ def column(values: Iterable[Optional[bytes]]) -> Column:
 
 def _form(name: str) -> Form:
     return Form.JSON if name == "json" else Form.TEXT
+
+
+class Made(NamedTuple):
+    """An event that a node makes. Give it an attribute `id` that depends only on what the event is about: after a crash, the
+    node can make it again. `timestamp` is in nanoseconds since 1970."""
+
+    body: str
+    attributes: Optional[Dict[str, Any]] = None
+    timestamp: Optional[int] = None
+
+
+_KINDS = {"log": EventKind.LOG, "metric": EventKind.METRIC, "span": EventKind.SPAN}
+
+
+def emit(port: int, made: Sequence[Made], kind: str = "log") -> None:
+    """Makes events that have no parent, of the kind "log", "metric" or "span". They leave on a port after the rows of the
+    batch."""
+    if made:
+        attributes = (None if event.attributes is None else json.dumps(event.attributes).encode() for event in made)
+        times = [LEAVE if event.timestamp is None else event.timestamp for event in made]
+        events.emit(port, _KINDS[kind], column(event.body.encode() for event in made), column(attributes), times)
+
+
+def count(name: str, value: int) -> None:
+    """Adds to a count that the agent shows under this name in its summary, metrics and status."""
+    if value > 0:
+        host.count(name, value)
 
 
 class Reasons:
@@ -50,6 +79,11 @@ class Batch:
     @property
     def rows(self) -> int:
         return host.rows()
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether the source offered the batch before."""
+        return host.redelivered()
 
     def read_text(self, field: int) -> List[Optional[str]]:
         """The text of the field of every row."""
@@ -94,6 +128,23 @@ class Batch:
     def split_into(self, parents: List[int], bodies: Sequence[bytes]) -> None:
         host.split_into(parents, column(bodies))
 
+    def combine(self, groups: Sequence[Sequence[int]], bodies: Sequence[bytes]) -> None:
+        """Makes one event of each group of rows, with these bodies; everything else comes from the first row of a group."""
+        if groups:
+            offsets = [0]
+            for group in groups:
+                offsets.append(offsets[-1] + len(group))
+            host.combine([row for group in groups for row in group], offsets, column(bodies))
+
+    def hold(self, rows: List[int]) -> None:
+        """Ends rows in the memory of the node, which must export `State`."""
+        if rows:
+            host.hold(rows)
+
+    def emit(self, port: int, made: Sequence[Made], kind: str = "log") -> None:
+        """Makes events that have no parent; see `emit`."""
+        emit(port, made, kind)
+
     def drop(self, rows: List[int], code: str) -> None:
         if rows:
             host.drop(rows, code)
@@ -111,5 +162,4 @@ class Batch:
 
     def count(self, name: str, value: int) -> None:
         """Adds to a count that the agent shows under this name in its summary, metrics and status."""
-        if value > 0:
-            host.count(name, value)
+        count(name, value)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, NamedTuple, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
-from ._batch import Batch, Reasons
+from ._batch import Batch, Made, Reasons
 
 
 class Action(NamedTuple):
@@ -35,6 +35,10 @@ def FAIL(code: str, message: str) -> Action:
     return Action("fail", code=code, message=message)
 
 
+# Ends the event in the memory of the node, which must export `State`.
+HOLD = Action("hold")
+
+
 class Event:
     """The current event."""
 
@@ -61,6 +65,10 @@ class Event:
             values = self._written[field] = [None] * self._rows
         values[self._row] = value
 
+    def emit(self, port: int, made: Sequence[Made], kind: str = "log") -> None:
+        """Makes other events."""
+        self._batch.emit(port, made, kind)
+
 
 def process_events(decide: Callable[[Event], Optional[Action]], batch: Batch) -> None:
     """Makes a decision about every event of a batch."""
@@ -68,6 +76,7 @@ def process_events(decide: Callable[[Event], Optional[Action]], batch: Batch) ->
     event = Event(batch, rows)
     ports: Optional[bytearray] = None
     drops: Dict[str, List[int]] = {}
+    held: List[int] = []
     reasons = Reasons()
     for row in range(rows):
         event._row = row
@@ -82,10 +91,13 @@ def process_events(decide: Callable[[Event], Optional[Action]], batch: Batch) ->
             drops.setdefault(action.code, []).append(row)
         elif action.what == "fail":
             reasons.add(row, action.code, action.message)
+        elif action.what == "hold":
+            held.append(row)
     for field, values in event._written.items():
         batch.set_text(field, values)
     for code, dropped in drops.items():
         batch.drop(dropped, code)
+    batch.hold(held)
     batch.fail(reasons)
     if ports is not None:
         batch.route(bytes(ports))

@@ -58,6 +58,8 @@ class Setup:
 
     def __init__(self) -> None:
         self._ports = ["out"]
+        self._tick: Optional[int] = None
+        self._sharing: contract.Sharing = contract.Sharing_Worker()
         self._errors: List[contract.OptionError] = []
 
     def read(self, option: str, path: str) -> int:
@@ -75,6 +77,18 @@ class Setup:
     def ports(self, names: Sequence[str]) -> None:
         """Names the output ports, port 0 first. Default: one port, `out`."""
         self._ports = list(names)
+
+    def tick_every(self, milliseconds: int) -> None:
+        """Asks for a tick at this interval, at least 10; see `wattle_node.timer`."""
+        self._tick = milliseconds
+
+    def share_single(self) -> None:
+        """All workers share one instance. By default, each has an instance of its own."""
+        self._sharing = contract.Sharing_Single()
+
+    def share_by_key(self, paths: Sequence[str]) -> None:
+        """Workers share a fixed number of instances, each for some of the keys, which are the texts of these fields."""
+        self._sharing = contract.Sharing_Key(list(paths))
 
     def error(self, option: str, message: str) -> None:
         """Reports an error in an option."""
@@ -124,7 +138,7 @@ def column_node(
                 process = _guarded(configure, given, setup)
             if setup._errors:
                 raise Err(setup._errors)
-            return contract.Configured(setup._ports)
+            return contract.Configured(setup._ports, setup._tick, setup._sharing)
 
         def process(self) -> None:
             try:
