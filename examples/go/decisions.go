@@ -3,9 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"wattle"
 )
+
+// How long a key stays claimed, and a value stored.
+const ttl = time.Minute
 
 // The arguments of a decision.
 type call struct {
@@ -94,6 +98,28 @@ var all = map[string]func(c *call) error{
 		}))
 		return nil
 	},
+	"combine": func(c *call) error { c.combine(); return nil },
+	"hold":    func(c *call) error { c.Hold(c.odd); return nil },
+	"emit": func(c *call) error {
+		events := wattle.NewEvents(wattle.LogEvent)
+		for row := range c.rows {
+			if row%2 == 1 {
+				events.Push(fmt.Sprint("made ", row), "", wattle.NoTime)
+			} else {
+				events.Push(fmt.Sprint("made ", row), fmt.Sprintf(`{"row":%d}`, row), int64(row)*1_000_000_000)
+			}
+		}
+		c.Emit(1, events)
+		return nil
+	},
+	"emit-kinds": func(c *call) error {
+		for kind, body := range []string{"log", "metric", "span"} {
+			events := wattle.NewEvents(wattle.EventKind(kind))
+			events.Push(body, "", wattle.NoTime)
+			c.Emit(0, events)
+		}
+		return nil
+	},
 	"drop":    func(c *call) error { c.Drop(c.odd, "odd"); return nil },
 	"route":   func(c *call) error { c.Route(c.marks); return nil },
 	"copy-to": func(c *call) error { c.CopyTo(1, c.odd); return nil },
@@ -103,6 +129,10 @@ var all = map[string]func(c *call) error{
 			reasons.Add(int(row), "odd", fmt.Sprint("row ", row))
 		}
 		c.Fail(&reasons)
+		return nil
+	},
+	"redelivered": func(c *call) error {
+		c.Set(c.set, wattle.Text, each(c.rows, func(row int) string { return fmt.Sprint(c.Redelivered()) }))
 		return nil
 	},
 	"read-text": func(c *call) error {
@@ -122,6 +152,27 @@ var all = map[string]func(c *call) error{
 		}))
 		return nil
 	},
+	"claim": func(c *call) error {
+		var known []uint32
+		for row, isNew := range wattle.SeenClaim(c.Read(c.field, wattle.Text), ttl) {
+			if isNew == 0 {
+				known = append(known, uint32(row))
+			}
+		}
+		c.Drop(known, "seen")
+		return nil
+	},
+	"kv": func(c *call) error {
+		keys, bodies := c.Read(c.field, wattle.Text), c.Read(c.body, wattle.Text)
+		if err := wattle.KvSet(keys, bodies, ttl); err != nil {
+			return err
+		}
+		if err := wattle.KvSet(keys, bodies, wattle.Forever); err != nil {
+			return err
+		}
+		c.SetColumn(c.set, wattle.Text, wattle.KvGet(keys))
+		return nil
+	},
 	"error": func(c *call) error { return errors.New("refused on purpose") },
 	"panic": func(c *call) error { panic("broken on purpose") },
 	"no-such-port": func(c *call) error {
@@ -129,6 +180,10 @@ var all = map[string]func(c *call) error{
 			c.marks[row] = 9
 		}
 		c.Route(c.marks)
+		return nil
+	},
+	"no-such-group": func(c *call) error {
+		c.Combine([]uint32{uint32(c.rows)}, []uint32{0, 1}, each(1, func(int) string { return "x" }))
 		return nil
 	},
 }
@@ -164,6 +219,25 @@ func (c *call) firsts() (starts, ends []uint32) {
 		}
 	}
 	return starts, ends
+}
+
+// Joins each pair of neighbours.
+func (c *call) combine() {
+	bodies := c.Read(c.body, wattle.Text)
+	var rows, offsets []uint32
+	for row := range c.rows {
+		rows = append(rows, uint32(row))
+		if row%2 == 0 {
+			offsets = append(offsets, uint32(row))
+		}
+	}
+	offsets = append(offsets, uint32(c.rows))
+	c.Combine(rows, offsets, each(len(offsets)-1, func(pair int) string {
+		if first := 2 * pair; first+1 < c.rows {
+			return string(bodies.Row(first)) + "+" + string(bodies.Row(first+1))
+		}
+		return string(bodies.Row(2 * pair))
+	}))
 }
 
 func each(rows int, text func(row int) string) *wattle.Writer {

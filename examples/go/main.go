@@ -7,6 +7,7 @@ import (
 
 	"wattle"
 	"wattle/state"
+	"wattle/timer"
 )
 
 type example struct {
@@ -14,13 +15,16 @@ type example struct {
 	// nil if the node has no state.
 	save    func() []byte
 	restore func(snapshots []state.Snapshot) error
+	// nil if the node has no timer.
+	tick func(tick *wattle.Tick) error
 }
 
 var nodes = map[string]example{
 	"add-field": {events: addFieldEvents, columns: addFieldColumns},
 	"drop-if":   {events: dropIfEvents, columns: dropIfColumns},
 	"require":   {events: requireEvents, columns: requireColumns},
-	"count":     {countEvents, countColumns, saveCount, restoreCount},
+	"count":     {events: countEvents, columns: countColumns, save: saveCount, restore: restoreCount},
+	"memory":    {memoryEvents, memoryColumns, saveMemory, restoreMemory, tickMemory},
 	"decisions": {columns: decisions},
 }
 
@@ -46,6 +50,15 @@ func init() {
 		},
 	})
 	state.Export(1, save, restore)
+	timer.Export(tick)
+}
+
+// A node without a timer asks for no ticks, but the host can make one.
+func tick(tick *wattle.Tick) error {
+	if chosen.tick == nil {
+		return nil
+	}
+	return chosen.tick(tick)
 }
 
 // A node without state saves nothing, and refuses any other state.

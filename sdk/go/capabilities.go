@@ -1,65 +1,73 @@
 package wattle
 
 // Capabilities: the operator grants them with [pipelines.NAME.grants]. A component requests the capabilities whose
-// functions it calls. wit/log.wit, metrics.wit, clock.wit, random.wit, lookup.wit, kv.wit and http-client.wit have the rules.
+// functions it calls. wit/log.wit, metrics.wit, clock.wit, random.wit, host.wit, lookup.wit, kv.wit, seen.wit and
+// http-client.wit have the rules.
 
 import (
 	"errors"
 	"runtime"
+	"time"
 	"unsafe"
 
 	"wattle/internal/abi"
 )
 
-//go:wasmimport wattle:node/log@0.1.0 write
+//go:wasmimport wattle:node/log@0.2.0 write
 func hostLog(level uint32, message string)
 
-//go:wasmimport wattle:node/metrics@0.1.0 counter
+//go:wasmimport wattle:node/metrics@0.2.0 counter
 func hostCounter(name string, labels unsafe.Pointer, labelsLen uint32) uint32
 
-//go:wasmimport wattle:node/metrics@0.1.0 gauge
+//go:wasmimport wattle:node/metrics@0.2.0 gauge
 func hostGauge(name string, labels unsafe.Pointer, labelsLen uint32) uint32
 
-//go:wasmimport wattle:node/metrics@0.1.0 histogram
+//go:wasmimport wattle:node/metrics@0.2.0 histogram
 func hostHistogram(name string, labels unsafe.Pointer, labelsLen uint32, bounds unsafe.Pointer, boundsLen uint32) uint32
 
-//go:wasmimport wattle:node/metrics@0.1.0 add
+//go:wasmimport wattle:node/metrics@0.2.0 add
 func hostMetricAdd(metric uint32, amount uint64)
 
-//go:wasmimport wattle:node/metrics@0.1.0 set
+//go:wasmimport wattle:node/metrics@0.2.0 set
 func hostMetricSet(metric uint32, value float64)
 
-//go:wasmimport wattle:node/metrics@0.1.0 observe
+//go:wasmimport wattle:node/metrics@0.2.0 observe
 func hostMetricObserve(metric uint32, values unsafe.Pointer, length uint32)
 
-//go:wasmimport wattle:node/clock@0.1.0 now
+//go:wasmimport wattle:node/clock@0.2.0 now
 func hostNow() int64
 
-//go:wasmimport wattle:node/clock@0.1.0 monotonic
+//go:wasmimport wattle:node/clock@0.2.0 monotonic
 func hostMonotonic() uint64
 
-//go:wasmimport wattle:node/random@0.1.0 bytes
+//go:wasmimport wattle:node/random@0.2.0 bytes
 func hostRandom(count uint32, result unsafe.Pointer)
 
-//go:wasmimport wattle:node/lookup@0.1.0 open
+//go:wasmimport wattle:node/host@0.2.0 fact
+func hostFact(name string, result unsafe.Pointer)
+
+//go:wasmimport wattle:node/lookup@0.2.0 open
 func hostLookupOpen(table string, columns unsafe.Pointer, columnsLen uint32, result unsafe.Pointer)
 
-//go:wasmimport wattle:node/lookup@0.1.0 find
+//go:wasmimport wattle:node/lookup@0.2.0 find
 func hostLookupFind(table uint32, bytes unsafe.Pointer, bytesLen uint32, offsets unsafe.Pointer, offsetsLen uint32, kinds unsafe.Pointer, kindsLen uint32, result unsafe.Pointer)
 
-//go:wasmimport wattle:node/kv@0.1.0 get
+//go:wasmimport wattle:node/kv@0.2.0 get
 func hostKvGet(bytes unsafe.Pointer, bytesLen uint32, offsets unsafe.Pointer, offsetsLen uint32, kinds unsafe.Pointer, kindsLen uint32, result unsafe.Pointer)
 
-//go:wasmimport wattle:node/kv@0.1.0 set
-func hostKvSet(bytes unsafe.Pointer, bytesLen uint32, offsets unsafe.Pointer, offsetsLen uint32, kinds unsafe.Pointer, kindsLen uint32, valueBytes unsafe.Pointer, valueBytesLen uint32, valueOffsets unsafe.Pointer, valueOffsetsLen uint32, valueKinds unsafe.Pointer, valueKindsLen uint32, result unsafe.Pointer)
+//go:wasmimport wattle:node/kv@0.2.0 set
+func hostKvSet(bytes unsafe.Pointer, bytesLen uint32, offsets unsafe.Pointer, offsetsLen uint32, kinds unsafe.Pointer, kindsLen uint32, valueBytes unsafe.Pointer, valueBytesLen uint32, valueOffsets unsafe.Pointer, valueOffsetsLen uint32, valueKinds unsafe.Pointer, valueKindsLen uint32, expires uint32, ttl uint64, result unsafe.Pointer)
 
-//go:wasmimport wattle:node/kv@0.1.0 add
+//go:wasmimport wattle:node/kv@0.2.0 add
 func hostKvAdd(bytes unsafe.Pointer, bytesLen uint32, offsets unsafe.Pointer, offsetsLen uint32, kinds unsafe.Pointer, kindsLen uint32, amounts unsafe.Pointer, amountsLen uint32, result unsafe.Pointer)
 
-//go:wasmimport wattle:node/kv@0.1.0 delete
+//go:wasmimport wattle:node/kv@0.2.0 delete
 func hostKvDelete(bytes unsafe.Pointer, bytesLen uint32, offsets unsafe.Pointer, offsetsLen uint32, kinds unsafe.Pointer, kindsLen uint32)
 
-//go:wasmimport wattle:node/http-client@0.1.0 send
+//go:wasmimport wattle:node/seen@0.2.0 claim
+func hostSeenClaim(bytes unsafe.Pointer, bytesLen uint32, offsets unsafe.Pointer, offsetsLen uint32, kinds unsafe.Pointer, kindsLen uint32, ttl uint64, result unsafe.Pointer)
+
+//go:wasmimport wattle:node/http-client@0.2.0 send
 func hostHTTPSend(requests unsafe.Pointer, length uint32, result unsafe.Pointer)
 
 // Level is the severity of a log line.
@@ -126,6 +134,16 @@ func Random(count int) []byte {
 	return abi.Given[byte](result[0], result[1])
 }
 
+// Fact returns a fact about the machine or the agent, such as `host.name`, or false if the machine does not have it.
+func Fact(name string) (string, bool) {
+	var result [3]uint32
+	hostFact(name, unsafe.Pointer(&result))
+	if result[0]&0xff == 0 {
+		return "", false
+	}
+	return textFrom(result[1:]), true
+}
+
 // Table is a handle for columns of a table, from Options.
 type Table uint32
 
@@ -166,12 +184,19 @@ func KvGet(keys Column) Column {
 	return columnFrom(result[:])
 }
 
-// KvSet sets the value of each key. After an error, nothing is set.
-func KvSet(keys, values Column) error {
+// Forever is the time to live of a value that does not expire.
+const Forever time.Duration = 0
+
+// KvSet sets the value of each key for this time to live, or Forever. After an error, nothing is set.
+func KvSet(keys, values Column, ttl time.Duration) error {
 	b, bn, o, on, k, kn := columnTaken(keys)
 	vb, vbn, vo, von, vk, vkn := columnTaken(values)
+	expires := uint32(0)
+	if ttl != Forever {
+		expires = 1
+	}
 	var result [3]uint32
-	hostKvSet(b, bn, o, on, k, kn, vb, vbn, vo, von, vk, vkn, unsafe.Pointer(&result))
+	hostKvSet(b, bn, o, on, k, kn, vb, vbn, vo, von, vk, vkn, expires, uint64(ttl.Milliseconds()), unsafe.Pointer(&result))
 	return errorFrom(result)
 }
 
@@ -191,6 +216,15 @@ func KvAdd(keys Column, amounts []int64) ([]int64, error) {
 func KvDelete(keys Column) {
 	b, bn, o, on, k, kn := columnTaken(keys)
 	hostKvDelete(b, bn, o, on, k, kn)
+}
+
+// SeenClaim claims a key for each row of the batch, for this time to live. It returns 1 for a row whose key is new, and 0
+// for a row whose key was claimed before.
+func SeenClaim(keys Column, ttl time.Duration) []byte {
+	b, bn, o, on, k, kn := columnTaken(keys)
+	var result [2]uint32
+	hostSeenClaim(b, bn, o, on, k, kn, uint64(ttl.Milliseconds()), unsafe.Pointer(&result))
+	return abi.Given[byte](result[0], result[1])
 }
 
 // Request is an HTTP request to a granted host.

@@ -43,6 +43,9 @@ func (e *Event) Set(field Field, value string) {
 	writer.Push(value)
 }
 
+// Emit makes other events, which leave on a port.
+func (e *Event) Emit(port byte, events *Events) { emit(port, events) }
+
 // Action is what to do with an event.
 type Action struct {
 	what          byte
@@ -55,6 +58,7 @@ const (
 	leaves
 	drops
 	fails
+	holds
 )
 
 // Keep sends the event to port 0.
@@ -69,6 +73,9 @@ func Drop(code string) Action { return Action{what: drops, code: code} }
 // Fail sends the event unchanged to the port `failed`.
 func Fail(code, message string) Action { return Action{what: fails, code: code, message: message} }
 
+// Hold ends the event in the memory of the node, which must call state.Export.
+var Hold = Action{what: holds}
+
 // EachEvent returns a function that decides about one event at a time.
 func EachEvent(decide func(event *Event) Action) Process {
 	return func(batch *Batch) error {
@@ -77,6 +84,7 @@ func EachEvent(decide func(event *Event) Action) Process {
 		ports, routed := make([]byte, rows), false
 		dropped := map[string][]uint32{}
 		var codes []string
+		var held []uint32
 		var reasons Reasons
 		for row := range rows {
 			event.row = row
@@ -90,6 +98,8 @@ func EachEvent(decide func(event *Event) Action) Process {
 				dropped[action.code] = append(dropped[action.code], uint32(row))
 			case fails:
 				reasons.Add(row, action.code, action.message)
+			case holds:
+				held = append(held, uint32(row))
 			}
 		}
 		for field, writer := range event.written {
@@ -101,6 +111,7 @@ func EachEvent(decide func(event *Event) Action) Process {
 		for _, code := range codes {
 			batch.Drop(dropped[code], code)
 		}
+		batch.Hold(held)
 		batch.Fail(&reasons)
 		if routed {
 			batch.Route(ports)

@@ -16,22 +16,22 @@ var (
 // Export makes this node the node of the component. Call it in an init function.
 func Export(exported Node) { node = exported }
 
-//go:wasmexport wattle:node/node@0.1.0#describe
+//go:wasmexport wattle:node/node@0.2.0#describe
 func exportDescribe() uint32 {
 	abi.Begin()
-	texts := []string{node.Name, node.Version, node.Summary, node.OptionsSchema}
+	described := []string{node.Name, node.Version, node.Summary, node.OptionsSchema}
 	var words []uint32
-	for _, text := range texts {
+	for _, text := range described {
 		words = append(words, abi.Address(text)...)
 	}
 	masks := uint32(0)
 	if node.Masks {
 		masks = 1
 	}
-	return abi.Answered(append(words, masks), texts)
+	return abi.Answered(append(words, masks), described)
 }
 
-//go:wasmexport wattle:node/node@0.1.0#configure
+//go:wasmexport wattle:node/node@0.2.0#configure
 func exportConfigure(text, length uint32) uint32 {
 	defer abi.ReportPanic()
 	options := Options{known: map[string]bool{}, ports: []string{"out"}}
@@ -46,13 +46,10 @@ func exportConfigure(text, length uint32) uint32 {
 		}
 	}
 	abi.Begin()
-	var list []uint32
 	if len(options.errors) == 0 {
-		for _, port := range options.ports {
-			list = append(list, abi.Address(port)...)
-		}
-		return abi.Answered(append([]uint32{0}, abi.ListOf(list, len(options.ports))...), options.ports)
+		return configured(&options)
 	}
+	var list []uint32
 	slices.SortFunc(options.errors, func(a, b optionError) int { return compare(a.path, b.path) })
 	for _, wrong := range options.errors {
 		list = append(append(list, abi.Address(wrong.path)...), abi.Address(wrong.message)...)
@@ -60,7 +57,27 @@ func exportConfigure(text, length uint32) uint32 {
 	return abi.Answered(append([]uint32{1}, abi.ListOf(list, len(options.errors))...), options.errors)
 }
 
-//go:wasmexport wattle:node/node@0.1.0#process
+// configured is the result of a configuration without errors.
+func configured(options *Options) uint32 {
+	words := append([]uint32{0}, texts(options.ports)...)
+	ticks := uint32(0)
+	if options.tick > 0 {
+		ticks = 1
+	}
+	words = append(words, ticks, uint32(options.tick.Milliseconds()), uint32(options.share))
+	return abi.Answered(append(words, texts(options.paths)...), [][]string{options.ports, options.paths})
+}
+
+// texts is a list of strings, which the caller keeps alive.
+func texts(all []string) []uint32 {
+	var list []uint32
+	for _, text := range all {
+		list = append(list, abi.Address(text)...)
+	}
+	return abi.ListOf(list, len(all))
+}
+
+//go:wasmexport wattle:node/node@0.2.0#process
 func exportProcess() uint32 {
 	defer abi.ReportPanic()
 	err := process(&Batch{})

@@ -10,49 +10,58 @@ import (
 	"wattle/internal/abi"
 )
 
-//go:wasmimport wattle:node/fields@0.1.0 resolve
+//go:wasmimport wattle:node/fields@0.2.0 resolve
 func hostResolve(path string, access uint32, result unsafe.Pointer)
 
-//go:wasmimport wattle:node/batch@0.1.0 rows
+//go:wasmimport wattle:node/batch@0.2.0 rows
 func hostRows() uint32
 
-//go:wasmimport wattle:node/batch@0.1.0 read
+//go:wasmimport wattle:node/batch@0.2.0 redelivered
+func hostRedelivered() uint32
+
+//go:wasmimport wattle:node/batch@0.2.0 read
 func hostRead(field, form uint32, result unsafe.Pointer)
 
-//go:wasmimport wattle:node/batch@0.1.0 check-json
+//go:wasmimport wattle:node/batch@0.2.0 check-json
 func hostCheckJSON(field uint32, result unsafe.Pointer)
 
-//go:wasmimport wattle:node/batch@0.1.0 replace
+//go:wasmimport wattle:node/batch@0.2.0 replace
 func hostReplace(field, form uint32, starts unsafe.Pointer, startsLen uint32, ends unsafe.Pointer, endsLen uint32, bytes unsafe.Pointer, bytesLen uint32, offsets unsafe.Pointer, offsetsLen uint32, kinds unsafe.Pointer, kindsLen uint32)
 
-//go:wasmimport wattle:node/batch@0.1.0 set
+//go:wasmimport wattle:node/batch@0.2.0 set
 func hostSet(field, form uint32, bytes unsafe.Pointer, bytesLen uint32, offsets unsafe.Pointer, offsetsLen uint32, kinds unsafe.Pointer, kindsLen uint32)
 
-//go:wasmimport wattle:node/batch@0.1.0 set-json-from
+//go:wasmimport wattle:node/batch@0.2.0 set-json-from
 func hostSetJSONFrom(target, source uint32, rows unsafe.Pointer, rowsLen uint32)
 
-//go:wasmimport wattle:node/batch@0.1.0 set-timestamp
+//go:wasmimport wattle:node/batch@0.2.0 set-timestamp
 func hostSetTimestamp(nanoseconds unsafe.Pointer, length uint32)
 
-//go:wasmimport wattle:node/batch@0.1.0 split
+//go:wasmimport wattle:node/batch@0.2.0 split
 func hostSplit(field, form uint32, parents unsafe.Pointer, parentsLen uint32, starts unsafe.Pointer, startsLen uint32, ends unsafe.Pointer, endsLen uint32, prefix, suffix string)
 
-//go:wasmimport wattle:node/batch@0.1.0 split-into
+//go:wasmimport wattle:node/batch@0.2.0 split-into
 func hostSplitInto(parents unsafe.Pointer, parentsLen uint32, bytes unsafe.Pointer, bytesLen uint32, offsets unsafe.Pointer, offsetsLen uint32, kinds unsafe.Pointer, kindsLen uint32)
 
-//go:wasmimport wattle:node/batch@0.1.0 drop
+//go:wasmimport wattle:node/batch@0.2.0 combine
+func hostCombine(rows unsafe.Pointer, rowsLen uint32, groups unsafe.Pointer, groupsLen uint32, bytes unsafe.Pointer, bytesLen uint32, offsets unsafe.Pointer, offsetsLen uint32, kinds unsafe.Pointer, kindsLen uint32)
+
+//go:wasmimport wattle:node/batch@0.2.0 hold
+func hostHold(rows unsafe.Pointer, length uint32)
+
+//go:wasmimport wattle:node/batch@0.2.0 drop
 func hostDrop(rows unsafe.Pointer, rowsLen uint32, code string)
 
-//go:wasmimport wattle:node/batch@0.1.0 route
+//go:wasmimport wattle:node/batch@0.2.0 route
 func hostRoute(ports unsafe.Pointer, length uint32)
 
-//go:wasmimport wattle:node/batch@0.1.0 copy-to
+//go:wasmimport wattle:node/batch@0.2.0 copy-to
 func hostCopyTo(port uint32, rows unsafe.Pointer, length uint32)
 
-//go:wasmimport wattle:node/batch@0.1.0 fail
+//go:wasmimport wattle:node/batch@0.2.0 fail
 func hostFail(rows unsafe.Pointer, rowsLen uint32, which unsafe.Pointer, whichLen uint32, reasons unsafe.Pointer, reasonsLen uint32)
 
-//go:wasmimport wattle:node/batch@0.1.0 count
+//go:wasmimport wattle:node/batch@0.2.0 count
 func hostCount(name string, value uint64)
 
 // Batch is the batch of the current call.
@@ -60,6 +69,9 @@ type Batch struct{}
 
 // Rows returns the number of rows.
 func (*Batch) Rows() int { return int(hostRows()) }
+
+// Redelivered reports whether the source offered the batch before.
+func (*Batch) Redelivered() bool { return hostRedelivered()&1 == 1 }
 
 // Read returns the field of every row. It is valid only during the call.
 func (*Batch) Read(field Field, form Form) Column {
@@ -121,6 +133,28 @@ func (*Batch) SplitInto(parents []uint32, bodies *Writer) {
 	hostSplitInto(p, pn, b, bn, o, on, k, kn)
 }
 
+// Combine makes one event of each group of rows: group i is rows[offsets[i]:offsets[i+1]], and its body is row i of bodies.
+// Everything else comes from the first row of a group.
+func (*Batch) Combine(rows, offsets []uint32, bodies *Writer) {
+	r, rn := abi.Taken(rows)
+	if rn == 0 {
+		return
+	}
+	g, gn := abi.Taken(offsets)
+	b, bn, o, on, k, kn := columnTaken(bodies.column)
+	hostCombine(r, rn, g, gn, b, bn, o, on, k, kn)
+}
+
+// Hold ends rows in the memory of the node, which must call state.Export.
+func (*Batch) Hold(rows []uint32) {
+	if r, rn := abi.Taken(rows); rn > 0 {
+		hostHold(r, rn)
+	}
+}
+
+// Emit makes events that have no parent. They leave on a port after the rows of the batch.
+func (*Batch) Emit(port byte, events *Events) { emit(port, events) }
+
 // Drop drops rows on purpose. The agent counts them under this code.
 func (*Batch) Drop(rows []uint32, code string) {
 	if r, rn := abi.Taken(rows); rn > 0 {
@@ -159,7 +193,9 @@ func (*Batch) Fail(reasons *Reasons) {
 }
 
 // Count adds to a count that the agent shows under this name in its summary, metrics and status.
-func (*Batch) Count(name string, value uint64) {
+func (*Batch) Count(name string, value uint64) { count(name, value) }
+
+func count(name string, value uint64) {
 	if value > 0 {
 		hostCount(name, value)
 	}

@@ -2,6 +2,7 @@ package wattle
 
 import (
 	"encoding/json"
+	"time"
 	"unsafe"
 
 	"wattle/internal/abi"
@@ -12,8 +13,20 @@ type Options struct {
 	given  map[string]json.RawMessage
 	known  map[string]bool
 	ports  []string
+	tick   time.Duration
+	share  sharing
+	paths  []string
 	errors []optionError
 }
+
+// sharing is how workers share the state of a node, as in wit/node.wit.
+type sharing uint32
+
+const (
+	byWorker sharing = iota
+	single
+	byKey
+)
 
 type optionError struct{ path, message string }
 
@@ -60,6 +73,16 @@ func (o *Options) Error(name, message string) {
 
 // Ports names the output ports, port 0 first. Default: one port, `out`.
 func (o *Options) Ports(names ...string) { o.ports = names }
+
+// TickEvery asks for a tick at this interval, at least 10 ms; see the package timer.
+func (o *Options) TickEvery(interval time.Duration) { o.tick = interval }
+
+// ShareSingle makes all workers share one instance. By default, each has an instance of its own.
+func (o *Options) ShareSingle() { o.share = single }
+
+// ShareByKey makes the workers share a fixed number of instances, each for some of the keys, which are the texts of these
+// fields.
+func (o *Options) ShareByKey(paths ...string) { o.share, o.paths = byKey, paths }
 
 // ReadField resolves a path to read; option names the option that contains the path, "" for none.
 func (o *Options) ReadField(option, path string) Field { return o.resolve(option, path, 1) }

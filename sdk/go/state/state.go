@@ -27,10 +27,10 @@ func Export(formVersion uint32, saves func() []byte, restores func(snapshots []S
 	version, save, restore = formVersion, saves, restores
 }
 
-//go:wasmexport wattle:node/state@0.1.0#version
+//go:wasmexport wattle:node/state@0.2.0#version
 func exportVersion() uint32 { return version }
 
-//go:wasmexport wattle:node/state@0.1.0#save
+//go:wasmexport wattle:node/state@0.2.0#save
 func exportSave() uint32 {
 	defer abi.ReportPanic()
 	abi.Begin()
@@ -38,7 +38,7 @@ func exportSave() uint32 {
 	return abi.Answered(append([]uint32{version}, abi.Bytes(bytes)...), bytes)
 }
 
-//go:wasmexport wattle:node/state@0.1.0#restore
+//go:wasmexport wattle:node/state@0.2.0#restore
 func exportRestore(list, length uint32) uint32 {
 	defer abi.ReportPanic()
 	// Each snapshot is a version, an address and a length.

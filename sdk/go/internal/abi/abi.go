@@ -16,7 +16,7 @@ var (
 	answers []any
 )
 
-//go:wasmimport wattle:node/diagnostics@0.1.0 panicked
+//go:wasmimport wattle:node/diagnostics@0.2.0 panicked
 func hostPanicked(message string)
 
 //go:wasmexport cabi_realloc
