@@ -1,3 +1,5 @@
+/// <reference path="./capabilities.d.ts" />
+
 /**
  * The SDK for Wattle nodes in JavaScript and TypeScript.
  *
