@@ -9,7 +9,7 @@
 static wattle_field key;
 static int64_t window;
 
-/* The state, which the node saves as it is. */
+/* The state. */
 static struct {
   int64_t start; /* of the window; 0 before the first tick */
   size_t keys;
@@ -92,21 +92,45 @@ static wattle_text tick(int64_t now, bool last) {
   return WATTLE_OK;
 }
 
-static wattle_text save(void) { return (wattle_text){(const uint8_t *)&memory, sizeof memory}; }
+/* A count in the saved state, before the bytes of its key. */
+typedef struct {
+  uint64_t count;
+  uint64_t len;
+} saved_count;
+
+/* The saved state: the start of the window, then each count with its key. */
+static wattle_text save(void) {
+  wattle_writer state = wattle_writer_new(0, 0);
+  wattle_add(&state, (wattle_text){(const uint8_t *)&memory.start, sizeof memory.start});
+  for (size_t i = 0; i < memory.keys; i++) {
+    saved_count saved = {memory.counts[i].count, memory.counts[i].len};
+    wattle_add(&state, (wattle_text){(const uint8_t *)&saved, sizeof saved});
+    wattle_add(&state, (wattle_text){memory.counts[i].key, memory.counts[i].len});
+  }
+  return (wattle_text){state.bytes, state.len};
+}
+
+/* Takes this many bytes from the front of a text; false if it has fewer. */
+static bool taken(wattle_text *from, void *to, size_t len) {
+  if (from->len < len) return false;
+  memcpy(to, from->ptr, len);
+  *from = (wattle_text){from->ptr + len, from->len - len};
+  return true;
+}
 
 static wattle_text restore(const wattle_snapshot *snapshots, size_t count) {
   for (size_t i = 0; i < count; i++) {
+    wattle_text left = snapshots[i].bytes;
+    int64_t start;
     if (snapshots[i].version != 1) return WATTLE("state of another version than 1");
-    if (snapshots[i].bytes.len != sizeof memory) return WATTLE("the state has another size");
-    /* The bytes may lie at any address. */
-    static __typeof__(memory) saved;
-    memcpy(&saved, snapshots[i].bytes.ptr, sizeof saved);
-    if (saved.keys > MAX_KEYS) return WATTLE("the state has too many keys");
-    if (saved.start && (!memory.start || saved.start < memory.start)) memory.start = saved.start;
-    for (size_t at = 0; at < saved.keys; at++) {
-      if (saved.counts[at].len > MAX_KEY) return WATTLE("the state has a key that is too long");
-      if (!counted((wattle_text){saved.counts[at].key, saved.counts[at].len}, saved.counts[at].count))
-        return WATTLE("the states have too many keys together");
+    if (!taken(&left, &start, sizeof start) || start < 0) return WATTLE("the state has no start");
+    if (start && (!memory.start || start < memory.start)) memory.start = start;
+    while (left.len) {
+      saved_count saved;
+      uint8_t text[MAX_KEY];
+      if (!taken(&left, &saved, sizeof saved) || saved.len > MAX_KEY || !taken(&left, text, saved.len))
+        return WATTLE("the state ends within a count");
+      if (!counted((wattle_text){text, saved.len}, saved.count)) return WATTLE("the states have too many keys together");
     }
   }
   return WATTLE_OK;

@@ -102,7 +102,7 @@ pub(super) fn written(outcome: Outcome) -> Vec<(String, Vec<u8>)> {
         }
     }
     let mut all = Vec::new();
-    for (port, batch) in &outcome.emitted {
+    for (port, batch) in outcome.emitted.iter().chain(&outcome.made) {
         add(&format!("port {port}"), batch, &mut all);
     }
     if let Some(mut children) = outcome.children {
@@ -113,6 +113,7 @@ pub(super) fn written(outcome: Outcome) -> Vec<(String, Vec<u8>)> {
     if let Some(failed) = &outcome.failed {
         add("failed", failed, &mut all);
     }
+    all.push(("held".to_owned(), outcome.held.to_string().into_bytes()));
     all.extend(outcome.dropped.into_iter().map(|(code, count)| (code, count.to_string().into_bytes())));
     all
 }
@@ -121,8 +122,8 @@ fn accounted(outcome: &Outcome, rows: usize) -> Result<(), String> {
     let emitted: usize = outcome.emitted.iter().map(|(_, batch)| batch.rows()).sum();
     let failed = outcome.failed.as_ref().map_or(0, Batch::rows);
     let dropped: usize = outcome.dropped.iter().map(|(_, count)| count).sum();
-    let seen = emitted + failed + dropped + outcome.parents;
-    let expected = rows + outcome.copied;
+    let seen = emitted + failed + dropped + outcome.held + outcome.parents;
+    let expected = rows + outcome.copied + outcome.combined;
     if seen == expected { Ok(()) } else { Err(format!("expected {expected} rows, got {seen}")) }
 }
 
