@@ -11,7 +11,7 @@ use wattle_runtime::{Compiled, Refused, Runtime};
 use super::{Report, Subject};
 
 /// Everything that a node can import in addition to capabilities.
-const INTERFACES: &[&str] = &["types", "fields", "batch", "diagnostics"];
+const INTERFACES: &[&str] = &["types", "fields", "batch", "events", "diagnostics"];
 
 /// Number of fresh instances that get the same options.
 const AGAIN: usize = 20;
