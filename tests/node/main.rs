@@ -11,6 +11,7 @@
 )]
 
 mod conformance;
+mod contract;
 mod dev;
 mod docs;
 mod project;
