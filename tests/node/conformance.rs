@@ -12,7 +12,23 @@ fn the_rust_examples_behave_as_in_every_language() {
     let ended = good(&folder, &["node", "conformance", component.to_str().unwrap(), "--examples", "--json"]);
     let report: Value = serde_json::from_str(ended.text()).unwrap();
     assert_eq!(report["failed"], 0, "{report}");
-    assert!(report["passed"].as_u64().unwrap() > 40, "{report}");
+    assert!(report["passed"].as_u64().unwrap() > 70, "{report}");
+}
+
+/// Options of the example node with state and a timer.
+const MEMORY: &str = r#"{"node":"memory","face":"columns","key":"body.message","window":100,"sharing":"worker"}"#;
+
+/// Checks that the example node with state and a timer keeps the contract in this component.
+fn memory_keeps_it(folder: &Folder, component: &str) {
+    let ended = good(folder, &["node", "conformance", component, "--options", MEMORY]);
+    for (prefix, count) in [("check state-", 6), ("check timer-", 4)] {
+        assert_eq!(ended.text().matches(prefix).count(), count, "{}", ended.text());
+    }
+}
+
+#[test]
+fn a_node_with_state_and_a_timer_keeps_the_contract() {
+    memory_keeps_it(&Folder::new(), built("guests/examples.wasm").to_str().unwrap());
 }
 
 /// Builds the examples of a language, and checks their behaviour and the contract.
@@ -29,6 +45,7 @@ fn the_examples_keep_it(language: &str) {
     good(&folder, &["node", "build", &project]);
     good(&folder, &["node", "conformance", &format!("{project}/build/examples.wasm"), "--examples"]);
     good(&folder, &["node", "conformance", &project]);
+    memory_keeps_it(&folder, &format!("{project}/build/examples.wasm"));
 }
 
 #[test]

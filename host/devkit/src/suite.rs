@@ -3,6 +3,7 @@
 mod batches;
 mod itself;
 mod state;
+mod timer;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -76,6 +77,7 @@ pub fn conformance(runtime: &Arc<Runtime>, artifact: &Artifact, options: &str, p
     if itself::checks(&mut report, runtime, artifact, &node) {
         batches::checks(&mut report, &node);
         state::checks(&mut report, &node);
+        timer::checks(&mut report, &node);
     }
     report
 }
@@ -99,5 +101,18 @@ impl Subject<'_> {
     /// Creates an instance.
     fn start(&self) -> Result<SingleInstance, String> {
         self.configure(self.options).map_err(|_| "refused options that it accepted before".to_owned())
+    }
+
+    /// Makes an instance ready for batches: a node with a timer receives a tick before the first one.
+    fn ready(&self, mut instance: SingleInstance) -> Result<SingleInstance, String> {
+        if self.compiled.description.has_timer {
+            timer::tick(&mut instance, timer::START, false)?;
+        }
+        Ok(instance)
+    }
+
+    /// Creates an instance that is ready for batches.
+    fn start_ready(&self) -> Result<SingleInstance, String> {
+        self.ready(self.start()?)
     }
 }

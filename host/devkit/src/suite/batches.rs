@@ -41,7 +41,7 @@ fn kinds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
 }
 
 pub(super) fn checks(report: &mut Report, node: &Subject<'_>) {
-    let start = || node.start();
+    let start = || node.start_ready();
     let kinds = kinds();
     for (name, bodies) in &kinds {
         report.check(*name, || {

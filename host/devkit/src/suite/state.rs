@@ -7,10 +7,10 @@ use super::batches::{call, written};
 use super::{Report, Subject};
 
 /// Number of batches before the state is saved, and after.
-const BATCHES: usize = 3;
+pub(super) const BATCHES: usize = 3;
 
 /// Bodies of the batch with this number.
-fn bodies(number: usize) -> Vec<Vec<u8>> {
+pub(super) fn bodies(number: usize) -> Vec<Vec<u8>> {
     let line = |row: usize| format!(r#"{{"n":{row},"level":"info","message":"line {}"}}"#, row % 5).into_bytes();
     (number * 10..number * 10 + 10).map(line).collect()
 }
@@ -20,7 +20,7 @@ pub(super) fn checks(report: &mut Report, node: &Subject<'_>) {
     let Some(version) = node.compiled.description.state_version else { return };
     let start = || node.start();
     let used = || -> Result<(SingleInstance, Snapshot), String> {
-        let mut instance = start()?;
+        let mut instance = node.start_ready()?;
         for number in 0..BATCHES {
             call(&mut instance, &bodies(number))?;
         }
@@ -38,6 +38,7 @@ pub(super) fn checks(report: &mut Report, node: &Subject<'_>) {
         let (mut first, snapshot) = used()?;
         let mut second = start()?;
         second.restore(&[snapshot]).map_err(|error| format!("cannot restore its own state: {error}"))?;
+        let mut second = node.ready(second)?;
         for number in BATCHES..2 * BATCHES {
             let (before, after) = (call(&mut first, &bodies(number))?, call(&mut second, &bodies(number))?);
             if written(before) != written(after) {
@@ -62,6 +63,7 @@ pub(super) fn checks(report: &mut Report, node: &Subject<'_>) {
         instance
             .restore(&[snapshot.clone(), snapshot])
             .map_err(|error| format!("cannot merge two states, as a start with fewer workers requires: {error}"))?;
+        let mut instance = node.ready(instance)?;
         call(&mut instance, &bodies(0)).map(drop)
     });
     report.check("state-of-another-version-refused", || {
@@ -75,7 +77,7 @@ pub(super) fn checks(report: &mut Report, node: &Subject<'_>) {
     });
 }
 
-fn save(instance: &mut SingleInstance) -> Result<Snapshot, String> {
+pub(super) fn save(instance: &mut SingleInstance) -> Result<Snapshot, String> {
     let saved = instance.save().map_err(|fault| format!("faults when its state is saved: {fault}"))?;
     saved.ok_or_else(|| "has no state to save".into())
 }
