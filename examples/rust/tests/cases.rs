@@ -1,5 +1,9 @@
 //! The example nodes behave natively as in the sandbox, where `wattle node conformance --examples`
 //! runs the same cases.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails; clippy exempts only the test functions themselves"
+)]
 
 use std::fs;
 use std::path::Path;

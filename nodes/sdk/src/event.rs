@@ -9,7 +9,7 @@ use crate::batch::{Batch, Field, Form, Reasons};
 use crate::column::{Column, ColumnWriter};
 use crate::json::Kind;
 use crate::node::{Node, Setup, Snapshot, Stateful, Timed};
-use crate::tick::Tick;
+use crate::tick::{Events, Tick};
 
 /// What to do with an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +112,7 @@ pub struct Event<'a> {
     row: usize,
     columns: &'a [Option<Column>],
     writers: &'a mut [Option<ColumnWriter>],
+    made: &'a mut Vec<(u8, Events)>,
 }
 
 impl Event<'_> {
@@ -141,6 +142,11 @@ impl Event<'_> {
             }
             writer.push(value.as_bytes());
         }
+    }
+
+    /// Makes other events, which leave on a port.
+    pub fn emit(&mut self, port: u8, events: Events) {
+        self.made.push((port, events));
     }
 }
 
@@ -173,10 +179,10 @@ impl<N: EventNode> Node for PerEvent<N> {
             fields.iter().map(|(.., write)| write.then(|| ColumnWriter::with_capacity(0, rows))).collect();
         let mut ports = vec![0; rows];
         let mut dropped: Vec<(&'static str, Vec<u32>)> = Vec::new();
-        let mut held = Vec::new();
+        let (mut held, mut made) = (Vec::new(), Vec::new());
         let mut reasons = Reasons::default();
         for (row, port) in ports.iter_mut().enumerate() {
-            match self.node.event(&mut Event { row, columns: &columns, writers: &mut writers }) {
+            match self.node.event(&mut Event { row, columns: &columns, writers: &mut writers, made: &mut made }) {
                 Action::Keep => {}
                 Action::Port(to) => *port = to,
                 Action::Drop(code) => {
@@ -204,6 +210,9 @@ impl<N: EventNode> Node for PerEvent<N> {
             batch.drop_rows(&rows, code);
         }
         batch.hold(&held);
+        for (port, events) in made {
+            batch.emit(port, events);
+        }
         batch.fail(&reasons);
         if ports.iter().any(|&p| p != 0) {
             batch.route(&ports);
@@ -242,8 +251,8 @@ mod tests {
         from: String,
     }
 
-    /// Upper-cases a field into an attribute; drops `skip`, fails `bad`, and sends `loud` to
-    /// another port.
+    /// Upper-cases a field into an attribute; drops `skip`, fails `bad`, holds `later`, and sends
+    /// `loud` to another port with an event in addition.
     struct Upper {
         from: EventField,
         to: EventField,
@@ -268,11 +277,18 @@ mod tests {
             let text = text.into_owned();
             match text.as_str() {
                 "skip" => Action::Drop("skipped"),
+                "later" => Action::Hold,
                 "bad" => Action::Fail { code: "bad", message: "bad text".into() },
                 _ => {
                     event.set(self.to, "first");
                     event.set(self.to, &text.to_uppercase());
-                    if text == "loud" { Action::Port(1) } else { Action::Keep }
+                    if text != "loud" {
+                        return Action::Keep;
+                    }
+                    let mut events = Events::default();
+                    events.push(b"heard", None, None);
+                    event.emit(0, events);
+                    Action::Port(1)
                 }
             }
         }
@@ -280,14 +296,16 @@ mod tests {
 
     #[test]
     fn every_action_has_its_effect() {
-        let events: Vec<_> = ["a", "skip", "bad", "loud", "b"]
+        let events: Vec<_> = ["a", "skip", "bad", "loud", "later", "b"]
             .iter()
             .map(|t| json!({"body": {"t": t}}))
             .chain([json!({"body": "plain"})])
             .collect();
         let ran = run::<PerEvent<Upper>>(&json!({"from": "body.t"}), &events).unwrap();
         let uppers = |port: &str| ran.ports[port].iter().map(|e| e["attributes"]["upper"].clone()).collect::<Vec<_>>();
-        assert_eq!(uppers("out"), [json!("A"), json!("B")]);
+        assert_eq!(uppers("out"), [json!("A"), json!("B"), json!(null)]);
+        assert_eq!(ran.bodies("out").last().map(String::as_str), Some("heard"));
+        assert_eq!(ran.held, 1);
         assert_eq!(uppers("loud"), [json!("LOUD")]);
         assert_eq!(ran.codes(), ["bad"]);
         assert_eq!(ran.dropped.iter().collect::<Vec<_>>(), [(&"missing".to_owned(), &1), (&"skipped".to_owned(), &1)]);
