@@ -114,8 +114,9 @@ fn components_of_contract_0_1_lose_no_event_and_pass_their_state_to_components_o
     }
     folder.write("new.wasm", fs::read(built("guests/counter.wasm")).unwrap());
     let document = |records: usize| {
-        let record =
-            |i: usize| format!(r#"{{"level":"{}","key":{}}}"#, if i % 3 == 0 { "debug" } else { "info" }, i % 2);
+        let record = |i: usize| {
+            format!(r#"{{"level":"{}","key":{}}}"#, if i.is_multiple_of(3) { "debug" } else { "info" }, i % 2)
+        };
         format!("{{\"Records\":[{}]}}\n", (0..records).map(record).collect::<Vec<_>>().join(","))
     };
     folder.write("1.json", document(30) + "no json\n");

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use wattle_batch::{Batch, Outcome};
 use wattle_capability::{LogTarget, NodeServices, level_name, samples};
-use wattle_cases::{CaseFault, Mocks, Observed, Refusal, Subject};
-use wattle_plan::{LogLevel, NodeLimits};
+use wattle_cases::{CaseFault, Mocks, Observed, Refusal, Requests, Subject};
+use wattle_plan::{LogLevel, NodeLimits, Sharing};
 use wattle_runtime::{Compiled, Fault, Refused, SingleInstance};
 
 use wattle_mocks::Provided;
@@ -64,6 +64,17 @@ impl Subject for Sandboxed {
         let ports = instance.info().ports.clone();
         self.instance = Some(instance);
         Ok(ports)
+    }
+
+    fn requests(&self) -> Option<Requests> {
+        let instance = self.instance.as_ref()?;
+        let sharing = match instance.sharing() {
+            Sharing::Worker => wattle_cases::Sharing::Worker,
+            Sharing::Single => wattle_cases::Sharing::Single,
+            Sharing::Key(paths) => wattle_cases::Sharing::Key(paths.clone()),
+        };
+        let tick_milliseconds = instance.tick_interval().and_then(|tick| u32::try_from(tick.as_millis()).ok());
+        Some(Requests { tick_milliseconds, sharing })
     }
 
     fn restart(&mut self) -> Result<(), String> {

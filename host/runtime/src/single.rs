@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use wattle_batch::{Batch, NodeInfo, Outcome};
 use wattle_capability::NodeServices;
-use wattle_plan::NodeLimits;
+use wattle_plan::{NodeLimits, Sharing};
 
 use crate::artifact::Compiled;
 use crate::bindings::{GuestOptionError, Snapshot};
@@ -31,6 +31,7 @@ pub struct SingleInstance {
     services: Option<NodeServices>,
     instance: Option<Instance>,
     info: Arc<NodeInfo>,
+    requested: Requested,
     started_in: Duration,
     memory_bytes: usize,
     replaced: u64,
@@ -52,7 +53,7 @@ impl SingleInstance {
     ) -> Result<Self, Refused> {
         let name: Arc<str> = name.into();
         let since = Instant::now();
-        let (instance, info, _) = make(&compiled, &name, options, limits, services.as_ref())?;
+        let (instance, info, requested) = make(&compiled, &name, options, limits, services.as_ref())?;
         Ok(Self {
             started_in: since.elapsed(),
             memory_bytes: instance.memory_bytes(),
@@ -63,6 +64,7 @@ impl SingleInstance {
             services,
             instance: Some(instance),
             info: Arc::new(info),
+            requested,
             replaced: 0,
             fuel: None,
         })
@@ -71,6 +73,16 @@ impl SingleInstance {
     /// The node's ports and fields.
     pub fn info(&self) -> &Arc<NodeInfo> {
         &self.info
+    }
+
+    /// Time between two ticks that the node asked for; `None` without a timer.
+    pub fn tick_interval(&self) -> Option<Duration> {
+        self.requested.tick
+    }
+
+    /// How workers share the state of the node, as it asked for.
+    pub fn sharing(&self) -> &Sharing {
+        &self.requested.sharing
     }
 
     /// Time to instantiate and configure.
