@@ -16,6 +16,23 @@ pub enum Form {
     Json,
 }
 
+/// Calls a function of nodes with memory. In a component it does not go through [`Io`]: an artifact
+/// imports what its trait objects could call, and the agent takes these imports as a request for
+/// durable state.
+macro_rules! agent {
+    ($io:expr, $function:ident $(, $argument:expr)*) => {{
+        #[cfg(target_arch = "wasm32")]
+        {
+            $crate::bindings::$function($($argument),*)
+        }
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            $io.$function($($argument),*)
+        }
+    }};
+}
+pub(crate) use agent;
+
 /// The host's side of a call. The bindings implement it inside a component, and
 /// [`native`](crate::native) outside.
 #[expect(
@@ -24,8 +41,11 @@ pub enum Form {
 )]
 pub trait Io: Emit {
     fn rows(&self) -> usize;
+    #[cfg(not(target_arch = "wasm32"))]
     fn redelivered(&self) -> bool;
+    #[cfg(not(target_arch = "wasm32"))]
     fn combine(&mut self, rows: &[u32], offsets: &[u32], bodies: ColumnWriter);
+    #[cfg(not(target_arch = "wasm32"))]
     fn hold(&mut self, rows: &[u32]);
     fn read(&mut self, field: u32, form: Form) -> Column;
     fn check_json(&mut self, field: u32) -> Vec<u8>;
@@ -77,7 +97,7 @@ impl<'a> Batch<'a> {
 
     /// Whether the source offered this batch before. A source that restarts may not know.
     pub fn is_redelivered(&self) -> bool {
-        self.io.redelivered()
+        agent!(self.io, redelivered)
     }
 
     /// Makes one event of each group of rows, `rows[offsets[i]..offsets[i + 1]]`, with row i of
@@ -85,21 +105,21 @@ impl<'a> Batch<'a> {
     /// the group.
     pub fn combine(&mut self, rows: &[u32], offsets: &[u32], bodies: ColumnWriter) {
         if !rows.is_empty() {
-            self.io.combine(rows, offsets, bodies);
+            agent!(self.io, combine, rows, offsets, bodies);
         }
     }
 
     /// Ends rows in the memory of the node.
     pub fn hold(&mut self, rows: &[u32]) {
         if !rows.is_empty() {
-            self.io.hold(rows);
+            agent!(self.io, hold, rows);
         }
     }
 
     /// Makes events that have no parent and leave on a port.
     pub fn emit(&mut self, port: u8, events: Events) {
         if !events.is_empty() {
-            self.io.emit(port, events);
+            agent!(self.io, emit, port, events);
         }
     }
 

@@ -146,16 +146,32 @@ fn column(column: ColumnWriter) -> types::Column {
     types::Column { bytes: column.bytes, offsets: column.offsets, kinds: column.kinds }
 }
 
-impl Emit for HostIo {
-    fn emit(&mut self, port: u8, events: Events) {
-        let kind = match events.kind {
-            EventKind::Log => types::EventKind::Log,
-            EventKind::Metric => types::EventKind::Metric,
-            EventKind::Span => types::EventKind::Span,
-        };
-        events::emit(port, kind, &column(events.bodies), &column(events.attributes), &events.timestamps);
-    }
+/// Makes events that have no parent.
+pub(crate) fn emit(port: u8, events: Events) {
+    let kind = match events.kind {
+        EventKind::Log => types::EventKind::Log,
+        EventKind::Metric => types::EventKind::Metric,
+        EventKind::Span => types::EventKind::Span,
+    };
+    events::emit(port, kind, &column(events.bodies), &column(events.attributes), &events.timestamps);
+}
 
+/// Whether the source offered the batch before.
+pub(crate) fn redelivered() -> bool {
+    host::redelivered()
+}
+
+/// Makes one event of each group of rows.
+pub(crate) fn combine(rows: &[u32], offsets: &[u32], bodies: ColumnWriter) {
+    host::combine(rows, offsets, &column(bodies));
+}
+
+/// Ends rows in the memory of the node.
+pub(crate) fn hold(rows: &[u32]) {
+    host::hold(rows);
+}
+
+impl Emit for HostIo {
     fn count(&mut self, name: &str, value: u64) {
         host::count(name, value);
     }
@@ -164,18 +180,6 @@ impl Emit for HostIo {
 impl Io for HostIo {
     fn rows(&self) -> usize {
         host::rows() as usize
-    }
-
-    fn redelivered(&self) -> bool {
-        host::redelivered()
-    }
-
-    fn combine(&mut self, rows: &[u32], offsets: &[u32], bodies: ColumnWriter) {
-        host::combine(rows, offsets, &column(bodies));
-    }
-
-    fn hold(&mut self, rows: &[u32]) {
-        host::hold(rows);
     }
 
     fn read(&mut self, field: u32, to: Form) -> Column {

@@ -1,5 +1,6 @@
 //! Events that a node makes, and the call of its timer.
 
+use crate::batch::agent;
 use crate::column::ColumnWriter;
 use crate::json;
 
@@ -74,6 +75,7 @@ pub fn write_object<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a [u8])>, ou
 /// The host's side of a call that makes events.
 #[expect(missing_docs, reason = "the function is that of the same name in wit/events.wit")]
 pub trait Emit {
+    #[cfg(not(target_arch = "wasm32"))]
     fn emit(&mut self, port: u8, events: Events);
     fn count(&mut self, name: &str, value: u64);
 }
@@ -104,7 +106,7 @@ impl<'a> Tick<'a> {
     /// Makes events that leave on a port.
     pub fn emit(&mut self, port: u8, events: Events) {
         if !events.is_empty() {
-            self.io.emit(port, events);
+            agent!(self.io, emit, port, events);
         }
     }
 
