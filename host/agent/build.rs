@@ -13,6 +13,7 @@ const NODES: &[&str] = &[
     "enrich",
     "extract",
     "filter",
+    "join",
     "mask",
     "parse",
     "route",

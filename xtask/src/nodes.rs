@@ -13,6 +13,7 @@ const BUILTIN: &[&str] = &[
     "enrich",
     "extract",
     "filter",
+    "join",
     "mask",
     "parse",
     "route",

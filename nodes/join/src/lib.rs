@@ -1,0 +1,169 @@
+//! The node `join`: makes one event of lines or records that belong together.
+//!
+//! Each row of a batch is a step of the joined event that is open for its key ([`step`]). Rows that complete an event within
+//! the batch are combined, so that they keep their acknowledgement and their place. What is open at the end of the batch is
+//! held ([`group`]), and becomes an event that the node makes ([`made`]).
+
+mod cri;
+mod form;
+mod group;
+mod lines;
+mod machine;
+mod made;
+mod options;
+mod prepare;
+mod presets;
+mod rows;
+mod state;
+mod step;
+
+use wattle_condition::Spare;
+use wattle_node::{Batch, Column, Events, Node, Setup, Snapshot, Stateful, Tick, Timed, export_timed_node};
+
+use crate::group::{Ended, Group, Groups};
+use crate::made::Maker;
+pub use crate::options::{As, AtLimit, Options, Preset, Rule, Test};
+use crate::prepare::Plan;
+use crate::rows::Rows;
+
+/// The configured node.
+pub struct Join {
+    plan: Plan,
+    groups: Groups,
+    /// Groups that have ended, but whose events are not made yet.
+    owed: Vec<Ended>,
+    columns: Vec<Column>,
+    rows: Rows,
+    spare: Spare,
+}
+
+impl Join {
+    /// Makes the events of groups that have no rows in this batch, and counts them.
+    fn make(&mut self, ended: impl IntoIterator<Item = Ended>, counts: &mut Counts) -> Events {
+        let mut events = Maker::events();
+        for Ended { group, is_whole } in ended {
+            counts.joined += u64::from(group.events > 1);
+            let is_placed = self.plan.maker.add(group, is_whole, &self.plan.form, &mut events);
+            counts.no_place += u64::from(!is_placed);
+        }
+        events
+    }
+}
+
+/// What a call counts.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Events of several rows.
+    joined: u64,
+    /// Events that reached a limit of their own.
+    split: u64,
+    /// Events that ended because the memory of the node was full.
+    evicted: u64,
+    /// Events that waited long enough.
+    timed_out: u64,
+    /// Made events of which a field could not be set.
+    no_place: u64,
+}
+
+impl Counts {
+    fn each(&self) -> [(&'static str, u64); 5] {
+        [
+            ("joined", self.joined),
+            ("split", self.split),
+            ("evicted", self.evicted),
+            ("timed-out", self.timed_out),
+            ("no-place", self.no_place),
+        ]
+    }
+}
+
+impl Node for Join {
+    const NAME: &'static str = "join";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const SUMMARY: &'static str = "Makes one event of lines or records that belong together.";
+    const OPTIONS_SCHEMA: &'static str = include_str!("../options.schema.json");
+    type Options = Options;
+
+    fn configure(options: Options, setup: &mut Setup<'_>) -> Option<Self> {
+        let plan = prepare::plan(&options, setup)?;
+        Some(Self {
+            plan,
+            groups: Groups::default(),
+            owed: Vec::new(),
+            columns: Vec::new(),
+            rows: Rows::default(),
+            spare: Spare::default(),
+        })
+    }
+
+    fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
+        self.plan.fields.read(batch, &mut self.columns);
+        self.plan.keys.read(batch);
+        if let prepare::Engine::Lines(lines) = &mut self.plan.engine {
+            lines.prepare(&self.columns, batch.len(), &mut self.spare);
+        }
+        let mut counts = Counts::default();
+        let text = self.columns.get(self.plan.text).cloned().unwrap_or_default();
+        self.rows.begin(batch.len());
+        for row in 0..batch.len() {
+            self.rows.decide(row, &text, &mut self.plan, &mut self.groups, &mut counts);
+        }
+        // The columns are spans of the host's buffers; drop them before the batch ends.
+        self.columns.clear();
+        self.plan.keys.clear();
+        let ended = self.rows.apply(&text, batch, &mut self.plan, &mut self.groups, &mut counts);
+        let limits = self.plan.limits;
+        let evicted = self.groups.remove_beyond(limits.max_open, limits.max_memory);
+        counts.evicted += evicted.len() as u64;
+        let evicted = evicted.into_iter().map(|group| Ended { group, is_whole: false });
+        let ended: Vec<Ended> = std::mem::take(&mut self.owed).into_iter().chain(ended).chain(evicted).collect();
+        let events = self.make(ended, &mut counts);
+        batch.emit(0, events);
+        counts.each().into_iter().for_each(|(name, value)| batch.count(name, value));
+        Ok(())
+    }
+}
+
+impl Timed for Join {
+    fn tick(&mut self, tick: &mut Tick<'_>) -> Result<(), String> {
+        let (now, timeout, is_last) = (tick.now(), self.plan.limits.timeout, tick.is_last());
+        let is_late = |group: &Group| group.touched.is_some_and(|touched| now.saturating_sub(touched) >= timeout);
+        let late = self.groups.remove_if(|group| is_last || is_late(group));
+        self.groups.touch(now);
+        let mut counts = Counts { timed_out: late.len() as u64, ..Counts::default() };
+        let late = late.into_iter().map(|group| Ended { group, is_whole: false });
+        let ended: Vec<Ended> = std::mem::take(&mut self.owed).into_iter().chain(late).collect();
+        let events = self.make(ended, &mut counts);
+        tick.emit(0, events);
+        counts.each().into_iter().filter(|(_, value)| *value > 0).for_each(|(name, value)| tick.count(name, value));
+        Ok(())
+    }
+}
+
+impl Stateful for Join {
+    const STATE_VERSION: u32 = state::VERSION;
+
+    fn save(&self) -> Vec<u8> {
+        state::save(self.plan.fingerprint, self.groups.number, &self.groups.sorted(), &self.owed)
+    }
+
+    fn restore(&mut self, snapshots: Vec<Snapshot>) -> Result<(), String> {
+        let all: Vec<_> = snapshots.iter().map(state::load).collect::<Result<_, _>>()?;
+        for saved in all {
+            let is_same = saved.fingerprint == self.plan.fingerprint;
+            self.groups.number = self.groups.number.max(saved.number);
+            self.owed.extend(saved.owed.into_iter().map(|group| Ended { group, is_whole: false }));
+            for group in saved.open {
+                // A group of other options, or a second one of the same key, cannot continue.
+                if is_same && self.plan.engine.has(group.state) && !self.groups.contains(group.key) {
+                    self.groups.insert(group);
+                } else {
+                    self.owed.push(Ended { group, is_whole: false });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+export_timed_node!(Join);
