@@ -1,0 +1,135 @@
+//! The node `dedup`: drops events that were delivered before.
+//!
+//! The host remembers the keys (capability `seen`): a key that the node would remember when an event passes would drop the
+//! event when its delivery fails and the source offers it again.
+
+mod key;
+mod options;
+
+use std::time::Duration;
+
+use wattle_condition::{Check, Compiler, ReadFields, Spare};
+use wattle_node::capabilities::seen;
+use wattle_node::{Batch, Column, ColumnWriter, Field, Form, Node, Setup, export_node};
+
+use crate::key::Key;
+pub use crate::options::{Duplicates, Options};
+
+/// Reason of dropped duplicates, and the count of the others.
+const DUPLICATE: &str = "duplicate";
+/// Number of the port for duplicates.
+const PORT: u8 = 1;
+/// The field of marked duplicates without a configured one.
+const MARK_FIELD: &str = "attributes.duplicate";
+
+/// The configured node.
+pub struct Dedup {
+    key: Key,
+    window: Duration,
+    when: Option<Check>,
+    fields: ReadFields,
+    columns: Vec<Column>,
+    spare: Spare,
+    action: Action,
+}
+
+/// What happens to duplicates.
+enum Action {
+    Drop,
+    Mark(Field),
+    Route,
+}
+
+impl Node for Dedup {
+    const NAME: &'static str = "dedup";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const SUMMARY: &'static str = "Drops, marks or routes events that were delivered before.";
+    const OPTIONS_SCHEMA: &'static str = include_str!("../options.schema.json");
+    type Options = Options;
+
+    fn configure(options: Options, setup: &mut Setup<'_>) -> Option<Self> {
+        let key = Key::new(&options.key.named("key"), &options.ignore, setup);
+        let window = wattle_keyed::duration("window", &options.window, setup);
+        let mut compiler = Compiler::new(ReadFields::default());
+        let when = match &options.when {
+            Some(condition) => compiler.condition("when", condition, setup).map(Some),
+            None => Some(None),
+        };
+        let mark = options.mark_field.as_deref();
+        let action = match (options.duplicates, mark) {
+            (Duplicates::Mark, field) => setup.write("mark_field", field.unwrap_or(MARK_FIELD)).map(Action::Mark),
+            (_, Some(_)) => {
+                setup.error("mark_field", "has an effect only with `duplicates = \"mark\"`");
+                None
+            }
+            (Duplicates::Drop, None) => Some(Action::Drop),
+            (Duplicates::Route, None) => {
+                setup.ports(vec!["out".to_owned(), "duplicates".to_owned()]);
+                Some(Action::Route)
+            }
+        };
+        Some(Self {
+            key: key?,
+            window: window?,
+            when: when?,
+            fields: compiler.into_resolver(),
+            columns: Vec::new(),
+            spare: Spare::default(),
+            action: action?,
+        })
+    }
+
+    fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
+        let rows = batch.len();
+        let mut open = self.spare.copy_of(&[]);
+        open.resize(rows, true);
+        if let Some(when) = &self.when {
+            self.fields.read(batch, &mut self.columns);
+            when.narrow(&self.columns, &mut open, &mut self.spare);
+            self.columns.clear();
+        }
+        self.key.read(batch);
+        let mut keys = ColumnWriter::with_capacity(rows * 48, rows);
+        let mut without_key = 0;
+        for (row, open) in open.iter().enumerate() {
+            if !open {
+                keys.push_none();
+            } else if !self.key.write(row, &mut keys) {
+                without_key += 1;
+            }
+        }
+        self.key.clear();
+        self.spare.give_back(open);
+        let is_new = seen::claim(keys, self.window);
+        let duplicates: Vec<u32> = (0..).zip(&is_new).filter(|(_, is_new)| !**is_new).map(|(row, _)| row).collect();
+        if !duplicates.is_empty() {
+            self.act(&duplicates, &is_new, batch);
+        }
+        batch.count("without-key", without_key);
+        Ok(())
+    }
+}
+
+impl Dedup {
+    #[cold]
+    fn act(&self, duplicates: &[u32], is_new: &[bool], batch: &mut Batch<'_>) {
+        match self.action {
+            // The host counts dropped rows by their reason.
+            Action::Drop => return batch.drop_rows(duplicates, DUPLICATE),
+            Action::Mark(field) => {
+                let mut marks = ColumnWriter::with_capacity(4 * duplicates.len(), is_new.len());
+                for is_new in is_new {
+                    if *is_new { marks.push_none() } else { marks.push(b"true") }
+                }
+                batch.set(field, Form::Json, marks);
+            }
+            Action::Route => {
+                let ports: Vec<u8> = is_new.iter().map(|is_new| if *is_new { 0 } else { PORT }).collect();
+                batch.route(&ports);
+            }
+        }
+        batch.count(DUPLICATE, duplicates.len() as u64);
+    }
+}
+
+export_node!(Dedup);

@@ -1,0 +1,102 @@
+//! The node as a whole: case files, the committed schema, wrong options, a model.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at what must not be")]
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use wattle_node::native::Native;
+use wattle_node::testing::{check_refusal, check_schema, run, run_cases};
+use wattle_node_dedup::{Dedup, Options};
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+#[test]
+fn cases_hold() {
+    run_cases::<Dedup>(&here("tests/cases")).unwrap();
+}
+
+#[test]
+fn schema_is_up_to_date() {
+    check_schema::<Options>(&here("options.schema.json")).unwrap();
+}
+
+#[test]
+fn the_readme_shows_the_options_of_its_case_and_valid_examples() {
+    let readme = std::fs::read_to_string(here("README.md")).unwrap();
+    let examples: Vec<Value> = readme
+        .split("```toml")
+        .skip(1)
+        .map(|part| toml::from_str(part.split("```").next().unwrap()).unwrap())
+        .collect();
+    let case: Value = serde_json::from_str(&std::fs::read_to_string(here("tests/cases/readme.json")).unwrap()).unwrap();
+    assert_eq!(examples[0]["nodes"]["dedup"]["options"], case["options"]);
+    for example in &examples {
+        let options = &example["nodes"]["dedup"]["options"];
+        assert!(Native::<Dedup>::configure("dedup", &options.to_string()).is_ok(), "{options}");
+    }
+}
+
+#[test]
+fn wrong_options_are_reported_all_at_once() {
+    let refuse = |options: Value, expected: &[(&str, &str)]| check_refusal::<Dedup>(&options, expected).unwrap();
+    refuse(json!({"key": []}), &[("key", "at least one field")]);
+    refuse(
+        json!({
+            "key": ["body", "nowhere"], "ignore": ["bodyx.a", "body.", "body.a[*]", "attributes.b"], "window": "soon",
+            "when": {"field": "body"}, "mark_field": "attributes.x",
+        }),
+        &[
+            ("key[1]", "must begin with `body`"),
+            ("ignore[0]", "not within a field of `key`: body, nowhere"),
+            ("ignore[1]", ""),
+            ("ignore[2]", "cannot contain `[*]`"),
+            ("ignore[3]", "not within a field of `key`"),
+            ("window", "`soon` is not a duration"),
+            ("when", "needs a test"),
+            ("mark_field", "only with"),
+        ],
+    );
+    refuse(json!({"duplicates": "mark", "mark_field": "nowhere"}), &[("mark_field", "must begin with `body`")]);
+}
+
+fn part() -> impl Strategy<Value = Option<String>> {
+    prop::option::of("[ab]{0,3}|[ab]{60,62}")
+}
+
+proptest! {
+    #[test]
+    fn the_first_event_of_each_key_passes(
+        events in prop::collection::vec((part(), part()), 0..40),
+    ) {
+        // The claims of other cases on this thread have another third field.
+        let id = uuid();
+        let events: Vec<Value> = events.iter().enumerate().map(|(n, (a, b))| {
+            let mut attributes = json!({"id": id});
+            for (key, value) in [("a", a), ("b", b)] {
+                if let Some(value) = value {
+                    attributes[key] = json!(value);
+                }
+            }
+            json!({"body": n.to_string(), "attributes": attributes})
+        }).collect();
+        let ran = run::<Dedup>(
+            &json!({"key": ["attributes.a", "attributes.b", "attributes.id"]}), &events,
+        ).unwrap();
+        let mut known = HashSet::new();
+        let expected: Vec<&str> = events.iter()
+            .filter(|event| known.insert(event["attributes"].to_string()))
+            .map(|event| event["body"].as_str().unwrap())
+            .collect();
+        prop_assert_eq!(ran.bodies("out"), expected);
+    }
+}
+
+/// A text that no other case has.
+fn uuid() -> u64 {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
