@@ -20,6 +20,7 @@ const NODES: &[&str] = &[
     "route",
     "sample",
     "serialize",
+    "throttle",
     "timestamp",
     "unroll",
     "user-agent",

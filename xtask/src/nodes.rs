@@ -20,6 +20,7 @@ const BUILTIN: &[&str] = &[
     "route",
     "sample",
     "serialize",
+    "throttle",
     "timestamp",
     "unroll",
     "user-agent",

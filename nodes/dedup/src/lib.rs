@@ -8,9 +8,9 @@ mod options;
 
 use std::time::Duration;
 
-use wattle_condition::{Check, Compiler, ReadFields, Spare};
+use wattle_keyed::When;
 use wattle_node::capabilities::seen;
-use wattle_node::{Batch, Column, ColumnWriter, Field, Form, Node, Setup, export_node};
+use wattle_node::{Batch, ColumnWriter, Field, Form, Node, Setup, export_node};
 
 use crate::key::Key;
 pub use crate::options::{Duplicates, Options};
@@ -26,10 +26,7 @@ const MARK_FIELD: &str = "attributes.duplicate";
 pub struct Dedup {
     key: Key,
     window: Duration,
-    when: Option<Check>,
-    fields: ReadFields,
-    columns: Vec<Column>,
-    spare: Spare,
+    when: When,
     action: Action,
 }
 
@@ -50,11 +47,7 @@ impl Node for Dedup {
     fn configure(options: Options, setup: &mut Setup<'_>) -> Option<Self> {
         let key = Key::new(&options.key.named("key"), &options.ignore, setup);
         let window = wattle_keyed::duration("window", &options.window, setup);
-        let mut compiler = Compiler::new(ReadFields::default());
-        let when = match &options.when {
-            Some(condition) => compiler.condition("when", condition, setup).map(Some),
-            None => Some(None),
-        };
+        let when = When::new(options.when.as_ref(), setup);
         let mark = options.mark_field.as_deref();
         let action = match (options.duplicates, mark) {
             (Duplicates::Mark, field) => setup.write("mark_field", field.unwrap_or(MARK_FIELD)).map(Action::Mark),
@@ -68,38 +61,22 @@ impl Node for Dedup {
                 Some(Action::Route)
             }
         };
-        Some(Self {
-            key: key?,
-            window: window?,
-            when: when?,
-            fields: compiler.into_resolver(),
-            columns: Vec::new(),
-            spare: Spare::default(),
-            action: action?,
-        })
+        Some(Self { key: key?, window: window?, when: when?, action: action? })
     }
 
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
         let rows = batch.len();
-        let mut open = self.spare.copy_of(&[]);
-        open.resize(rows, true);
-        if let Some(when) = &self.when {
-            self.fields.read(batch, &mut self.columns);
-            when.narrow(&self.columns, &mut open, &mut self.spare);
-            self.columns.clear();
-        }
         self.key.read(batch);
         let mut keys = ColumnWriter::with_capacity(rows * 48, rows);
         let mut without_key = 0;
-        for (row, open) in open.iter().enumerate() {
-            if !open {
+        for (row, is_open) in self.when.rows(batch).iter().enumerate() {
+            if !is_open {
                 keys.push_none();
             } else if !self.key.write(row, &mut keys) {
                 without_key += 1;
             }
         }
         self.key.clear();
-        self.spare.give_back(open);
         let is_new = seen::claim(keys, self.window);
         let duplicates: Vec<u32> = (0..).zip(&is_new).filter(|(_, is_new)| !**is_new).map(|(row, _)| row).collect();
         if !duplicates.is_empty() {

@@ -7,7 +7,7 @@ use wattle_node::json::{self, Kind};
 use wattle_node::{Batch, Column, Field, Form, Setup};
 
 /// Bytes of each value of a key that [`Keys::write`] writes at most.
-pub const MAX_SHOWN_BYTES: usize = 256;
+pub const MAX_SHOWN_BYTES: usize = 128;
 
 /// 128 bits over the values of a key. Two keys of a million have the same hash with a probability of 10⁻²⁶.
 ///
@@ -198,7 +198,7 @@ mod tests {
         };
         let both = || keys(vec![column(&[Some("a\"b"), Some(&long)]), column(&[None, Some("x")])]);
         assert_eq!(shown(both(), 0), r#"{"attributes.f0":"a\"b","attributes.f1":null}"#);
-        let cut = format!(r#"{{"attributes.f0":"{}…","attributes.f1":"x"}}"#, "é".repeat(128));
+        let cut = format!(r#"{{"attributes.f0":"{}…","attributes.f1":"x"}}"#, "é".repeat(64));
         assert_eq!(shown(both(), 1), cut);
     }
 
