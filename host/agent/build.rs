@@ -20,6 +20,7 @@ const NODES: &[&str] = &[
     "route",
     "sample",
     "serialize",
+    "suppress",
     "throttle",
     "timestamp",
     "unroll",

@@ -20,6 +20,7 @@ const BUILTIN: &[&str] = &[
     "route",
     "sample",
     "serialize",
+    "suppress",
     "throttle",
     "timestamp",
     "unroll",

@@ -46,7 +46,7 @@ impl Node for Dedup {
 
     fn configure(options: Options, setup: &mut Setup<'_>) -> Option<Self> {
         let key = Key::new(&options.key.named("key"), &options.ignore, setup);
-        let window = wattle_keyed::duration("window", &options.window, setup);
+        let window = wattle_keyed::memory_time("window", &options.window, setup);
         let when = When::new(options.when.as_ref(), setup);
         let mark = options.mark_field.as_deref();
         let action = match (options.duplicates, mark) {

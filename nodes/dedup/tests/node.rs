@@ -60,6 +60,7 @@ fn wrong_options_are_reported_all_at_once() {
             ("mark_field", "only with"),
         ],
     );
+    refuse(json!({"window": "900us"}), &[("window", "less than `1ms`")]);
     refuse(json!({"duplicates": "mark", "mark_field": "nowhere"}), &[("mark_field", "must begin with `body`")]);
 }
 

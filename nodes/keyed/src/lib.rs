@@ -8,7 +8,7 @@ mod tally;
 mod when;
 
 pub use keys::{HashedKey, KeyHash, Keys, MAX_SHOWN_BYTES};
-pub use options::{duration, nanoseconds, size, tick_interval};
+pub use options::{memory_time, nanoseconds, size, tick_interval};
 pub use owed::{Owed, write_time};
 pub use tally::Tally;
 pub use when::When;

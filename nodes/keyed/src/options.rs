@@ -14,9 +14,14 @@ pub fn nanoseconds(at: &str, text: &str, setup: &mut Setup<'_>) -> Option<i64> {
     length
 }
 
-/// Reads the option `at` as a duration of more than 0.
-pub fn duration(at: &str, text: &str, setup: &mut Setup<'_>) -> Option<Duration> {
+/// Reads the option `at` as the time that the host remembers a key: a duration of at least 1 ms. Returns `None` after it reported
+/// an error.
+pub fn memory_time(at: &str, text: &str, setup: &mut Setup<'_>) -> Option<Duration> {
     let length = nanoseconds(at, text, setup)?;
+    if length < 1_000_000 {
+        setup.error(at, format!("`{text}` is less than `1ms`, the shortest time that a key is remembered"));
+        return None;
+    }
     Some(Duration::from_nanos(length.unsigned_abs()))
 }
 
