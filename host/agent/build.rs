@@ -17,6 +17,7 @@ const NODES: &[&str] = &[
     "join",
     "mask",
     "parse",
+    "pattern",
     "route",
     "sample",
     "serialize",

@@ -17,6 +17,7 @@ const BUILTIN: &[&str] = &[
     "join",
     "mask",
     "parse",
+    "pattern",
     "route",
     "sample",
     "serialize",
