@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 const NODES: &[&str] = &[
+    "aggregate",
     "dedup",
     "edit",
     "enrich",
