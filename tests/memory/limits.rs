@@ -83,7 +83,7 @@ fn corrupt_state_is_set_aside_and_counted() {
     for entry in std::fs::read_dir(folder.path("data/state/main/count")).unwrap() {
         std::fs::write(entry.unwrap().path(), "damaged").unwrap();
     }
-    let mut agent = folder.start(&text);
-    agent.wait_for("saved state is corrupt and was set aside");
+    let agent = folder.start(&text);
+    assert!(agent.log().contains("saved state is corrupt and was set aside"), "{}", agent.log());
     agent.stop();
 }
