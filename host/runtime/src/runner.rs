@@ -6,18 +6,21 @@
 //! So one poisonous row costs about 2 log2(rows) calls. The number of calls and the time for one
 //! batch are limited; at a limit, the undecided rows fail together.
 
+mod instances;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use wattle_batch::{Batch, Failure, NodeInfo, Outcome};
 use wattle_capability::{Budget, NodeServices};
 use wattle_plan::{NodeLimits, NodePlan, Sharing};
 
+use self::instances::{SAVE_PAUSE, SavedState, Timer, make};
 use crate::artifact::Compiled;
 use crate::bindings::Snapshot;
 use crate::fault::{Fault, FaultKind};
-use crate::instance::{ConfigureError, Instance, Processed, Requested, not_granted};
+use crate::instance::{Instance, Processed};
 use crate::slot::StateSlot;
 use crate::stats::{MemoryShare, NodeStats};
 
@@ -110,48 +113,6 @@ impl RunnerSettings {
 /// Minimum interval between log lines about faults of a node.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
 
-/// State is saved after a call if this many times the duration of the last save has passed, so
-/// saving takes at most a fiftieth of the time. Small state is saved after nearly every call.
-const SAVE_PAUSE: u32 = 50;
-
-/// After a fault, state is saved after every call for this long: a rollback to an older snapshot
-/// returns batches to their sources, and these must not meet the same poisonous batch again and again.
-const CAREFUL: Duration = Duration::from_secs(10);
-
-/// The saved state of a stateful node.
-struct SavedState {
-    /// Whether the instance has newer state than the slot.
-    is_newer: bool,
-    next: Instant,
-    careful_until: Option<Instant>,
-}
-
-/// The timer of a node.
-struct Timer {
-    interval: Duration,
-    next: Instant,
-    /// The time of the last tick in nanoseconds since the epoch.
-    now: i64,
-    /// Whether the current instance had a tick.
-    has_ticked: bool,
-    /// Outcomes of ticks that a call of a batch needed first.
-    early: Vec<Outcome>,
-}
-
-impl Timer {
-    fn new(interval: Duration) -> Self {
-        Self { interval, next: Instant::now(), now: i64::MIN, has_ticked: false, early: Vec::new() }
-    }
-
-    /// The time for the next tick. It never goes back.
-    fn advance(&mut self) -> i64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.now = self.now.max(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
-        self.next = Instant::now() + self.interval;
-        self.now
-    }
-}
-
 /// A sandboxed node on one worker.
 pub struct Runner {
     compiled: Arc<Compiled>,
@@ -224,49 +185,6 @@ impl Runner {
         &self.info
     }
 
-    /// Takes the instance, or creates one with the last saved state.
-    fn take(&mut self) -> Result<Instance, Fault> {
-        if let Some(instance) = self.instance.take() {
-            return Ok(instance);
-        }
-        let instance = self.fresh().inspect_err(|fault| self.stats.faults.add(fault))?;
-        let again = !std::mem::take(&mut self.resting);
-        self.stats.restarts.fetch_add(u64::from(again), Ordering::Relaxed);
-        if let Some(timer) = &mut self.timer {
-            timer.has_ticked = false;
-        }
-        Ok(instance)
-    }
-
-    /// Calls the timer of an instance. Without an instance in the result, it faulted.
-    fn tick_on(&mut self, instance: Instance, is_last: bool) -> (Option<Instance>, Option<Outcome>) {
-        let Some(timer) = &mut self.timer else { return (Some(instance), None) };
-        let now = timer.advance();
-        timer.has_ticked = true;
-        let since = Instant::now();
-        let Processed { done, memory_bytes, instance, .. } = instance.tick(now, is_last, &self.info);
-        self.stats.call_time.record(since.elapsed());
-        self.memory.set(if instance.is_some() { memory_bytes } else { 0 });
-        match done {
-            Ok(mut outcome) => {
-                if let Some(slot) = &self.slot {
-                    slot.made(&mut outcome.made);
-                }
-                (instance, Some(outcome))
-            }
-            Err(fault) => {
-                self.stats.faults.add(&fault);
-                self.roll_back();
-                let (kind, error) = (fault.kind.name(), fault.summary());
-                if self.said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
-                    tracing::warn!(node = %self.settings.name, kind, error, "the timer of the node faulted; the next tick tries again");
-                    self.said = Some(Instant::now());
-                }
-                (None, None)
-            }
-        }
-    }
-
     /// Calls the node once, on a fresh instance if there is none.
     fn call(&mut self, batch: Batch) -> Result<Outcome, Box<(Batch, Fault)>> {
         let mut instance = match self.take() {
@@ -322,80 +240,6 @@ impl Runner {
             tracing::debug!(node = %self.settings.name, kind, blame, error = %fault.message, "node faulted");
         }
         done
-    }
-
-    /// Creates an instance with the last saved state.
-    fn fresh(&mut self) -> Result<Instance, Fault> {
-        let mut instance = self.same()?;
-        let Some(slot) = self.slot.as_ref().filter(|_| self.saved.is_some()) else { return Ok(instance) };
-        let snapshots = slot.get();
-        if snapshots.is_empty() {
-            return Ok(instance);
-        }
-        match instance.restore(&snapshots) {
-            Ok(()) => {
-                self.stats.state_restored.fetch_add(1, Ordering::Relaxed);
-                Ok(instance)
-            }
-            Err(error) => {
-                let error = self.lose_state(&error);
-                tracing::error!(node = %self.settings.name, error, "cannot restore the state; the node starts without state");
-                self.same()
-            }
-        }
-    }
-
-    /// Creates another instance. Its `configure` must return the same result as the first:
-    /// decisions are checked against those ports and fields.
-    fn same(&self) -> Result<Instance, Fault> {
-        let (instance, info, _) = make(&self.compiled, &self.settings)?;
-        if info.ports == self.info.ports && info.fields == self.info.fields {
-            return Ok(instance);
-        }
-        let what = if info.ports == self.info.ports { "fields" } else { "ports" };
-        let message = format!("`configure` returned other {what} than before; they must depend only on the options");
-        Err(Fault::new(FaultKind::Instantiate, message))
-    }
-
-    /// After the instance was lost: what it has seen since the last snapshot is offered again.
-    fn roll_back(&mut self) {
-        if let Some((saved, slot)) = self.saved.as_mut().zip(self.slot.as_ref())
-            && std::mem::take(&mut saved.is_newer)
-        {
-            slot.roll_back();
-            saved.careful_until = Some(Instant::now() + CAREFUL);
-        }
-    }
-
-    fn lose_state<'e>(&self, error: &'e str) -> &'e str {
-        self.stats.state_lost.fetch_add(1, Ordering::Relaxed);
-        if let Some(slot) = &self.slot {
-            slot.clear();
-        }
-        error
-    }
-
-    /// After a successful call: saves state if it is time, and drops an instance that outgrew its
-    /// memory or whose code was superseded.
-    fn keep(&mut self) {
-        let is = |test: &dyn Fn(&Instance) -> bool| self.instance.as_ref().is_some_and(test);
-        let (is_outgrown, is_superseded) = (is(&Instance::is_outgrown), is(&|i| i.is_superseded(&self.compiled)));
-        if let Some(saved) = &mut self.saved {
-            saved.is_newer = true;
-            let now = Instant::now();
-            let is_careful = saved.careful_until.is_some_and(|until| now < until);
-            if is_outgrown || is_superseded || is_careful || now >= saved.next {
-                self.save();
-            }
-        } else if self.is_stateful() {
-            // Without a slot, the state ends with the instance.
-            return;
-        }
-        if is_outgrown || is_superseded {
-            self.resting = !is_outgrown;
-            self.instance = None;
-            self.memory.set(0);
-        }
     }
 
     /// Processes a batch, and splits it while it faults. `why` is the fault of the batch that this
@@ -595,16 +439,4 @@ impl Process for Runner {
         self.resting = self.instance.take().is_some() || self.resting;
         self.memory.set(0);
     }
-}
-
-fn make(compiled: &Compiled, settings: &RunnerSettings) -> Result<(Instance, NodeInfo, Requested), Fault> {
-    let RunnerSettings { name, options, limits, services } = settings;
-    Instance::new(compiled, name, options, limits, services.as_ref()).map_err(|error| match error {
-        ConfigureError::Capability(capability) => not_granted(capability).while_instantiating(),
-        ConfigureError::Fault(fault) => fault.while_instantiating(),
-        ConfigureError::Options(errors) => {
-            let errors: Vec<String> = errors.iter().map(|e| format!("`{}`: {}", e.path, e.message)).collect();
-            Fault::new(FaultKind::Instantiate, format!("options refused: {}", errors.join("; ")))
-        }
-    })
 }
