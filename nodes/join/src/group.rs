@@ -52,7 +52,7 @@ impl Group {
     }
 
     /// Bytes that count as memory.
-    fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         let held = self
             .held
             .as_ref()
@@ -62,7 +62,7 @@ impl Group {
 }
 
 /// A joined event that has ended.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Ended {
     pub(crate) group: Group,
     /// Its last row has arrived.
@@ -87,7 +87,7 @@ impl Groups {
     /// Opens a group with one row of the batch.
     pub(crate) fn begin(&mut self, key: KeyHash, state: State, row: u32, bytes: usize) {
         let group = Group::new(self.number, key, state, row, bytes);
-        self.number += 1;
+        self.number = self.number.saturating_add(1);
         self.insert(group);
     }
 

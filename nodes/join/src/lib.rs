@@ -17,6 +17,8 @@ mod rows;
 mod state;
 mod step;
 
+use std::collections::VecDeque;
+
 use wattle_condition::Spare;
 use wattle_node::{Batch, Column, Events, Node, Setup, Snapshot, Stateful, Tick, Timed, export_timed_node};
 
@@ -31,17 +33,25 @@ pub struct Join {
     plan: Plan,
     groups: Groups,
     /// Groups that have ended, but whose events are not made yet.
-    owed: Vec<Ended>,
+    owed: VecDeque<Ended>,
     columns: Vec<Column>,
     rows: Rows,
     spare: Spare,
 }
 
+/// Bytes of the events that a call makes beyond those of its batch; the rest waits for the next call. The host allows 1 MiB
+/// whatever the batch has.
+const CALL_BYTES: usize = 512 << 10;
+
 impl Join {
-    /// Makes the events of groups that have no rows in this batch, and counts them.
-    fn make(&mut self, ended: impl IntoIterator<Item = Ended>, counts: &mut Counts) -> Events {
+    /// Makes the owed events up to this many bytes, but at least one, and counts them.
+    fn make(&mut self, max_bytes: usize, counts: &mut Counts) -> Events {
         let mut events = Maker::events();
-        for Ended { group, is_whole } in ended {
+        let mut made = 0;
+        while let Some(Ended { group, is_whole }) =
+            self.owed.pop_front_if(|next| made == 0 || made + next.group.size() <= max_bytes)
+        {
+            made += group.size();
             counts.joined += u64::from(group.events > 1);
             let is_placed = self.plan.maker.add(group, is_whole, &self.plan.form, &mut events);
             counts.no_place += u64::from(!is_placed);
@@ -89,7 +99,7 @@ impl Node for Join {
         Some(Self {
             plan,
             groups: Groups::default(),
-            owed: Vec::new(),
+            owed: VecDeque::new(),
             columns: Vec::new(),
             rows: Rows::default(),
             spare: Spare::default(),
@@ -115,9 +125,9 @@ impl Node for Join {
         let limits = self.plan.limits;
         let evicted = self.groups.remove_beyond(limits.max_open, limits.max_memory);
         counts.evicted += evicted.len() as u64;
-        let evicted = evicted.into_iter().map(|group| Ended { group, is_whole: false });
-        let ended: Vec<Ended> = std::mem::take(&mut self.owed).into_iter().chain(ended).chain(evicted).collect();
-        let events = self.make(ended, &mut counts);
+        self.owed.extend(ended);
+        self.owed.extend(evicted.into_iter().map(|group| Ended { group, is_whole: false }));
+        let events = self.make(CALL_BYTES + text.bytes.len(), &mut counts);
         batch.emit(0, events);
         counts.each().into_iter().for_each(|(name, value)| batch.count(name, value));
         Ok(())
@@ -131,9 +141,8 @@ impl Timed for Join {
         let late = self.groups.remove_if(|group| is_last || is_late(group));
         self.groups.touch(now);
         let mut counts = Counts { timed_out: late.len() as u64, ..Counts::default() };
-        let late = late.into_iter().map(|group| Ended { group, is_whole: false });
-        let ended: Vec<Ended> = std::mem::take(&mut self.owed).into_iter().chain(late).collect();
-        let events = self.make(ended, &mut counts);
+        self.owed.extend(late.into_iter().map(|group| Ended { group, is_whole: false }));
+        let events = self.make(if is_last { usize::MAX } else { CALL_BYTES }, &mut counts);
         tick.emit(0, events);
         counts.each().into_iter().filter(|(_, value)| *value > 0).for_each(|(name, value)| tick.count(name, value));
         Ok(())
@@ -152,13 +161,13 @@ impl Stateful for Join {
         for saved in all {
             let is_same = saved.fingerprint == self.plan.fingerprint;
             self.groups.number = self.groups.number.max(saved.number);
-            self.owed.extend(saved.owed.into_iter().map(|group| Ended { group, is_whole: false }));
+            self.owed.extend(saved.owed);
             for group in saved.open {
                 // A group of other options, or a second one of the same key, cannot continue.
                 if is_same && self.plan.engine.has(group.state) && !self.groups.contains(group.key) {
                     self.groups.insert(group);
                 } else {
-                    self.owed.push(Ended { group, is_whole: false });
+                    self.owed.push_back(Ended { group, is_whole: false });
                 }
             }
         }

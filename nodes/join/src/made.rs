@@ -76,11 +76,13 @@ impl Maker {
         self.documents.clear();
         let place = self.open(attributes);
         let mut is_placed = true;
-        let value = |documents: &mut Documents| {
-            if form.is_json() { documents.new_json(&text) } else { documents.new_text(&text) }
-        };
         if let Target::InAttributes(route) = &self.target {
-            let value = value(&mut self.documents);
+            // A text of a snapshot can be anything, and attributes must be JSON.
+            let value = if form.is_json() && json::check(&text, MAX_DEPTH).is_ok() {
+                self.documents.new_json(&text)
+            } else {
+                self.documents.new_text(String::from_utf8_lossy(&text).as_bytes())
+            };
             is_placed &= self.documents.put(place, route, value).is_ok();
         }
         let count = group.events.to_string();

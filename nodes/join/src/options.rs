@@ -46,7 +46,7 @@ pub struct Options {
     pub timeout: String,
     /// Largest number of events in a joined one, at least 2. Default: 1000. Example: `200`.
     pub max_events: usize,
-    /// Largest size of the joined texts. Default: `1MiB`. Example: `64KiB`.
+    /// Largest size of the joined texts. Default: `512KiB`. Example: `64KiB`.
     pub max_bytes: String,
     /// What happens to further events of a joined one that has reached `max_events` or `max_bytes`. Default: `split`.
     pub at_limit: AtLimit,
@@ -77,7 +77,7 @@ impl Default for Options {
             separator: None,
             timeout: "1s".into(),
             max_events: 1000,
-            max_bytes: "1MiB".into(),
+            max_bytes: "512KiB".into(),
             at_limit: AtLimit::Split,
             max_open: 10_000,
             max_memory: "8MiB".into(),

@@ -127,8 +127,8 @@ impl Rows {
                         }
                         (group.state, group.touched, group.last) = (next.state, None, index);
                         group.count += 1;
-                        group.events += 1;
-                        group.bytes += cost;
+                        group.events = group.events.saturating_add(1);
+                        group.bytes = group.bytes.saturating_add(cost);
                     }
                 }
                 if next.ends {

@@ -1,5 +1,7 @@
 //! Snapshots of the open joined events.
 
+use std::collections::VecDeque;
+
 use wattle_node::Snapshot;
 use wattle_snapshot::{Damaged, Reader, Writer};
 
@@ -20,20 +22,20 @@ pub(crate) struct Saved {
     /// The open groups in the order in which they began.
     pub(crate) open: Vec<Group>,
     /// Groups that have ended, but whose events were not made yet.
-    pub(crate) owed: Vec<Group>,
+    pub(crate) owed: Vec<Ended>,
 }
 
 /// Writes a snapshot.
-pub(crate) fn save(fingerprint: u64, number: u64, open: &[&Group], owed: &[Ended]) -> Vec<u8> {
+pub(crate) fn save(fingerprint: u64, number: u64, open: &[&Group], owed: &VecDeque<Ended>) -> Vec<u8> {
     let mut writer = Writer::new();
     writer.word(fingerprint);
     writer.number(number);
-    let owed: Vec<&Group> = owed.iter().map(|ended| &ended.group).collect();
-    for groups in [open, &owed] {
-        writer.size(groups.len());
-        for group in groups {
-            write(group, &mut writer);
-        }
+    writer.size(open.len());
+    open.iter().for_each(|group| write(group, &mut writer));
+    writer.size(owed.len());
+    for Ended { group, is_whole } in owed {
+        writer.flag(*is_whole);
+        write(group, &mut writer);
     }
     writer.finish()
 }
@@ -64,18 +66,16 @@ pub(crate) fn load(snapshot: &Snapshot) -> Result<Saved, String> {
         return Err(format!("the state has version {}, and this node reads {VERSION}", snapshot.version));
     }
     let mut reader = Reader::new(&snapshot.bytes)?;
-    let saved = Saved {
-        fingerprint: reader.word()?,
-        number: reader.number()?,
-        open: groups(&mut reader)?,
-        owed: groups(&mut reader)?,
-    };
+    let (fingerprint, number) = (reader.word()?, reader.number()?);
+    let open = (0..reader.size(LEAST_BYTES)?).map(|_| read(&mut reader)).collect::<Result<_, _>>()?;
+    let owed = (0..reader.size(LEAST_BYTES)?).map(|_| {
+        let is_whole = reader.flag()?;
+        Ok(Ended { group: read(&mut reader)?, is_whole })
+    });
+    let owed = owed.collect::<Result<_, Damaged>>()?;
+    let saved = Saved { fingerprint, number, open, owed };
     reader.end()?;
     Ok(saved)
-}
-
-fn groups(reader: &mut Reader<'_>) -> Result<Vec<Group>, Damaged> {
-    (0..reader.size(LEAST_BYTES)?).map(|_| read(reader)).collect()
 }
 
 fn read(reader: &mut Reader<'_>) -> Result<Group, Damaged> {

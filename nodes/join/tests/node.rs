@@ -301,3 +301,42 @@ fn the_oldest_groups_leave_when_the_memory_is_full() {
     assert_eq!(run.all.counts["evicted"], 3);
     assert!(run.node.save().bytes.len() < 100);
 }
+
+#[test]
+fn a_call_makes_a_part_of_the_events_and_the_next_ones_the_others() {
+    let line = |key: usize, tag: char, text: &str| {
+        let body = format!("2024-05-01T00:00:0{key}Z stdout {tag} {text}");
+        json!({"body": body, "attributes": {"k": key}})
+    };
+    let mut run = Run::new(&json!({"preset": "cri", "key": "attributes.k", "resource_field": ""}));
+    let long = "x".repeat(300 << 10);
+    run.events(&[line(0, 'P', &long), line(1, 'P', &long), line(2, 'P', &long)]);
+    run.events(&[line(0, 'F', "y"), line(1, 'F', "y"), line(2, 'F', "y")]);
+    assert_eq!(run.out().len(), 1);
+    run.restart();
+    run.tick(1, false);
+    assert_eq!(run.out().len(), 2);
+    run.tick(2, true);
+    assert_eq!(run.out().len(), 3);
+    assert!(run.all.bodies("out").iter().all(|body| body.contains(" stdout F x") && body.ends_with("xy")));
+}
+
+proptest! {
+    #[test]
+    fn a_snapshot_with_any_content_is_refused_or_harmless(flips in prop::collection::vec((any::<usize>(), any::<u8>()), 1..4)) {
+        let (options, mut snapshot) = saved();
+        let content = snapshot.bytes.len() - 8;
+        for (at, bits) in flips {
+            snapshot.bytes[at % content] ^= bits;
+        }
+        // A valid checksum over wrong content, as no disk would write it.
+        let sum = wattle_snapshot::hash(0, &snapshot.bytes[..content]);
+        snapshot.bytes[content..].copy_from_slice(&sum.to_le_bytes());
+        let mut run = Run::new(&options);
+        if run.node.restore(vec![snapshot]).is_ok() {
+            run.events(&[line('a', 'c', 3), line('b', 's', 4)]);
+            run.restart();
+            run.tick(i64::MAX, true);
+        }
+    }
+}

@@ -98,7 +98,7 @@ impl Windows {
         if !is_new && !is_other && window.count == 0 {
             self.idle = self.idle.saturating_sub(1);
         }
-        window.count += 1;
+        window.count = window.count.saturating_add(1);
         window.last.clear();
         window.last.extend_from_slice(time);
         is_other

@@ -255,3 +255,23 @@ fn ids_of_summaries_are_the_same_after_a_restart() {
     let distinct: std::collections::BTreeSet<_> = all.iter().collect();
     assert_eq!((all.len(), distinct.len()), (3, 3));
 }
+
+proptest! {
+    #[test]
+    fn a_snapshot_with_any_content_is_refused_or_harmless(flips in prop::collection::vec((any::<usize>(), any::<u8>()), 1..4)) {
+        let (options, mut snapshot) = saved();
+        let content = snapshot.bytes.len() - 8;
+        for (at, bits) in flips {
+            snapshot.bytes[at % content] ^= bits;
+        }
+        // A valid checksum over wrong content, as no disk would write it.
+        let sum = wattle_snapshot::hash(0, &snapshot.bytes[..content]);
+        snapshot.bytes[content..].copy_from_slice(&sum.to_le_bytes());
+        let mut run = Run::new(&options);
+        if run.node.restore(vec![snapshot]).is_ok() {
+            run.events(&['a', 'b']);
+            run.restart();
+            run.tick(i64::MAX, true);
+        }
+    }
+}

@@ -34,7 +34,7 @@ impl Usage {
             self.passed += 1;
             self.passed_bytes = sum;
         } else {
-            self.throttled += 1;
+            self.throttled = self.throttled.saturating_add(1);
             self.throttled_bytes = self.throttled_bytes.saturating_add(bytes);
         }
         passes

@@ -252,3 +252,23 @@ fn ids_of_summaries_depend_on_window_and_key_and_survive_restarts() {
     assert!(all.iter().all(|(id, count)| id.len() == 32 && *count == 1), "{all:?}");
     assert_eq!(all, ids(true));
 }
+
+proptest! {
+    #[test]
+    fn a_snapshot_with_any_content_is_refused_or_harmless(flips in prop::collection::vec((any::<usize>(), any::<u8>()), 1..4)) {
+        let (options, mut snapshot) = saved();
+        let content = snapshot.bytes.len() - 8;
+        for (at, bits) in flips {
+            snapshot.bytes[at % content] ^= bits;
+        }
+        // A valid checksum over wrong content, as no disk would write it.
+        let sum = wattle_snapshot::hash(0, &snapshot.bytes[..content]);
+        snapshot.bytes[content..].copy_from_slice(&sum.to_le_bytes());
+        let mut run = Run::new(&options);
+        if run.node.restore(vec![snapshot]).is_ok() {
+            run.events(&["a", "b"].map(|body| json!({"body": body})));
+            run.restart();
+            run.tick(i64::MAX, true);
+        }
+    }
+}
