@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 const NODES: &[&str] = &[
     "aggregate",
+    "anomaly",
     "dedup",
     "edit",
     "enrich",

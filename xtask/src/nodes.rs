@@ -10,6 +10,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// Nodes that are built into the agent: folder in `nodes/`, which is also the name of the artifact.
 const BUILTIN: &[&str] = &[
     "aggregate",
+    "anomaly",
     "dedup",
     "edit",
     "enrich",

@@ -1,6 +1,6 @@
 //! Masks: what varies from event to event becomes a placeholder before words are compared.
 //!
-//! Drain leaves this step to regular expressions that somebody writes for each kind of log ("domain knowledge"). Here one
+//! Drain leaves this step to regular expressions that the operator writes for each kind of log ("domain knowledge"). Here one
 //! pass over the text finds the kinds of values that occur in all logs, without regular expressions. A word without a
 //! digit has none of them, so most words are only copied.
 

@@ -31,10 +31,10 @@ pub struct Options {
     pub max_bytes: u32,
     /// Built-in masks. Default: all.
     pub masks: Vec<Mask>,
-    /// Masks of your own, applied before the built-in ones. Default: none. Example:
+    /// Custom masks, applied before the built-in ones. Default: none. Example:
     /// `[{ name = "block", regex = "blk_-?[0-9]+" }]`.
     pub custom_masks: Vec<CustomMask>,
-    /// ASCII characters that separate words, beside white space; templates have a space there. Default: none. Example:
+    /// ASCII characters that separate words, in addition to white space; templates have a space there. Default: none. Example:
     /// `=,`.
     pub delimiters: String,
     /// Templates that are known from the start and never change. Default: none. Example:
@@ -102,7 +102,7 @@ impl Mask {
     pub const ALL: [Self; 7] = [Self::Uuid, Self::Time, Self::Ip, Self::Mac, Self::Hex, Self::Id, Self::Num];
 }
 
-/// A mask of the user's own.
+/// A custom mask.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]

@@ -153,7 +153,7 @@ impl Trees {
         leaf
     }
 
-    /// The child to which a word leads that a new pattern has here: its own, as long as there is room beside a wildcard.
+    /// The child to which a word leads that a new pattern has here: its own, as long as there is also room for a wildcard.
     fn branch(&self, node: NodeId, branch: u64) -> u64 {
         if branch == WILD || self.child(node, branch).is_some() {
             return branch;

@@ -32,7 +32,7 @@ pub(crate) struct Splitter {
 }
 
 impl Splitter {
-    /// `delimiters` are ASCII characters that separate words, beside white space.
+    /// `delimiters` are ASCII characters that separate words, in addition to white space.
     pub(crate) fn new(masks: Masks, custom: Vec<CustomMask>, delimiters: &str, max_bytes: usize) -> Self {
         let classes = std::array::from_fn(|byte| match u8::try_from(byte) {
             Ok(byte) if byte.is_ascii_digit() => Class::Digit,
@@ -180,7 +180,7 @@ pub(crate) fn hashes(text: &[u8]) -> impl Iterator<Item = u64> + '_ {
     })
 }
 
-/// Whether a word probably has a value: such a word never gets a branch of the tree of its own.
+/// Whether a word probably has a value: such a word never gets its own branch of the tree.
 pub(crate) fn is_variable(word: &[u8]) -> bool {
     word.iter().any(|byte| byte.is_ascii_digit() || *byte == b'<')
 }
