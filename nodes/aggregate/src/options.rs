@@ -1,7 +1,10 @@
 //! What a user may set.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use wattle_condition::{Condition, OneOrMany};
@@ -67,14 +70,38 @@ pub struct Options {
 }
 
 /// A field of the key.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged, expecting = "expected a field such as `attributes.service`, or a table with `field` and `name`")]
+#[derive(Clone, Debug)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(not(target_arch = "wasm32"), schemars(untagged))]
 pub enum By {
     /// The last part of the path is the name.
     Field(String),
     /// The field with a name.
     Named(NamedBy),
+}
+
+impl<'de> Deserialize<'de> for By {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct FieldOrTable;
+        impl<'de> Visitor<'de> for FieldOrTable {
+            type Value = By;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a field such as `attributes.service`, or a table with `field` and `name`")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, field: &str) -> Result<By, E> {
+                Ok(By::Field(field.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<By, A::Error> {
+                NamedBy::deserialize(MapAccessDeserializer::new(map)).map(By::Named)
+            }
+        }
+        // Not `untagged`: a derived struct also reads a list of its values, so a list of two fields would be one field and
+        // its name.
+        from.deserialize_any(FieldOrTable)
+    }
 }
 
 /// A field of the key with a name.
