@@ -78,8 +78,9 @@ impl Definition {
         self.slide < self.length
     }
 
-    /// The id of the event of a window and a key.
-    pub(crate) fn id(&self, start: i64, key: &[u8], part: u32) -> Vec<u8> {
-        self.id.clone().with_number(start).with(key).with_number(part.into()).finish()
+    /// The id of the event of a window and a key; `stands_for` says which keys `_other` stands for.
+    pub(crate) fn id(&self, start: i64, key: &[u8], part: u32, stands_for: Option<u64>) -> Vec<u8> {
+        let id = self.id.clone().with_number(start).with(key).with_number(part.into());
+        stands_for.into_iter().fold(id, |id, hash| id.with_number(hash.cast_signed())).finish()
     }
 }

@@ -26,10 +26,9 @@ impl Made {
 /// Adds the event of a window and a key.
 pub(crate) fn write(
     definition: &Definition,
-    key: &[u8],
-    states: &[State],
+    (key, states): (&[u8], &[State]),
     (start, end): (i64, i64),
-    part: u32,
+    (id, part): (&[u8], u32),
     made: &mut Made,
 ) {
     let mut body = Vec::with_capacity(256);
@@ -48,7 +47,7 @@ pub(crate) fn write(
     body.push(b'}');
     let mut attributes = Vec::with_capacity(64);
     attributes.extend_from_slice(b"{\"id\":\"");
-    attributes.extend_from_slice(&definition.id(start, key, part));
+    attributes.extend_from_slice(id);
     let _ = write!(attributes, "\",\"part\":{part}}}");
     made.bytes += body.len() + attributes.len();
     made.events.push(&body, Some(&attributes), Some(start));

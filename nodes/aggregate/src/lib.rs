@@ -166,10 +166,6 @@ impl Aggregate {
             write_value(column.kind(row), column.row(row), key);
             key.push(END);
         }
-        if key.len() > MAX_KEY_BYTES {
-            key.clone_from(other);
-            tally.key_too_long += 1;
-        }
         let values = &self.prepared.definition.values;
         let inputs = &self.prepared.inputs;
         let add = |states: &mut [function::State], missed: &mut Missed| {
@@ -189,7 +185,10 @@ impl Aggregate {
             }
             grown
         };
-        tally.other += u64::from(self.windows.update(time, (key, other), made, add));
+        let is_other = self.windows.update(time, (key, other), made, add);
+        let is_too_long = key.len() > MAX_KEY_BYTES;
+        tally.key_too_long += u64::from(is_too_long);
+        tally.other += u64::from(is_other && !is_too_long);
     }
 
     /// Decides what happens to the rows.

@@ -23,6 +23,9 @@ pub(crate) struct Group {
     /// The JSON of each value of the key, each with [`END`] after it.
     pub(crate) key: Box<[u8]>,
     pub(crate) states: Box<[State]>,
+    /// For the key `_other`: the lowest hash of the keys that are counted for it. Instances that share the keys of a node
+    /// have different ones, so their events of one window have different ids.
+    pub(crate) stands_for: Option<u64>,
 }
 
 impl Group {
@@ -59,7 +62,7 @@ impl Pane {
     /// Adds a group that is not there yet. Returns its place.
     pub(crate) fn insert(&mut self, hash: u64, key: &[u8], definition: &Definition) -> usize {
         let states = definition.values.iter().map(|(_, function)| function.start()).collect();
-        self.push(Group { hash, key: key.into(), states }, new_bytes(definition, key))
+        self.push(Group { hash, key: key.into(), states, stands_for: None }, new_bytes(definition, key))
     }
 
     fn push(&mut self, group: Group, bytes: usize) -> usize {
@@ -79,6 +82,7 @@ impl Pane {
         for group in other.groups {
             match self.find(group.hash, &group.key).and_then(|place| self.groups.get_mut(place)) {
                 Some(known) => {
+                    known.stands_for = lowest(known.stands_for, group.stands_for);
                     let grown = merge_states(definition, &mut known.states, &group.states, missed);
                     self.bytes += if definition.is_sliding() { 0 } else { grown };
                 }
@@ -95,6 +99,8 @@ impl Pane {
         to.size(self.groups.len());
         for group in &self.groups {
             to.bytes(&group.key);
+            to.flag(group.stands_for.is_some());
+            group.stands_for.iter().for_each(|hash| to.word(*hash));
             group.states.iter().for_each(|state| Function::save_state(state, to));
         }
     }
@@ -108,8 +114,9 @@ impl Pane {
             if !is_key(definition, key) || pane.find(hash, key).is_some() {
                 return Err(Damaged);
             }
+            let stands_for = if from.flag()? { Some(from.word()?) } else { None };
             let states = definition.values.iter().map(|(_, function)| function.restore_state(from));
-            let group = Group { hash, key: key.into(), states: states.collect::<Result<_, _>>()? };
+            let group = Group { hash, key: key.into(), states: states.collect::<Result<_, _>>()?, stands_for };
             let bytes = bytes_of(definition, &group);
             pane.push(group, bytes);
         }
@@ -131,6 +138,11 @@ fn is_key(definition: &Definition, key: &[u8]) -> bool {
 fn bytes_of(definition: &Definition, group: &Group) -> usize {
     let grown: usize = group.states.iter().map(Function::grown_bytes).sum();
     new_bytes(definition, &group.key) + if definition.is_sliding() { 0 } else { grown }
+}
+
+/// The lower one of two hashes.
+pub(crate) fn lowest(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    a.into_iter().chain(b).min()
 }
 
 /// Adds later values. Returns by how many bytes the states grew.

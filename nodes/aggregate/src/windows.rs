@@ -15,7 +15,7 @@ use crate::definition::Definition;
 use crate::event::{Made, write};
 use crate::function::{Missed, State};
 use crate::options::OnFull;
-use crate::pane::{Group, Pane, merge_states, new_bytes};
+use crate::pane::{Group, MAX_KEY_BYTES, Pane, lowest, merge_states, new_bytes};
 
 /// Bytes of events after which a call makes no further window. The next call goes on.
 const CHUNK: usize = 2 << 20;
@@ -108,13 +108,13 @@ impl Windows {
         // A closed window must not get a further part.
         let closed = align(self.watermark, self.definition.slide);
         let at = (start, if closed > start { closed } else { i64::MIN });
-        let mut is_other = false;
-        let mut key_hash = hash(0, key);
+        let own = hash(0, key);
+        let mut is_other = key.len() > MAX_KEY_BYTES;
+        let (mut key, mut key_hash) = if is_other { (other, hash(0, other)) } else { (key, own) };
         let known = self.panes.get(&at).and_then(|pane| pane.find(key_hash, key));
         let place = match known {
             Some(place) => place,
             None => {
-                let mut key = key;
                 let is_full = self.groups >= self.limits.max_keys
                     || self.bytes + new_bytes(&self.definition, key) > self.limits.max_bytes;
                 if is_full && self.limits.on_full == OnFull::Flush {
@@ -136,6 +136,9 @@ impl Windows {
         if let Some(pane) = self.panes.get_mut(&at)
             && let Some(group) = pane.groups.get_mut(place)
         {
+            if is_other {
+                group.stands_for = lowest(group.stands_for, Some(own));
+            }
             let grown = add(&mut group.states, &mut self.missed);
             if !self.definition.is_sliding() {
                 pane.bytes += grown;
@@ -202,8 +205,9 @@ impl Windows {
         if end > self.watermark {
             self.parts.insert(end, part);
         }
-        for (key, states) in merged(&panes, &self.definition, &mut self.missed) {
-            write(&self.definition, key, &states, (start, end), part, made);
+        for (group, states, stands_for) in merged(&panes, &self.definition, &mut self.missed) {
+            let id = self.definition.id(start, &group.key, part, stands_for);
+            write(&self.definition, (&group.key, &states), (start, end), (&id, part), made);
         }
         for ((start, _), pane) in panes {
             self.groups -= pane.groups.len();
@@ -225,32 +229,31 @@ impl Windows {
     }
 }
 
+/// A group of one or several panes, with all of its values.
+type Merged<'a> = (&'a Group, Cow<'a, [State]>, Option<u64>);
+
 /// The groups of several panes, in the order of their keys.
-fn merged<'a>(
-    panes: &'a [((i64, i64), Pane)],
-    definition: &Definition,
-    missed: &mut Missed,
-) -> Vec<(&'a [u8], Cow<'a, [State]>)> {
-    let mut all: Vec<(&Group, Cow<'_, [State]>)> = Vec::new();
+fn merged<'a>(panes: &'a [((i64, i64), Pane)], definition: &Definition, missed: &mut Missed) -> Vec<Merged<'a>> {
+    let mut all: Vec<Merged<'_>> = Vec::new();
     let mut places: HashTable<usize> = HashTable::new();
     for group in panes.iter().flat_map(|(_, pane)| &pane.groups) {
-        let is_it = |place: &usize| all.get(*place).is_some_and(|(known, _)| known.key == group.key);
+        let is_it = |place: &usize| all.get(*place).is_some_and(|(known, ..)| known.key == group.key);
         let known = if panes.len() > 1 { places.find(group.hash(), is_it).copied() } else { None };
         match known.and_then(|place| all.get_mut(place)) {
-            Some((_, states)) => {
+            Some((_, states, stands_for)) => {
                 merge_states(definition, states.to_mut(), &group.states, missed);
+                *stands_for = lowest(*stands_for, group.stands_for);
             }
             None => {
                 if panes.len() > 1 {
-                    let hash_of = |place: &usize| all.get(*place).map_or(0, |(group, _)| group.hash());
+                    let hash_of = |place: &usize| all.get(*place).map_or(0, |(group, ..)| group.hash());
                     places.insert_unique(group.hash(), all.len(), hash_of);
                 }
-                all.push((group, Cow::Borrowed(&group.states)));
+                all.push((group, Cow::Borrowed(&group.states), group.stands_for));
             }
         }
     }
-    let mut all: Vec<_> = all.into_iter().map(|(group, states)| (&*group.key, states)).collect();
-    all.sort_unstable_by_key(|(key, _)| *key);
+    all.sort_unstable_by_key(|(group, ..)| &*group.key);
     all
 }
 

@@ -376,6 +376,23 @@ fn ids_depend_on_options_window_key_and_part_and_never_change() {
 }
 
 #[test]
+fn instances_that_share_the_keys_make_different_ids_for_other() {
+    let options = json!({"by": "attributes.k", "window": "10s", "max_keys": 1});
+    let ids = |keys: &[&str]| {
+        let mut run = Run::new(&options);
+        run.tick(at(1000), false);
+        run.events(&keys.iter().map(|key| json!({"attributes": {"k": key}})).collect::<Vec<_>>());
+        run.restart();
+        run.tick(at(1010), false);
+        let other = run.windows().iter().find(|event| event["body"].as_str().unwrap().contains("_other")).unwrap();
+        other["attributes"]["id"].as_str().unwrap().to_owned()
+    };
+    assert_ne!(ids(&["a", "b", "c"]), ids(&["d", "e", "f"]));
+    // Not on the order in which they came.
+    assert_eq!(ids(&["a", "b", "c"]), ids(&["a", "c", "b"]));
+}
+
+#[test]
 fn a_large_state_is_made_early_and_loses_nothing() {
     for (on_full, max, compute) in [
         ("other", 2_000_000, json!({"n": {"count": true}, "l": {"list": "body", "limit": 1000}})),

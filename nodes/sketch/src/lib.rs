@@ -5,9 +5,11 @@
 //! buckets, so that a snapshot depends on the release of a crate, or need a hasher that is not specified.
 
 mod ddsketch;
+mod exponential;
 mod hll;
 mod number;
 
 pub use ddsketch::{Bins, DdSketch, Mapping};
+pub use exponential::{Buckets, ExponentialHistogram};
 pub use hll::Hll;
 pub use number::{Number, Sum, write_float};
