@@ -356,6 +356,7 @@ impl Process for Runner {
         // A node at rest that remembers nothing has nothing to do.
         let has_state = self.slot.as_ref().is_some_and(|slot| !slot.get().is_empty());
         if self.instance.is_none() && self.resting && !has_state {
+            self.timer.iter_mut().for_each(|timer| _ = timer.advance());
             return Vec::new();
         }
         let Ok(instance) = self.take() else {
