@@ -17,7 +17,10 @@ use crate::lanes::Lanes;
 use crate::states::{DurableSlot, States};
 
 /// Bytes of batches that may wait for a snapshot before one is taken early.
-const EARLY_BYTES: u64 = 2 << 20;
+const EARLY_BYTES: u64 = 16 << 20;
+/// An early snapshot is at least this many times as long after the last one as that took, so that large
+/// state does not keep its node busy with snapshots.
+const EARLY_PAUSE: u32 = 20;
 /// How often the thread looks while something waits.
 const BUSY: Duration = Duration::from_millis(5);
 /// How often it looks while nothing waits.
@@ -44,6 +47,9 @@ struct Shared {
 /// A slot on its way to disk.
 struct Progress {
     written: Instant,
+    /// When the last snapshot was asked for, and how long it took from there to disk.
+    asked: Instant,
+    took: Duration,
     staged: Option<Staged>,
     retry: Option<Instant>,
 }
@@ -132,19 +138,25 @@ impl Shared {
         });
         for slot in &slots {
             let key = (slot.pipeline.clone(), slot.node.clone(), slot.index);
-            let own =
-                progress.entry(key).or_insert_with(|| Progress { written: Instant::now(), staged: None, retry: None });
+            let own = progress.entry(key).or_insert_with(|| Progress {
+                written: Instant::now(),
+                asked: Instant::now(),
+                took: Duration::ZERO,
+                staged: None,
+                retry: None,
+            });
             if own.staged.is_none() {
                 let waiting = slot.slot.waiting();
                 let is_due = waiting.is_changed
                     && (is_last
                         || self.is_urgent.load(Ordering::Acquire)
-                        || waiting.bytes >= EARLY_BYTES
+                        || (waiting.bytes >= EARLY_BYTES && own.written.elapsed() >= own.took * EARLY_PAUSE)
                         || own.written.elapsed() >= slot.snapshot_interval);
                 if !is_due {
                     continue;
                 }
                 is_busy = true;
+                own.asked = Instant::now();
                 own.staged = slot.slot.stage();
                 if !is_last {
                     // For what came since, and the next time.
@@ -160,6 +172,7 @@ impl Shared {
                 is_busy |= own.staged.is_some();
                 if own.staged.is_none() {
                     own.written = Instant::now();
+                    own.took = own.asked.elapsed();
                     own.retry = None;
                 }
             }
