@@ -66,7 +66,7 @@ pub struct Options {
     /// How long the node waits for events after the end of an interval. Default: `1m`.
     #[serde(default = "delay")]
     pub delay: String,
-    /// Maximum number of keys, 1 to 100000; a new key replaces the one without an event for longest. Default: 1000.
+    /// Maximum number of keys, 1 to 10000; a new key replaces the one without an event for longest. Default: 1000.
     #[serde(default = "max_keys")]
     pub max_keys: u32,
     /// Maximum number of findings of an interval, those with the highest scores. Default: 100.

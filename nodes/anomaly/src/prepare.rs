@@ -44,7 +44,7 @@ pub(crate) fn check(options: &Options, setup: &mut Setup<'_>) -> Option<Checked>
     let periods = within("periods", options.periods, 1..=366, setup);
     let neighbours = within("neighbours", options.neighbours, 0..=10, setup);
     let min_periods = within("min_periods", options.min_periods, 2..=366, setup);
-    let max_keys = within("max_keys", options.max_keys, 1..=100_000, setup);
+    let max_keys = within("max_keys", options.max_keys, 1..=10_000, setup);
     let max_samples = within("samples", options.samples, 0..=10, setup);
     if !(1.0..=1000.0).contains(&options.threshold) {
         setup.error("threshold", format!("is {}; write a number from 1 to 1000, such as `6`", options.threshold));

@@ -13,6 +13,8 @@ use lru::Lru;
 const MAX_FORMER: usize = 16;
 /// Number of texts that [`Store::find`] remembers; a power of two.
 const RECENT: usize = 4096;
+/// Maximum number of patterns of a leaf, since a text is compared with all of them.
+const MAX_LEAF: usize = 256;
 
 /// A pattern: its template, and what was seen of it.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +22,8 @@ pub(crate) struct Pattern {
     pub(crate) group: GroupId,
     /// Rises from pattern to pattern.
     pub(crate) number: u64,
+    /// When it was used last, as a number that rises with each use of any pattern.
+    pub(crate) used: u64,
     /// Where the tree has it; `None` for one from a template of the user, which is not in the tree.
     pub(crate) leaf: Option<NodeId>,
     /// The template.
@@ -103,6 +107,7 @@ pub(crate) struct Store {
     by_id: FastMap<(GroupId, u64), u32>,
     trees: Trees,
     next_number: u64,
+    last_use: u64,
     /// Hash of group and masked text, slot, and version, of texts whose search had this result.
     recent: Vec<(u64, u32, u64)>,
     /// Rises with each change of a template or a tree, which makes `recent` invalid.
@@ -128,6 +133,7 @@ impl Store {
             by_id: FastMap::default(),
             trees: Trees::new(limits.shape),
             next_number: 0,
+            last_use: 0,
             recent: vec![(0, 0, 0); RECENT],
             version: 1,
             evicted: Evicted::default(),
@@ -215,6 +221,11 @@ impl Store {
     /// Marks a pattern as used.
     pub(crate) fn touch(&mut self, slot: u32) {
         self.lru.touch(slot);
+        self.last_use += 1;
+        let now = self.last_use;
+        if let Some(pattern) = self.get_mut(slot) {
+            pattern.used = now;
+        }
     }
 
     /// The pattern of a template of the user in a group, which is made if it is missing.
@@ -322,11 +333,18 @@ impl Store {
             }
             path => self.trees.insert_at(root, path, free),
         });
-        let slot = free as usize;
+        self.last_use += 1;
+        pattern.used = self.last_use;
+        let (slot, leaf) = (free as usize, pattern.leaf);
         if self.slots.len() <= slot {
             self.slots.resize(slot + 1, None);
         }
         *self.slots.get_mut(slot)? = Some(pattern);
+        let crowd = leaf.map_or(&[][..], |leaf| self.trees.patterns(leaf));
+        if crowd.len() > MAX_LEAF {
+            let oldest = crowd.iter().copied().min_by_key(|slot| self.get(*slot).map(|pattern| pattern.used));
+            oldest.into_iter().for_each(|slot| self.evict(slot));
+        }
         Some(free)
     }
 
@@ -389,7 +407,7 @@ impl Store {
         pattern.id = words::id(&pattern.text);
         pattern.words = words::hashes(pattern.text.as_bytes()).collect();
         if let Some(known) = self.by_id.get(&(group, pattern.id)).copied() {
-            self.lru.touch(known);
+            self.touch(known);
             if let Some(same) = self.get_mut(known) {
                 same.merge(pattern);
             }

@@ -120,8 +120,12 @@ impl Trees {
             let exact = if branch == WILD { None } else { self.child(known, branch) };
             node = exact.or_else(|| self.child(known, WILD));
         }
-        let leaf = node.and_then(|node| self.nodes.get(node as usize));
-        leaf.map_or(&[], |leaf| &leaf.patterns)
+        node.map_or(&[], |leaf| self.patterns(leaf))
+    }
+
+    /// The patterns of a leaf.
+    pub(crate) fn patterns(&self, leaf: NodeId) -> &[u32] {
+        self.nodes.get(leaf as usize).map_or(&[], |leaf| &leaf.patterns)
     }
 
     /// Adds a pattern to the leaf to which its text leads, with new nodes where they are missing. Returns the leaf.

@@ -384,6 +384,25 @@ fn damaged_snapshots_are_refused() {
 }
 
 #[test]
+fn a_leaf_keeps_the_patterns_used_last() {
+    let options = json!({"masks": [], "similarity": 1.0});
+    let mut node = Native::<Pattern>::configure("n", &options.to_string()).unwrap();
+    node.tick(0, false).unwrap();
+    let text = |number: u32| json!({"body": format!("same start {number}")});
+    for number in 0..256 {
+        process(&mut node, &[text(number)]);
+    }
+    // The first one is used again, so the second one makes room; on another leaf there is room.
+    let ran = process(&mut node, &[text(0), text(256), json!({"body": "other start 1"})]);
+    assert_eq!((ran.counts["evicted-patterns"], ran.counts["new-patterns"]), (1, 2));
+    let mut node = restarted(&node, &options);
+    assert_eq!(process(&mut node, &[text(0), text(2), text(256)]).counts.get("new-patterns"), None);
+    let ran = process(&mut node, &[text(1)]);
+    assert_eq!((ran.counts["evicted-patterns"], ran.counts["new-patterns"]), (1, 1));
+    assert_eq!(process(&mut node, &[text(3)]).counts["new-patterns"], 1);
+}
+
+#[test]
 fn memory_is_bounded_whatever_arrives() {
     let options = json!({"max_patterns": 50, "max_groups": 4, "group": "attributes.g", "masks": [], "max_bytes": 64});
     let mut node = Native::<Pattern>::configure("n", &options.to_string()).unwrap();

@@ -116,7 +116,7 @@ impl Groups {
 
     /// The group unused for longest.
     pub(crate) fn oldest(&self) -> Option<GroupId> {
-        self.by_use().first().copied()
+        self.by_name.values().copied().min_by_key(|id| self.get(*id).map(|group| group.used))
     }
 
     /// The groups without patterns.
