@@ -91,6 +91,8 @@ fn every_built_in_node_keeps_the_contract() {
         // 100,000 different user agents in one batch.
         ("user-agent", r#"{"field":"body.message"}"#),
         ("serialize", r#"{"format":"logfmt","from":"body","into":"attributes.text"}"#),
+        ("pattern", r#"{"field":"body.message","group":"body.level"}"#),
+        ("anomaly", r#"{"key":"body.message"}"#),
     ] {
         let component = built(&format!("nodes/{node}.wasm"));
         let ended = folder.run(&["node", "conformance", component.to_str().unwrap(), "--options", options]);

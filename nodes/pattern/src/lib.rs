@@ -33,6 +33,9 @@ use crate::words::{Splitter, Words};
 
 /// Number of the port for reports.
 const REPORTS: u8 = 1;
+/// Period of ticks: with reports at most, and without.
+const TICK: Duration = Duration::from_secs(1);
+const IDLE: Duration = Duration::from_secs(60);
 /// Names of groups are cut to this many bytes; a hash keeps them apart.
 const MAX_GROUP_BYTES: usize = 256;
 
@@ -84,9 +87,8 @@ impl Node for Pattern {
         let id_field = target("id_field", &options.id_field);
         let template_field = target("template_field", &options.template_field);
         setup.ports(vec!["out".to_owned(), "reports".to_owned()]);
-        if let Some(interval) = interval {
-            setup.tick_every(Duration::from_nanos(interval.unsigned_abs().min(1_000_000_000)));
-        }
+        // A node with a timer must ask for ticks, also if it makes no reports.
+        setup.tick_every(interval.map_or(IDLE, |interval| Duration::from_nanos(interval.unsigned_abs()).min(TICK)));
         setup.share(options.group.clone().map_or(Sharing::Single, |group| Sharing::Key(vec![group])));
         let id = EventId::new(Self::NAME).with(options.field.as_bytes());
         let id = id.with(options.group.as_deref().unwrap_or_default().as_bytes()).with_number(interval.unwrap_or(0));
