@@ -26,6 +26,7 @@ const NODES: &[&str] = &[
     "suppress",
     "throttle",
     "timestamp",
+    "to-metric",
     "unroll",
     "user-agent",
 ];

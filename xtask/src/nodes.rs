@@ -26,6 +26,7 @@ const BUILTIN: &[&str] = &[
     "suppress",
     "throttle",
     "timestamp",
+    "to-metric",
     "unroll",
     "user-agent",
 ];

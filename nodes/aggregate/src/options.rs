@@ -6,8 +6,7 @@ use std::fmt;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
-use wattle_condition::{Condition, OneOrMany};
+use wattle_condition::{OneOrMany, Written};
 
 /// Options of the node `aggregate`.
 #[derive(Clone, Debug, Deserialize)]
@@ -215,38 +214,4 @@ pub enum CountOf {
     All(bool),
     /// Those that have this field, and not null.
     Field(String),
-}
-
-/// A condition with its text, which is a part of the ids of the events that the node makes.
-#[derive(Clone, Debug)]
-pub struct Written {
-    /// The condition.
-    pub condition: Condition,
-    /// The condition as JSON with sorted keys.
-    pub text: String,
-}
-
-impl<'de> Deserialize<'de> for Written {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let mut value = Value::deserialize(from)?;
-        value.sort_all_objects();
-        let text = value.to_string();
-        let condition = Condition::deserialize(value).map_err(serde::de::Error::custom)?;
-        Ok(Self { condition, text })
-    }
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-impl schemars::JsonSchema for Written {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        Condition::schema_name()
-    }
-
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        Condition::json_schema(generator)
-    }
-
-    fn schema_id() -> std::borrow::Cow<'static, str> {
-        Condition::schema_id()
-    }
 }

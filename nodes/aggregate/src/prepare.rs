@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use wattle_condition::{Check, Compiler, ReadFields, ResolveField as _};
+use wattle_condition::{Check, Compiler, ReadFields, ResolveField as _, Written};
 use wattle_convert::size::Prefixes;
 use wattle_node::{Setup, Sharing};
 
 use crate::definition::Definition;
 use crate::function::{Function, quantile_name};
-use crate::options::{By, Compute, CountOf, OnFull, OnLate, Options, Time, Written};
+use crate::options::{By, Compute, CountOf, OnFull, OnLate, Options, Time};
 use crate::pane::{MAX_KEY_BYTES, new_bytes};
 use crate::windows::Limits;
 

@@ -12,8 +12,10 @@ mod options;
 mod pair;
 mod prepare;
 mod test;
+mod written;
 
 pub use crate::check::{Check, Spare};
 pub use crate::compile::{Compiler, ReadFields, ResolveField};
 pub use crate::hash::{Counter, Key, Sample, Share};
 pub use crate::options::{Condition, Length, OneOrMany, Type};
+pub use crate::written::Written;
