@@ -13,14 +13,25 @@
 //! snapshot lacks, and it makes the same events again.
 //!
 //! An *epoch* is what happened between two snapshots in memory. [`StateSlot::set`] ends it.
+//!
+//! A slot can move into another one, its *heir*, when workers share the state in another way or a
+//! canary ends. What comes to it later, such as events that a sink gives back, goes to the heir. The
+//! heir knows the files that have its state so far, so that they disappear only when its own file has
+//! that state.
 
+mod returned;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use wattle_batch::{Ack, Batch, Disposition};
+use wattle_batch::{Ack, Batch};
 
 use crate::bindings::Snapshot;
+use returned::{Made, Returned};
 
 /// The state of a node on one worker, or of one of its shards, independent of the instance.
 ///
@@ -44,6 +55,10 @@ struct Held {
     open: Epoch,
     /// What that snapshot contains and the one on disk does not.
     saved: Epoch,
+    /// The files that contain its state as of the last write.
+    files: Vec<PathBuf>,
+    /// Where its state moved.
+    heir: Option<Arc<StateSlot>>,
 }
 
 /// What happened between two snapshots.
@@ -71,38 +86,6 @@ impl Epoch {
     }
 }
 
-/// Events that were made and that a sink or a drain gave back. They must be sent again.
-#[derive(Debug, Default)]
-struct Returned {
-    any: AtomicBool,
-    batches: Mutex<Vec<Made>>,
-}
-
-/// Events that a node made, without an acknowledgement.
-#[derive(Debug)]
-struct Made {
-    port: usize,
-    batch: Batch,
-    undelivered: Arc<AtomicU64>,
-}
-
-impl Made {
-    /// The events with an acknowledgement that keeps them until they are delivered.
-    fn track(self, returned: &Arc<Returned>) -> Batch {
-        let Self { port, batch, undelivered } = self;
-        let (copy, returned) = (batch.detached(), returned.clone());
-        let report = move |disposition| match disposition {
-            Disposition::Retry => {
-                returned.batches.lock().push(Self { port, batch: copy, undelivered });
-                returned.any.store(true, Ordering::Release);
-            }
-            // What a sink counted as lost cannot be delivered later either.
-            _ => _ = undelivered.fetch_sub(1, Ordering::AcqRel),
-        };
-        batch.with_ack(Ack::new(report))
-    }
-}
-
 /// How much waits for a snapshot on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {
@@ -121,12 +104,18 @@ pub struct Waiting {
 pub struct Staged {
     snapshots: Arc<[Snapshot]>,
     epoch: Epoch,
+    files: Vec<PathBuf>,
 }
 
 impl Staged {
     /// The snapshots.
     pub fn snapshots(&self) -> &[Snapshot] {
         &self.snapshots
+    }
+
+    /// The files whose state the snapshots contain, and that one file replaces.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// Whether everything that the node made before is delivered, so that the snapshot may be
@@ -148,6 +137,13 @@ impl StateSlot {
         Self { held: Mutex::new(held), ..Self::default() }
     }
 
+    /// Creates a slot with snapshots from these files.
+    pub fn from_files(snapshots: Vec<Snapshot>, files: Vec<PathBuf>) -> Self {
+        let slot = Self::new(snapshots);
+        slot.held.lock().files = files;
+        slot
+    }
+
     /// The current snapshots.
     pub fn get(&self) -> Arc<[Snapshot]> {
         self.held.lock().snapshots.clone()
@@ -157,6 +153,9 @@ impl StateSlot {
     pub fn set_durable(&self, is_durable: bool) {
         let mut held = self.held.lock();
         held.is_durable = is_durable;
+        // A node uses the slot again.
+        held.heir = None;
+        self.returned.move_to(None);
         if !is_durable {
             let acks = [std::mem::take(&mut held.open.acks), std::mem::take(&mut held.saved.acks)];
             // Ending an acknowledgement runs code of the source.
@@ -166,16 +165,26 @@ impl StateSlot {
     }
 
     /// Moves the state of another slot into this one. No instance may be using either.
-    pub fn take_from(&self, other: &Self) {
-        let theirs = std::mem::take(&mut *other.held.lock());
+    pub fn take_from(self: &Arc<Self>, other: &Self) {
+        let mut before = other.held.lock();
+        let is_durable = before.is_durable;
+        // A later call finds an empty slot.
+        let theirs = std::mem::replace(&mut *before, Held { is_durable, heir: Some(self.clone()), ..Held::default() });
         let mut held = self.held.lock();
-        if !theirs.snapshots.is_empty() {
-            held.snapshots = [&*held.snapshots, &*theirs.snapshots].concat().into();
-        }
         // Neither epoch is on disk with the snapshots of this slot.
         held.saved.absorb(theirs.saved);
         held.open.absorb(theirs.open);
-        other.held.lock().is_durable = theirs.is_durable;
+        held.files.extend(theirs.files);
+        if !theirs.snapshots.is_empty() {
+            held.snapshots = [&*held.snapshots, &*theirs.snapshots].concat().into();
+            held.saved.is_changed = true;
+        }
+        other.returned.move_to(Some(&self.returned));
+    }
+
+    /// Whether the state moved into another slot.
+    pub fn has_moved(&self) -> bool {
+        self.held.lock().heir.is_some()
     }
 
     /// Replaces the snapshots with newer ones, which contain everything so far.
@@ -235,23 +244,18 @@ impl StateSlot {
         held.open.undelivered.push(undelivered.clone());
         drop(held);
         for (port, batch) in batches {
-            let made = Made { port: *port, batch: batch.detached(), undelivered: undelivered.clone() };
-            *batch = made.track(&self.returned);
+            *batch = Made::new(*port, batch, &undelivered).track(&self.returned);
         }
     }
 
     /// Takes events that came back, with their ports, to send them again.
     pub fn take_returned(&self) -> Vec<(usize, Batch)> {
-        if !self.returned.any.swap(false, Ordering::AcqRel) {
-            return Vec::new();
-        }
-        let batches = std::mem::take(&mut *self.returned.batches.lock());
-        batches.into_iter().map(|made| (made.port, made.track(&self.returned))).collect()
+        self.returned.take().into_iter().map(|made| (made.port(), made.track(&self.returned))).collect()
     }
 
     /// Whether made events came back, or the owner of the instance should take a snapshot.
     pub fn needs_attention(&self) -> bool {
-        self.returned.any.load(Ordering::Acquire) || self.wanted.load(Ordering::Acquire)
+        self.returned.has_any() || self.wanted.load(Ordering::Acquire)
     }
 
     /// Asks the owner of the instance for a snapshot.
@@ -290,154 +294,38 @@ impl StateSlot {
         if !held.saved.is_changed {
             return None;
         }
-        Some(Staged { snapshots: held.snapshots.clone(), epoch: std::mem::take(&mut held.saved) })
+        let epoch = std::mem::take(&mut held.saved);
+        Some(Staged { snapshots: held.snapshots.clone(), epoch, files: held.files.clone() })
     }
 
-    /// Takes a staged snapshot back that could not be written.
+    /// Takes a staged snapshot back that was not written.
     pub fn unstage(&self, staged: Staged) {
-        self.held.lock().saved.absorb(staged.epoch);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use wattle_batch::{Column, Origin};
-
-    fn snapshot(version: u32) -> Snapshot {
-        Snapshot { version, bytes: Default::default() }
+        let mut held = self.held.lock();
+        if let Some(heir) = held.heir.clone() {
+            drop(held);
+            return heir.unstage(staged);
+        }
+        held.saved.absorb(staged.epoch);
     }
 
-    /// An acknowledgement, and what became of it.
-    fn watched() -> (Ack, Arc<Mutex<Option<Disposition>>>) {
-        let seen = Arc::new(Mutex::new(None));
-        let to = seen.clone();
-        (Ack::new(move |disposition| *to.lock() = Some(disposition)), seen)
+    /// The files that contain the state as of the last write.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.held.lock().files.clone()
     }
 
-    fn batch(body: &str) -> Batch {
-        let origin = Origin { source: "n".into(), resource: "{}".into(), observed: 0 };
-        Batch::new(Column::from_rows([body]).unwrap(), Arc::new(origin), Ack::none())
+    /// The next write replaces this file, too.
+    pub fn replace_file(&self, file: PathBuf) {
+        self.held.lock().files.push(file);
     }
 
-    fn durable() -> StateSlot {
-        let slot = StateSlot::default();
-        slot.set_durable(true);
-        slot
-    }
-
-    #[test]
-    fn a_batch_is_acknowledged_by_a_later_snapshot_on_disk() {
-        let slot = durable();
-        let (one, first) = watched();
-        slot.seen(one, 10, 2);
-        assert!(slot.stage().is_none(), "no snapshot contains it");
-        slot.set(vec![snapshot(1)]);
-        let (two, second) = watched();
-        slot.seen(two, 5, 1);
-        let expected = Waiting { batches: 2, bytes: 15, held: 3, is_changed: true };
-        assert_eq!(slot.waiting(), expected);
-        let staged = slot.stage().unwrap();
-        assert_eq!(staged.snapshots(), [snapshot(1)]);
-        assert_eq!(*first.lock(), None);
-        staged.release();
-        assert_eq!((*first.lock(), *second.lock()), (Some(Disposition::Delivered), None));
-        slot.set(vec![snapshot(2)]);
-        let failed = slot.stage().unwrap();
-        slot.unstage(failed);
-        assert_eq!(*second.lock(), None, "it could not be written");
-        slot.stage().unwrap().release();
-        assert_eq!(*second.lock(), Some(Disposition::Delivered));
-        assert!(slot.stage().is_none());
-    }
-
-    #[test]
-    fn what_a_lost_instance_has_seen_since_its_snapshot_is_offered_again() {
-        let slot = durable();
-        let ((one, first), (two, second)) = (watched(), watched());
-        slot.seen(one, 1, 1);
-        slot.set(vec![snapshot(1)]);
-        slot.seen(two, 1, 1);
-        slot.roll_back();
-        assert_eq!((*first.lock(), *second.lock()), (None, Some(Disposition::Retry)));
-    }
-
-    #[test]
-    fn a_snapshot_waits_for_what_was_made_before_it() {
-        let slot = durable();
-        let (ack, seen) = watched();
-        slot.seen(ack, 1, 1);
-        let mut made = [(0, batch("a")), (1, batch("b"))];
-        slot.made(&mut made);
-        slot.set(vec![snapshot(1)]);
-        let mut later = [(0, batch("c"))];
-        slot.made(&mut later);
-        let staged = slot.stage().unwrap();
-        let [(_, a), (_, b)] = made;
-        a.into_ack().deliver();
-        assert!(!staged.is_settled());
-        assert!(!slot.needs_attention());
-        drop(b);
-        assert!(!staged.is_settled(), "it came back");
-        assert!(slot.needs_attention());
-        let mut returned = slot.take_returned();
-        assert_eq!(returned.len(), 1);
-        let (port, b) = returned.pop().unwrap();
-        assert_eq!((port, b.body().row(0)), (1, b"b".as_slice()));
-        b.into_ack().reject();
-        assert!(staged.is_settled(), "what was made later does not matter");
-        assert_eq!(*seen.lock(), None);
-        assert_eq!(slot.undelivered(), 1);
-    }
-
-    #[test]
-    fn a_rollback_keeps_waiting_for_what_was_made() {
-        let slot = durable();
-        let mut made = [(0, batch("a"))];
-        slot.made(&mut made);
-        slot.roll_back();
-        slot.set(vec![snapshot(1)]);
-        let staged = slot.stage().unwrap();
-        assert!(!staged.is_settled());
-        let [(_, a)] = made;
-        a.into_ack().deliver();
-        assert!(staged.is_settled());
-    }
-
-    #[test]
-    fn state_in_memory_acknowledges_at_once() {
-        let slot = StateSlot::default();
-        let (ack, seen) = watched();
-        slot.seen(ack, 1, 1);
-        assert_eq!(*seen.lock(), Some(Disposition::Delivered));
-        let (slot, (ack, seen)) = (durable(), watched());
-        slot.seen(ack, 1, 1);
-        slot.set_durable(false);
-        assert_eq!(*seen.lock(), Some(Disposition::Delivered));
-    }
-
-    #[test]
-    fn a_slot_inherits_what_another_one_waits_for() {
-        let (own, other) = (durable(), durable());
-        let (ack, seen) = watched();
-        other.seen(ack, 1, 1);
-        other.set(vec![snapshot(2)]);
-        own.set(vec![snapshot(1)]);
-        own.take_from(&other);
-        assert_eq!(*own.get(), [snapshot(1), snapshot(2)]);
-        assert!(other.get().is_empty());
-        own.set(vec![snapshot(3)]);
-        own.stage().unwrap().release();
-        assert_eq!(*seen.lock(), Some(Disposition::Delivered));
-    }
-
-    #[test]
-    fn a_slot_that_goes_offers_everything_again() {
-        let slot = durable();
-        let (ack, seen) = watched();
-        slot.seen(ack, 1, 1);
-        slot.set(vec![snapshot(1)]);
-        drop(slot);
-        assert_eq!(*seen.lock(), Some(Disposition::Retry));
+    /// The state is in one file now, instead of in these.
+    pub fn wrote(&self, file: PathBuf, before: &[PathBuf]) {
+        let mut held = self.held.lock();
+        if let Some(heir) = held.heir.clone() {
+            drop(held);
+            return heir.wrote(file, before);
+        }
+        held.files.retain(|known| *known != file && !before.contains(known));
+        held.files.push(file);
     }
 }

@@ -232,7 +232,7 @@ impl Topology {
             is_dry: false,
             is_bounded: self.settings.once || plan.sources.iter().all(|source| source.type_name == "stdin"),
         };
-        let mut generation = Generation::build(number, plan, &context)?;
+        let mut generation = Generation::build(number, plan, &context).inspect_err(|_| self.states.revert())?;
         let emptied = std::mem::take(&mut generation.emptied);
 
         // No step after this one can fail.

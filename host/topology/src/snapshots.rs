@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use wattle_runtime::Staged;
+use wattle_runtime::{Staged, StateSlot};
 
 use crate::lanes::Lanes;
 use crate::states::{DurableSlot, States};
@@ -46,6 +46,7 @@ struct Shared {
 
 /// A slot on its way to disk.
 struct Progress {
+    slot: Arc<StateSlot>,
     written: Instant,
     /// When the last snapshot was asked for, and how long it took from there to disk.
     asked: Instant,
@@ -133,12 +134,18 @@ impl Shared {
         let mut is_busy = false;
         let mut is_wanted = false;
         let slots = self.states.durable();
-        progress.retain(|(pipeline, node, index), _| {
-            slots.iter().any(|slot| slot.pipeline == *pipeline && slot.node == *node && slot.index == *index)
+        // A slot that another one replaced has an heir, which continues with what it gets back.
+        progress.retain(|_, own| {
+            let stays = slots.iter().any(|slot| Arc::ptr_eq(&slot.slot, &own.slot));
+            if !stays && let Some(staged) = own.staged.take() {
+                own.slot.unstage(staged);
+            }
+            stays
         });
         for slot in &slots {
             let key = (slot.pipeline.clone(), slot.node.clone(), slot.index);
             let own = progress.entry(key).or_insert_with(|| Progress {
+                slot: slot.slot.clone(),
                 written: Instant::now(),
                 asked: Instant::now(),
                 took: Duration::ZERO,
@@ -194,7 +201,7 @@ impl Shared {
         if !staged.is_settled() || retry.is_some_and(|retry| Instant::now() < retry) {
             return Some((staged, retry));
         }
-        match self.states.write_slot(slot, staged.snapshots()) {
+        match self.states.write_slot(slot, &staged) {
             Ok(()) => {
                 staged.release();
                 None

@@ -94,7 +94,8 @@ impl Builder<'_> {
                 Err(error) => return Err(mismatch(name, node, &error.to_string())),
             };
             let made = || instances.iter().filter_map(|set| set.get(place));
-            let left = ended.as_ref().and_then(|canary| states.held(canary, &node.name)).unwrap_or_default();
+            let left =
+                ended.as_ref().and_then(|canary| states.ended(canary, &node.name, &node.state)).unwrap_or_default();
             let inherits = match shared {
                 _ if !shared_before.is_empty() => shared_before,
                 None => inheritable(made(), &own, left),

@@ -112,7 +112,7 @@ impl Topology {
             clean &= self.tick_last(current.clone(), sources_until).await;
         }
         current.inherit();
-        self.states.write(|pipeline, node| current.is_heir_of(pipeline, node));
+        self.states.write();
         drop(current);
         // These are the last handles to the sinks: their queues close, and they flush.
         self.current.store(Arc::new(Generation::empty(u64::MAX)));
