@@ -21,5 +21,6 @@ mod server;
 pub mod sinks;
 pub mod soak;
 pub mod sources;
+pub mod stateful;
 
 pub use report::{Outcome, Report};

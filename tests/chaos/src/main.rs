@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use clap::Parser;
-use wattle_chaos::{Report, evil, kill, sinks, soak, sources};
+use wattle_chaos::{Report, evil, kill, sinks, soak, sources, stateful};
 
 /// Breaks things around a running agent. Called by `cargo xtask chaos`, which builds what this needs.
 #[derive(Parser)]
@@ -18,7 +18,7 @@ struct Cli {
     /// Fewer kills and shorter troubles: under five minutes
     #[arg(long)]
     quick: bool,
-    /// Only these sections: kill, evil, sinks, sources, soak
+    /// Only these sections: kill, stateful, evil, sinks, sources, soak
     #[arg(long, value_delimiter = ',')]
     only: Vec<Section>,
     /// Decides every random choice; without it a new one is drawn
@@ -39,6 +39,7 @@ fn duration(text: &str) -> Result<Duration, jiff::Error> {
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Section {
     Kill,
+    Stateful,
     Evil,
     Sinks,
     Sources,
@@ -50,6 +51,17 @@ const KEYS: &[&str] = &[
     "kill_rounds",
     "lost",
     "duplicated_outside_window",
+    "stateful_kills",
+    "stateful_swaps",
+    "stateful_rollbacks",
+    "stateful_lost",
+    "stateful_repeated",
+    "windows_missing",
+    "windows_doubled_same_id",
+    "windows_doubled_other_id",
+    "dedup_lost",
+    "dedup_doubled",
+    "dedup_repeated",
     "evil_nodes",
     "evil_nodes_contained",
     "evil_p99_ratio",
@@ -72,6 +84,10 @@ fn main() -> anyhow::Result<()> {
     };
     if runs(Section::Kill) {
         report.guard(|report| kill::section(report, seed, cli.rounds.unwrap_or(if cli.quick { 25 } else { 200 })));
+    }
+    if runs(Section::Stateful) {
+        let size = if cli.quick { stateful::Size::quick() } else { stateful::Size::full() };
+        report.guard(|report| stateful::section(report, seed, size));
     }
     if runs(Section::Evil) {
         report.guard(evil::section);

@@ -23,6 +23,9 @@ use wattle_tests::{free_address, wait_until};
 
 use crate::load::id_of;
 
+/// Reads the id of an event; `None` if the line is not complete.
+type Read = fn(&[u8]) -> Option<String>;
+
 /// How the server treats a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Mode {
@@ -42,6 +45,7 @@ pub(crate) enum Mode {
 
 struct State {
     mode: Mutex<Mode>,
+    read: Read,
     /// Ids by the path of the request.
     taken: Mutex<HashMap<String, Vec<String>>>,
     /// Requests that hit a fault.
@@ -59,8 +63,14 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::of(id_of)
+    }
+
+    /// A server that keeps what `read` returns for each line.
+    pub(crate) fn of(read: Read) -> Self {
         let state = State {
             mode: Mutex::new(Mode::Take),
+            read,
             taken: Mutex::default(),
             troubled: AtomicUsize::new(0),
             broken: AtomicUsize::new(0),
@@ -164,7 +174,7 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> io::Result<Res
         Mode::Slow(time) => tokio::time::sleep(time).await,
         _ => {}
     }
-    let lines = whole.split(|b| *b == b'\n').filter(|line| !line.is_empty()).map(id_of);
+    let lines = whole.split(|b| *b == b'\n').filter(|line| !line.is_empty()).map(state.read);
     let ids: Vec<Option<String>> = lines.collect();
     state.broken.fetch_add(ids.iter().filter(|id| id.is_none()).count(), Ordering::SeqCst);
     state.taken.lock().unwrap().entry(path).or_default().extend(ids.into_iter().flatten());

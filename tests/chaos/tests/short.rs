@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use wattle_chaos::{Outcome, evil, kill, sinks, soak, sources};
+use wattle_chaos::{Outcome, evil, kill, sinks, soak, sources, stateful};
 use wattle_tests::evil::EVIL;
 
 const SEED: u64 = 4;
@@ -16,6 +16,14 @@ fn assert_good(outcome: &Outcome) {
 #[test]
 fn kills_lose_nothing_and_repeat_only_unacknowledged_events() {
     assert_good(&kill::run(SEED, 3));
+}
+
+#[test]
+fn windows_survive_kills_swaps_and_rollbacks() {
+    for kills in [4, 0] {
+        let size = stateful::Size { kills, swaps: 4, rollbacks: 1 };
+        assert_good(&stateful::run(SEED, size, &mut stateful::Figures::default()));
+    }
 }
 
 #[test]

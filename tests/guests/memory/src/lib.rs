@@ -2,7 +2,9 @@
 //!
 //! The key of a row is its body up to the first space. A window ends with the first tick that is at
 //! least `window_ms` after it began. The event is `{"key":…,"count":…,"window":…}` with the attribute
-//! `id`. `misbehave` makes it break a limit instead.
+//! `id`. With `lists`, a row is `{"k":key,"n":number}`, and the event has `rows` with all numbers; the
+//! id then ends with the first one, because two instances can begin a window at the same time.
+//! `misbehave` makes it break a limit instead.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,6 +28,9 @@ pub struct Options {
     /// Passes rows on instead of holding them.
     #[serde(default)]
     passes: bool,
+    /// Lists the numbers of the rows of each window.
+    #[serde(default)]
+    lists: bool,
     /// A limit to break.
     #[serde(default)]
     misbehave: Misbehave,
@@ -45,8 +50,17 @@ enum Misbehave {
     Trap,
     /// State that exceeds its limit.
     Grow,
-    /// A row whose body is `poison` traps.
+    /// A row with the key `poison` traps.
     Poison,
+}
+
+/// A row with `lists`.
+#[derive(Deserialize)]
+struct Row {
+    #[serde(rename = "k")]
+    key: String,
+    #[serde(rename = "n")]
+    number: u64,
 }
 
 /// The configured node.
@@ -54,6 +68,7 @@ pub struct Memory {
     body: Field,
     window: i64,
     passes: bool,
+    lists: bool,
     misbehave: Misbehave,
     now: i64,
     state: State,
@@ -65,6 +80,9 @@ struct State {
     /// When the open window began, in nanoseconds since the epoch; 0 before the first row.
     began: i64,
     counts: BTreeMap<String, u64>,
+    /// Numbers of the rows by key.
+    #[serde(default)]
+    rows: BTreeMap<String, Vec<u64>>,
     /// Makes the state large.
     ballast: String,
 }
@@ -73,10 +91,17 @@ impl Memory {
     fn flush(&mut self, emit: &mut dyn FnMut(Events)) {
         let mut events = Events::new(EventKind::Log);
         let window = self.state.began / 1_000_000;
+        let mut rows = std::mem::take(&mut self.state.rows);
         for (key, count) in std::mem::take(&mut self.state.counts) {
-            let body = format!(r#"{{"key":"{key}","count":{count},"window":{window}}}"#);
+            let mut body = format!(r#"{{"key":"{key}","count":{count},"window":{window}"#);
+            let mut id = format!("{key}-{window}");
+            if let Some(rows) = rows.remove(&key) {
+                id += &format!("-{}", rows.iter().min().copied().unwrap_or_default());
+                body += &format!(r#","rows":{rows:?}"#);
+            }
+            body.push('}');
             let mut attributes = Vec::new();
-            write_object([("id", format!("{key}-{window}").as_bytes())], &mut attributes);
+            write_object([("id", id.as_bytes())], &mut attributes);
             events.push(body.as_bytes(), Some(&attributes), Some(self.now));
         }
         self.state.began = 0;
@@ -100,17 +125,24 @@ impl Node for Memory {
             _ => Sharing::Worker,
         });
         let body = setup.read("", "body")?;
-        let (window, passes, misbehave) = (options.window_ms * 1_000_000, options.passes, options.misbehave);
-        Some(Self { body, window, passes, misbehave, now: 0, state: State::default() })
+        let Options { passes, lists, misbehave, .. } = options;
+        let window = options.window_ms * 1_000_000;
+        Some(Self { body, window, passes, lists, misbehave, now: 0, state: State::default() })
     }
 
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
         let bodies = batch.read(self.body, Form::Text);
         for row in bodies.rows() {
             let text = String::from_utf8_lossy(row);
-            assert!(self.misbehave != Misbehave::Poison || text != "poison", "a poisonous row");
-            let key = text.split(' ').next().unwrap_or_default().to_owned();
-            *self.state.counts.entry(key).or_default() += 1;
+            let row = match self.lists {
+                true => serde_json::from_str(&text).map_err(|error| format!("`{text:.100}`: {error}"))?,
+                false => Row { key: text.split(' ').next().unwrap_or_default().to_owned(), number: 0 },
+            };
+            assert!(self.misbehave != Misbehave::Poison || row.key != "poison", "a poisonous row");
+            *self.state.counts.entry(row.key.clone()).or_default() += 1;
+            if self.lists {
+                self.state.rows.entry(row.key).or_default().push(row.number);
+            }
             if self.state.began == 0 {
                 self.state.began = self.now;
             }
@@ -159,6 +191,9 @@ impl Stateful for Memory {
             let other: State = serde_json::from_slice(&snapshot.bytes).map_err(|error| error.to_string())?;
             for (key, count) in other.counts {
                 *self.state.counts.entry(key).or_default() += count;
+            }
+            for (key, rows) in other.rows {
+                self.state.rows.entry(key).or_default().extend(rows);
             }
             if self.state.began == 0 || (other.began != 0 && other.began < self.state.began) {
                 self.state.began = other.began;
