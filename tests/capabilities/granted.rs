@@ -12,7 +12,7 @@ fn a_node_without_a_grant_for_an_import_does_not_start() {
     folder.write("agent.toml", config("mode = \"log\"", &without_kv, false));
     let ended = folder.run(&["run", "--once", "--config", "agent.toml"]);
     assert_eq!(ended.code, 78, "{}", ended.log);
-    for part in ["wattle:node/kv@0.1.0", "node `cap`", "pipeline `main`", "`kv = true`", "agent.toml:"] {
+    for part in ["wattle:node/kv@0.2.0", "node `cap`", "pipeline `main`", "`kv = true`", "agent.toml:"] {
         assert!(ended.log.contains(part), "`{part}` is not in {}", ended.log);
     }
     assert!(!ended.log.contains("node/log@"), "a granted import is not reported: {}", ended.log);
@@ -38,7 +38,7 @@ fn a_pack_gives_a_reason_and_the_operator_grants() {
     folder.write("agent.toml", agent(&without_clock));
     let ended = folder.run(&["validate", "agent.toml"]);
     assert_eq!(ended.code, 78, "{}", ended.text());
-    for part in ["wattle:node/clock@0.1.0", "node `cap` of pack `probe@1.0.0`", "`clock = true`", "to test clock"] {
+    for part in ["wattle:node/clock@0.2.0", "node `cap` of pack `probe@1.0.0`", "`clock = true`", "to test clock"] {
         assert!(ended.text().contains(part), "`{part}` is not in {}", ended.text());
     }
     folder.once(&agent(ALL));
@@ -204,7 +204,7 @@ fn a_case_can_mock_capabilities() {
     }
     let ended = folder.run(&["node", "test"]);
     assert_eq!(ended.code, 0, "{}{}", ended.text(), ended.log);
-    assert!(ended.text().contains("7 passed, 0 failed"), "{}", ended.text());
+    assert!(ended.text().contains("8 passed, 0 failed"), "{}", ended.text());
     folder.write(
         "tests/cases/log.json",
         serde_json::json!({

@@ -53,7 +53,7 @@ const KINDS: &[(&str, &str)] = &[
 /// Artifacts that no agent may run. They are created here, because the project cannot contain them.
 fn artifacts(folder: &Folder) {
     let guest = fs::read(built("guests/faulty.wasm")).unwrap();
-    let (mut other, from, to) = (guest.clone(), b"@0.1.0", b"@9.9.9");
+    let (mut other, from, to) = (guest.clone(), b"@0.2.0", b"@9.9.9");
     let named: Vec<usize> = guest.windows(from.len()).enumerate().filter(|(_, w)| w == from).map(|(i, _)| i).collect();
     assert!(!named.is_empty());
     for place in named {

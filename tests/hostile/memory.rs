@@ -54,9 +54,9 @@ fn an_artifact_that_takes_memory_to_describe_itself_is_refused_in_little_memory(
         let module = format!(
             r#"(module
             (memory (export "memory") {pages})
-            (func (export "wattle:node/node@0.1.0#describe") (result i32) {describe} unreachable)
-            (func (export "wattle:node/node@0.1.0#configure") (param i32 i32) (result i32) unreachable)
-            (func (export "wattle:node/node@0.1.0#process") (result i32) unreachable)
+            (func (export "wattle:node/node@0.2.0#describe") (result i32) {describe} unreachable)
+            (func (export "wattle:node/node@0.2.0#configure") (param i32 i32) (result i32) unreachable)
+            (func (export "wattle:node/node@0.2.0#process") (result i32) unreachable)
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable))"#
         );
         folder.write("module.wasm", wat::parse_str(module).unwrap());

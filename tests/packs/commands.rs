@@ -111,7 +111,7 @@ fn show_lists_parameters_graph_outputs_artifacts_and_imports() {
         "builtin:unroll",
         "after route.not_important_event",
         "mask-session-token: mask ",
-        "wattle:node/batch@0.1.0",
+        "wattle:node/batch@0.2.0",
         "tests, ",
     ] {
         assert!(text.contains(part), "`{part}` is not in: {text}");

@@ -117,7 +117,7 @@ const ALL: &[Broken] = &[
         name: "contract version of the artifact",
         break_it: |folder| {
             let mut other = folder.read("pack/guest.wasm");
-            let (from, to) = (b"@0.1.0", b"@9.9.9");
+            let (from, to) = (b"@0.2.0", b"@9.9.9");
             let places: Vec<usize> =
                 other.windows(from.len()).enumerate().filter(|(_, w)| w == from).map(|(i, _)| i).collect();
             places.iter().for_each(|&place| other[place..place + to.len()].copy_from_slice(to));

@@ -136,10 +136,10 @@ fn damaged_state_is_set_aside_and_the_agent_starts() {
     let agent = rig.folder.start(&config("counter", ""));
     rig.move_rows(4);
     agent.stop();
-    let mut saved = rig.folder.read("data/state/main/count");
+    let mut saved = rig.folder.read("data/state/main/count/0");
     let last = saved.len() - 1;
     saved[last] ^= 1;
-    rig.folder.write("data/state/main/count", saved);
+    rig.folder.write("data/state/main/count/0", saved);
     rig.folder.write("agent.toml", config("counter", ""));
     let mut agent = Agent::start(rig.folder.wattle().args(["run", "--config", "agent.toml"]));
     agent.wait_for("saved state is corrupt and was set aside");

@@ -43,9 +43,11 @@ mod tests {
     /// Options decide whether a built-in node needs a capability; the catalog does not check imports. The node must call
     /// a capability that it needs in `configure`, and only these do.
     #[test]
-    fn built_in_nodes_import_no_capability_but_the_clock_facts_and_tables() {
-        let contract = ["types", "fields", "batch", "diagnostics", "clock", "host", "lookup"]
-            .map(|name| format!("wattle:node/{name}@0.1.0"));
+    fn built_in_nodes_import_no_key_value_store_network_log_or_randomness() {
+        let contract = ["types", "fields", "batch", "events", "diagnostics"];
+        let capabilities = ["clock", "host", "lookup", "metrics", "seen"];
+        let names = contract.into_iter().chain(capabilities);
+        let contract: Vec<String> = names.map(|name| format!("wattle:node/{name}@0.2.0")).collect();
         for artifact in artifacts() {
             let imports = wattle_runtime::imported_interfaces(&artifact);
             assert!(

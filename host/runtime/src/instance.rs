@@ -426,9 +426,9 @@ const MIN_TICK: Duration = Duration::from_millis(10);
 fn requested(configured: &Configured, exports: &Exports) -> Result<Requested, String> {
     let tick = match (configured.tick_milliseconds, exports.has_timer()) {
         (Some(_), false) => return Err("`configure` returned a tick interval, but the node has no `timer`".into()),
-        (None, true) => return Err("the node has a `timer`, but `configure` returned no tick interval".into()),
         (Some(milliseconds), true) => Some(Duration::from_millis(milliseconds.into()).max(MIN_TICK)),
-        (None, false) => None,
+        // With other options the node may need no ticks.
+        (None, _) => None,
     };
     if !matches!(configured.sharing, GivenSharing::Worker) && exports.state.is_none() {
         return Err("`configure` returned how to share state, but the node exports no `state`".into());

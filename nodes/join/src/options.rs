@@ -31,8 +31,8 @@ pub struct Options {
     /// Regular expression whose first group, or else its match, is the id of events that belong together; they may be
     /// interleaved with others. An event without a match leaves unchanged. Default: none. Example: `request=(\w+)`.
     pub id: Option<String>,
-    /// Field or fields: only events with the same values are joined. An event without any of them leaves unchanged. Default:
-    /// `resource`, which has the source and the file. Example: `["attributes.container", "attributes.stream"]`.
+    /// Field or fields: only events with the same values are joined. An event without any of them leaves unchanged.
+    /// Default: `resource`, which has the source and the file. Example: `["attributes.container", "attributes.stream"]`.
     pub key: OneOrMany<String>,
     /// Field whose text is matched and joined: `body`, or a field below `body` or `attributes`. An event without it leaves
     /// unchanged. Default: `body`. Example: `attributes.message`.

@@ -105,20 +105,22 @@ fn state() -> Json {
         (
             "sharing",
             MAY,
-            "Whether each worker has state of its own, all workers share one, or each instance has some of the keys.",
+            "Whether each worker has state of its own, all workers share one, or each instance has some of the keys. \
+             Default: as the node says.",
             one_of(Sharing::NAMES),
         ),
         (
             "key",
             MAY,
-            "Fields whose texts are the key, for `sharing = \"key\"`.",
+            "Fields whose texts are the key, for `sharing = \"key\"`. Default: as the node says.",
             json!({ "type": "array", "items": string(), "minItems": 1 }),
         ),
         ("shards", MAY, "Number of instances that share the keys. Default: 8.", number(1, 256)),
         (
             "durability",
             MAY,
-            "Whether the state survives a crash (`disk`), or only a reload and a drain (`memory`).",
+            "Whether the state survives a crash (`disk`), or only a reload and a drain (`memory`). Default: `disk` for a \
+             node that holds events or makes some, else `memory`.",
             one_of(Durability::ALL.into_iter().map(|(name, _)| name)),
         ),
         ("snapshot_interval", MAY, "Time between two snapshots on disk. Default: `1s`.", duration()),
