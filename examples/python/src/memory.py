@@ -93,7 +93,8 @@ def restore(snapshots):
         if snapshot.version != 1:
             raise wattle.NodeError(f"state of version {snapshot.version} is not of version 1")
         try:
-            saved = json.loads(snapshot.bytes)
+            # Without `decode`, `json` would guess an encoding whose codec the component lacks.
+            saved = json.loads(snapshot.bytes.decode())
             since, numbers = saved["start"], saved["counts"].items()
             valid = (since is None or isinstance(since, int)) and all(isinstance(number, int) for _, number in numbers)
         except (AttributeError, KeyError, TypeError, ValueError):
