@@ -95,7 +95,7 @@ fn wrong_options_and_input_say_what_and_where() {
     folder.write("broken.toml", "steps = [");
     folder.write("lines", "x\n");
     for (arguments, code, text) in [
-        (vec!["builtin:nix"], 1, "there is no built-in node `nix`; built-in nodes are edit"),
+        (vec!["builtin:nix"], 1, "there is no built-in node `nix`; built-in nodes are aggregate"),
         (vec!["builtin:edit", "--options", "nix.toml"], 78, "`nix.toml`: No such file"),
         (vec!["builtin:edit", "--options", "broken.toml"], 78, "`broken.toml`: TOML parse error"),
         (
