@@ -31,6 +31,10 @@ const NODES: &[&str] = &[
     "user-agent",
 ];
 
+/// Level of zstd: decompression, once per artifact at the first start, takes the same time at every
+/// level.
+const LEVEL: i32 = 19;
+
 fn main() -> Result<(), Box<dyn Error>> {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR").ok_or("CARGO_MANIFEST_DIR is not set")?;
     let root = Path::new(&manifest).join("../..").canonicalize()?;
@@ -40,8 +44,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     println!("cargo::rerun-if-env-changed=CARGO_TARGET_DIR");
     let mut code = String::from("type Files = &'static [(&'static str, &'static [u8])];\n\n");
-    code.push_str("/// Name, bytes and digest of each artifact.\n");
-    code.push_str("pub(crate) const ARTIFACTS: &[(&str, &[u8], &str)] = &[\n");
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
+    code.push_str(
+        "/// Name, end of its zstd frame in `FRAMES`, size without compression, and digest of each artifact.\n",
+    );
+    code.push_str("pub(crate) const ARTIFACTS: &[(&str, usize, usize, &str)] = &[\n");
+    // One constant for all frames: between several ones, the linker puts names and digests, and
+    // reading these at start maps a part of each frame.
+    let mut frames = Vec::new();
     for name in NODES {
         let path = target.join("nodes").join(format!("{name}.wasm"));
         println!("cargo::rerun-if-changed={}", path.display());
@@ -49,11 +59,15 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("cargo::error={} is missing; run `cargo xtask nodes` first", path.display());
             return Ok(());
         }
-        let digest = Sha256::digest(fs::read(&path)?);
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        writeln!(code, "    ({name:?}, include_bytes!({path:?}), \"sha256:{digest}\"),")?;
+        let artifact = fs::read(&path)?;
+        let digest: String = Sha256::digest(&artifact).iter().map(|byte| format!("{byte:02x}")).collect();
+        frames.extend(zstd::bulk::compress(&artifact, LEVEL)?);
+        writeln!(code, "    ({name:?}, {}, {}, \"sha256:{digest}\"),", frames.len(), artifact.len())?;
     }
-    code.push_str("];\n\n/// Name, version, and the files of each pack.\n");
+    let path = out.join("artifacts.zst");
+    fs::write(&path, frames)?;
+    writeln!(code, "];\n\npub(crate) const FRAMES: &[u8] = include_bytes!({path:?});\n")?;
+    code.push_str("/// Name, version, and the files of each pack.\n");
     code.push_str("pub(crate) const PACKS: &[(&str, &str, Files)] = &[\n");
     let packs = root.join("packs");
     println!("cargo::rerun-if-changed={}", packs.display());
@@ -69,7 +83,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     code.push_str("];\n");
-    let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     fs::write(out.join("builtin.rs"), code)?;
     fs::write(out.join("templates.rs"), templates(&root)?)?;
     Ok(())

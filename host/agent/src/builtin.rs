@@ -9,7 +9,13 @@ mod embedded {
 
 /// The artifacts of the built-in nodes.
 pub(crate) fn artifacts() -> Vec<Artifact> {
-    embedded::ARTIFACTS.iter().map(|(name, bytes, digest)| Artifact::builtin(name, bytes, digest)).collect()
+    let mut start = 0;
+    let artifact = |&(name, end, size, digest): &(&str, usize, usize, &str)| {
+        let frame = embedded::FRAMES.get(start..end).unwrap_or_default();
+        start = end;
+        Artifact::builtin(name, frame, size, digest)
+    };
+    embedded::ARTIFACTS.iter().map(artifact).collect()
 }
 
 /// A library of the built-in packs.
@@ -36,7 +42,8 @@ mod tests {
     fn digests_match_the_bytes() {
         assert!(!artifacts().is_empty());
         for artifact in artifacts() {
-            assert_eq!(Artifact::new("", artifact.bytes, Origin::Builtin).digest, artifact.digest);
+            assert_eq!(artifact.bytes().len(), artifact.size());
+            assert_eq!(Artifact::new("", artifact.bytes(), Origin::Builtin).digest, artifact.digest);
         }
     }
 

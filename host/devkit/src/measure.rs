@@ -114,7 +114,7 @@ pub fn measure(
     } else {
         None
     };
-    let size = artifact.bytes.len();
+    let size = artifact.size();
     Ok(Figures { size, compile, start, memory_at_start, memory, replaced, calls, fuel_per_byte })
 }
 

@@ -37,7 +37,8 @@ impl Nodes for FakeNodes {
     }
 
     fn imports(&self, artifact: &Artifact) -> Vec<String> {
-        let text = String::from_utf8_lossy(&artifact.bytes);
+        let bytes = artifact.bytes();
+        let text = String::from_utf8_lossy(&bytes);
         let imports = text.trim().strip_prefix("imports ").unwrap_or_default();
         imports.split_whitespace().map(str::to_owned).collect()
     }
@@ -67,7 +68,7 @@ impl Nodes for FakeNodes {
                 _ => vec!["out".to_owned()],
             }
         } else {
-            let text = String::from_utf8_lossy(&artifact.bytes).trim().to_owned();
+            let text = String::from_utf8_lossy(&artifact.bytes()).trim().to_owned();
             match text.strip_prefix("ports") {
                 Some(ports) => ports.split_whitespace().map(str::to_owned).collect(),
                 None => {

@@ -163,7 +163,7 @@ fn view(reference: &str, library: &Library) -> PackView {
     let outline = outline(reference, library).unwrap();
     let plan = load_pack(reference, &Map::new(), &FakeNodes, library).ok().map(|(plan, _)| plan);
     let imports = plan.iter().flat_map(|plan| &plan.nodes).map(|node| {
-        (node.name.clone(), vec![format!("wattle:node/{}", String::from_utf8_lossy(&node.artifact.bytes))])
+        (node.name.clone(), vec![format!("wattle:node/{}", String::from_utf8_lossy(&node.artifact.bytes()))])
     });
     let imports: BTreeMap<String, Vec<String>> = imports.collect();
     PackView { outline, plan, imports }

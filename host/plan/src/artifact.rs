@@ -33,23 +33,54 @@ pub struct Artifact {
     pub name: String,
     /// `sha256:` and the digest of the bytes in hexadecimal.
     pub digest: String,
-    /// The component.
-    pub bytes: Bytes,
     /// Where it comes from.
     pub origin: Origin,
+    content: Content,
+}
+
+/// The bytes of an artifact as they are in memory.
+#[derive(Clone)]
+enum Content {
+    Plain(Bytes),
+    /// Compressed with zstd, as `host/agent/build.rs` embeds it.
+    Compressed {
+        bytes: &'static [u8],
+        /// Size of the component.
+        size: usize,
+    },
 }
 
 impl Artifact {
     /// Creates an artifact from bytes and computes their digest.
     pub fn new(name: impl Into<String>, bytes: impl Into<Bytes>, origin: Origin) -> Self {
         let bytes = bytes.into();
-        Self { name: name.into(), digest: hex_digest(&bytes), bytes, origin }
+        Self { name: name.into(), digest: hex_digest(&bytes), origin, content: Content::Plain(bytes) }
     }
 
-    /// Creates an artifact that is part of the program, with a precomputed digest: its bytes are
-    /// not read before it has to be compiled.
-    pub fn builtin(name: &str, bytes: &'static [u8], digest: &str) -> Self {
-        Self { name: name.into(), digest: digest.into(), bytes: Bytes::from_static(bytes), origin: Origin::Builtin }
+    /// Creates an artifact that is part of the program from its zstd frame, its size without
+    /// compression and its precomputed digest. The frame is not read before the artifact has to be
+    /// compiled.
+    pub fn builtin(name: &str, frame: &'static [u8], size: usize, digest: &str) -> Self {
+        let content = Content::Compressed { bytes: frame, size };
+        Self { name: name.into(), digest: digest.into(), origin: Origin::Builtin, content }
+    }
+
+    /// Returns the component. Decompresses a built-in one at each call, because its code is in the
+    /// compile cache after the first start. Returns nothing for a frame that does not decompress;
+    /// the compiler refuses that as not WebAssembly.
+    pub fn bytes(&self) -> Bytes {
+        match &self.content {
+            Content::Plain(bytes) => bytes.clone(),
+            Content::Compressed { bytes, size } => zstd::bulk::decompress(bytes, *size).unwrap_or_default().into(),
+        }
+    }
+
+    /// Returns the size of the component in bytes.
+    pub fn size(&self) -> usize {
+        match &self.content {
+            Content::Plain(bytes) => bytes.len(),
+            Content::Compressed { size, .. } => *size,
+        }
     }
 }
 
@@ -58,7 +89,7 @@ impl fmt::Debug for Artifact {
         f.debug_struct("Artifact")
             .field("name", &self.name)
             .field("digest", &self.digest)
-            .field("bytes", &self.bytes.len())
+            .field("size", &self.size())
             .field("origin", &self.origin)
             .finish()
     }

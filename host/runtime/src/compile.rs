@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use wasmparser::{Encoding, Parser, Payload};
 use wasmtime::Engine;
@@ -85,12 +86,13 @@ impl Compiler {
         cache: Option<&Cache>,
         artifact: &Artifact,
     ) -> Result<Component, ArtifactError> {
-        self.check(&artifact.bytes)?;
+        let bytes = artifact.bytes();
+        self.check(&bytes)?;
         self.active.lock().push(artifact.name.clone());
         let _active = Active(self, &artifact.name);
         match (&artifact.origin, ChildCompiler::installed()) {
-            (Origin::File(_), Some(child)) => self.compile_elsewhere(child, tier, cache, artifact),
-            _ => self.compile_here(&tier.engine, artifact),
+            (Origin::File(_), Some(child)) => self.compile_elsewhere(child, tier, cache, artifact, &bytes),
+            _ => self.compile_here(&tier.engine, artifact, bytes),
         }
     }
 
@@ -101,6 +103,7 @@ impl Compiler {
         tier: &Tier,
         cache: Option<&Cache>,
         artifact: &Artifact,
+        bytes: &Bytes,
     ) -> Result<Component, ArtifactError> {
         let digest = &artifact.digest;
         let key = (tier.kind, digest.clone());
@@ -110,7 +113,7 @@ impl Compiler {
         if let Some((reason, path)) = cache.and_then(|cache| cache.refused(&tier.engine, digest, &self.limits)) {
             return Err(self.fatal(&reason, &format!("; remove `{}` to try again", path.display())));
         }
-        let error = match child.compile(tier.job(), &self.limits, &artifact.bytes) {
+        let error = match child.compile(tier.job(), &self.limits, bytes) {
             Ok(code) => match load_compiled(&tier.engine, &code) {
                 Ok(component) => return Ok(component),
                 Err(error) => ChildError::Ended(format!("its code does not load: {error}")),
@@ -151,7 +154,7 @@ impl Compiler {
     }
 
     /// Compiles on a thread of this process.
-    fn compile_here(&self, engine: &Engine, artifact: &Artifact) -> Result<Component, ArtifactError> {
+    fn compile_here(&self, engine: &Engine, artifact: &Artifact, bytes: Bytes) -> Result<Component, ArtifactError> {
         let too_long = |what: &str| {
             let message = format!("artifact {what} longer than {:?} to compile", self.limits.max_compile_time);
             Err(ArtifactError::new(message, &format!("{RAISE} `max_compile_time` in [agent.artifacts]")))
@@ -160,7 +163,7 @@ impl Compiler {
             return too_long("is being compiled, and takes");
         }
         let (sender, answer) = channel();
-        let (engine, bytes, digest) = (engine.clone(), artifact.bytes.clone(), artifact.digest.clone());
+        let (engine, digest) = (engine.clone(), artifact.digest.clone());
         let abandoned = self.abandoned.clone();
         let compiling = std::thread::Builder::new().name("wattle-compile".into()).spawn(move || {
             let compiled = Component::from_binary(&engine, &bytes);

@@ -50,7 +50,7 @@ pub fn inspect(runtime: &Arc<Runtime>, artifact: &Artifact) -> Result<Inspection
     let exports = ty.exports(engine).flat_map(|(name, item)| names(engine, name, &item.ty)).collect();
     let imports = imports(engine, &component);
     Ok(Inspection {
-        bytes: artifact.bytes.len(),
+        bytes: artifact.size(),
         digest: artifact.digest.clone(),
         capabilities: capabilities(&imports),
         imports,
@@ -62,10 +62,11 @@ pub fn inspect(runtime: &Arc<Runtime>, artifact: &Artifact) -> Result<Inspection
 /// Lists the interfaces that an artifact imports, in order, from its bytes and without compiling;
 /// stops where the bytes are not a component.
 pub fn imported_interfaces(artifact: &Artifact) -> Vec<String> {
+    let bytes = artifact.bytes();
     let mut names = Vec::new();
     // Nested modules and components have their own imports, which do not count.
     let mut depth = 0_usize;
-    for payload in Parser::new(0).parse_all(&artifact.bytes) {
+    for payload in Parser::new(0).parse_all(&bytes) {
         match payload {
             Ok(Payload::Version { .. }) => depth += 1,
             Ok(Payload::End(_)) => depth = depth.saturating_sub(1),
@@ -128,7 +129,7 @@ mod tests {
             (import "wattle:node/batch@0.1.0" (instance)))"#;
         let artifact = Artifact::new("a", wat::parse_str(text).unwrap(), Origin::Builtin);
         assert_eq!(imported_interfaces(&artifact), ["wasi:random/random@0.2.0", "wattle:node/batch@0.1.0"]);
-        let compiled = Component::from_binary(&Engine::default(), &artifact.bytes).unwrap();
+        let compiled = Component::from_binary(&Engine::default(), &artifact.bytes()).unwrap();
         let interface = |name: String| name.split('#').next().unwrap().to_owned();
         let all: Vec<String> = imports(&Engine::default(), &compiled).into_iter().map(interface).collect();
         assert_eq!(imported_interfaces(&artifact), all);
