@@ -161,8 +161,12 @@ impl Outbox {
             shared.room.notify_all();
             shared.changed.notify_one();
         });
+        let mut batch = Batch::new(column, origin, ack);
+        if attempt > 0 {
+            batch = batch.redelivered();
+        }
         // A closed queue returns the batch; dropping it here returns its events.
-        if self.context.output.push(Batches(Batch::new(column, origin, ack))).await.is_ok() {
+        if self.context.output.push(Batches(batch)).await.is_ok() {
             add(&self.context.stats.events, events);
             add(&self.context.stats.bytes, bytes as u64);
             return true;

@@ -79,7 +79,7 @@ impl Made {
         let Self { port, batch, undelivered } = self;
         let (copy, returned) = (batch.detached(), returned.clone());
         let report = move |disposition| match disposition {
-            Disposition::Retry => returned.push(Self { port, batch: copy, undelivered }),
+            Disposition::Retry => returned.push(Self { port, batch: copy.redelivered(), undelivered }),
             // What a sink counted as lost cannot be delivered later either.
             _ => _ = undelivered.fetch_sub(1, Ordering::AcqRel),
         };

@@ -33,6 +33,10 @@ pub(crate) struct Entry {
     pub(crate) path: PathBuf,
     /// Everything before this decompressed byte is delivered.
     pub(crate) position: u64,
+    /// Everything before this decompressed byte went to the output at least once; less than the
+    /// position if an agent that did not save it wrote the entry.
+    #[serde(default)]
+    pub(crate) offered: u64,
     /// Proof of the bytes before the position up to which the file was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) proof: Option<Proof>,
@@ -219,6 +223,7 @@ mod tests {
             fingerprint: Fingerprint::default(),
             path: "/var/log/ä.log".into(),
             position,
+            offered: position + 1,
             proof: None,
             born: Some(7),
             end: Some(9),

@@ -17,6 +17,7 @@ use super::clock;
 use super::discover::Complaints;
 use super::identity::{Content, FileId, Proof, read_head};
 use super::options::Settings;
+use super::send::Waiting;
 use super::track::{Key, Tracker};
 use super::watched::Watched;
 use crate::assemble::Unwanted;
@@ -36,7 +37,7 @@ pub(crate) struct Reader {
     /// Proof of the position after the last chunk.
     pub(super) last_proof: Option<Proof>,
     /// Batches for which the output had no room.
-    pub(super) waiting: VecDeque<(Key, Batch)>,
+    pub(super) waiting: VecDeque<Waiting>,
     /// Set while the reader checks files in the middle of reading one, so that it does not read
     /// changed files first.
     pub(super) is_looking_around: bool,
@@ -209,7 +210,7 @@ impl Reader {
             watched.has_failed = false;
             self.finishing.remove(&key);
             // These events are read again, so drop the waiting batches.
-            self.waiting.retain(|(waiting, _)| *waiting != key);
+            self.waiting.retain(|waiting| waiting.key != key);
         }
     }
 

@@ -188,6 +188,7 @@ impl Reader {
         let mut watched = Watched::new(path, self.id_of(metadata), metadata, Head::of(file)?, framing);
         let is_plain = watched.compression(&self.settings) == Compression::None;
         let (mut end, mut is_passed_over) = (None, false);
+        let offered = entry.as_ref().map_or(0, |entry| entry.offered);
         match entry {
             Some(entry) => {
                 watched.is_complete = entry.is_done() && entry.read == watched.version;
@@ -226,6 +227,7 @@ impl Reader {
             fingerprint: watched.head.fingerprint,
             path: watched.path.clone(),
             position: watched.position,
+            offered,
             proof: watched.proof,
             born: watched.born,
             end,

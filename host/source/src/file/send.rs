@@ -12,6 +12,14 @@ use super::turn::proof;
 use crate::assemble::{Chunk, Unwanted};
 use crate::reading::Flow;
 
+/// A batch for which the output had no room.
+pub(super) struct Waiting {
+    pub(super) key: Key,
+    /// Where its events end in the file.
+    end: u64,
+    batch: Batch,
+}
+
 impl Reader {
     /// Sends a chunk. While the output has no room, file checks continue: logs rotate whether or
     /// not events can be delivered. The turn of an uncompressed file (`plain`) ends meanwhile, and
@@ -26,16 +34,20 @@ impl Reader {
         let origin = self.context.origin("file", &[("path", path)]);
         let proof = plain.and_then(|file| proof(file, chunk.end));
         self.last_proof = proof;
-        let ack = self.tracker.ack(key, chunk.end, proof, chunk.column.rows() as u64);
+        let end = chunk.end;
+        let (ack, is_redelivered) = self.tracker.ack(key, end, proof, chunk.column.rows() as u64);
         let mut batch = Batch::new(chunk.column, origin, ack);
+        if is_redelivered {
+            batch = batch.redelivered();
+        }
         // Earlier batches wait for room, so this one waits after them.
         if !self.waiting.is_empty() {
-            self.waiting.push_back((key, batch));
+            self.waiting.push_back(Waiting { key, end, batch });
             return Ok(Flow::Pause);
         }
         loop {
             batch = match self.output.try_send(batch) {
-                Ok(()) => break,
+                Ok(()) => break self.tracker.offered(key, end),
                 Err(TrySendError::Closed(_)) => return Err(Unwanted),
                 Err(TrySendError::Full(batch)) => batch,
             };
@@ -50,7 +62,7 @@ impl Reader {
                 continue;
             }
             if plain.is_some() {
-                self.waiting.push_back((key, batch));
+                self.waiting.push_back(Waiting { key, end, batch });
                 return Ok(Flow::Pause);
             }
             self.look_around();
@@ -71,16 +83,16 @@ impl Reader {
 
     /// Sends waiting batches. Returns whether all were sent.
     pub(super) fn send_waiting(&mut self) -> Result<bool, Unwanted> {
-        while let Some((key, batch)) = self.waiting.pop_front() {
+        while let Some(Waiting { key, end, batch }) = self.waiting.pop_front() {
             if self.tracker.is_going_back(key) {
                 // These events are read again.
                 continue;
             }
             match self.output.try_send(batch) {
-                Ok(()) => {}
+                Ok(()) => self.tracker.offered(key, end),
                 Err(TrySendError::Closed(_)) => return Err(Unwanted),
                 Err(TrySendError::Full(batch)) => {
-                    self.waiting.push_front((key, batch));
+                    self.waiting.push_front(Waiting { key, end, batch });
                     return Ok(false);
                 }
             }

@@ -192,12 +192,14 @@ impl Tracker {
     }
 
     /// Creates the acknowledgement of the next part of a file, which has some events and ends at
-    /// `end`.
-    pub(crate) fn ack(self: &Arc<Self>, key: Key, end: u64, proof: Option<Proof>, events: u64) -> Ack {
+    /// `end`. Also returns whether bytes of this part were [offered](Self::offered) before.
+    pub(crate) fn ack(self: &Arc<Self>, key: Key, end: u64, proof: Option<Proof>, events: u64) -> (Ack, bool) {
         let mut state = self.state.lock();
         state.outstanding += 1;
         let mut ticket = Ticket { key, epoch: 0, number: 0, events };
+        let mut is_redelivered = false;
         if let Some(progress) = state.files.get_mut(&key) {
+            is_redelivered = progress.read_to() < progress.entry.offered;
             ticket.epoch = progress.epoch;
             progress.in_flight += 1;
             ticket.number = progress.first + progress.parts.len() as u64;
@@ -205,14 +207,25 @@ impl Tracker {
         }
         drop(state);
         let tracker = self.clone();
-        Ack::new(move |disposition| tracker.report(&ticket, disposition))
+        (Ack::new(move |disposition| tracker.report(&ticket, disposition)), is_redelivered)
+    }
+
+    /// Records that the events before `end` of a file went to the output. The position of this is
+    /// saved too, so that the source recognizes these events after a restart.
+    pub(crate) fn offered(&self, key: Key, end: u64) {
+        let mut state = self.state.lock();
+        if let Some(progress) = state.files.get_mut(&key).filter(|progress| progress.entry.offered < end) {
+            progress.entry.offered = end;
+            state.is_dirty = true;
+            self.changed.notify_one();
+        }
     }
 
     /// Records that there are no events between the last part of a file and `end`.
     pub(crate) fn pass(&self, key: Key, end: u64, proof: Option<Proof>) {
         let mut state = self.state.lock();
         if let Some(progress) = state.files.get_mut(&key)
-            && progress.parts.back().map_or(progress.entry.position, |part| part.end) < end
+            && progress.read_to() < end
         {
             progress.parts.push_back(Part { end, proof, is_done: true });
             if progress.advance() {
@@ -414,6 +427,11 @@ fn with_entries(known: &Known, serials: Vec<Serial>) -> Vec<(Serial, Entry)> {
 }
 
 impl Progress {
+    /// The end of the last part.
+    fn read_to(&self) -> u64 {
+        self.parts.back().map_or(self.entry.position, |part| part.end)
+    }
+
     /// Marks a part as delivered; returns whether the position moved.
     fn deliver(&mut self, number: u64) -> bool {
         let index = usize::try_from(number.saturating_sub(self.first)).unwrap_or(usize::MAX);

@@ -30,23 +30,33 @@ async fn unacknowledged_events_are_read_again_after_a_kill() {
     let second = world.rig.pop().await;
     let third = world.rig.pop().await;
     assert_eq!(texts(&third), ["three"]);
+    assert!([&first, &second, &third].iter().all(|batch| !batch.is_redelivered()));
     first.into_ack().deliver();
     third.into_ack().deliver();
     let saved = world.folder.path().join("data/sources/in/checkpoints.json");
-    let position = || {
+    let number = |key: &str| {
         let text = fs::read_to_string(&saved).unwrap_or_default();
-        serde_json::from_str::<Value>(&text).ok().and_then(|saved| saved["files"][0]["position"].as_u64())
+        serde_json::from_str::<Value>(&text).ok().and_then(|saved| saved["files"][0][key].as_u64())
     };
-    world.rig.until(|| position() == Some(4)).await;
+    world.rig.until(|| number("position") == Some(4) && number("offered") == Some(14)).await;
     running.kill().await;
     drop(second);
 
-    let world = world.again();
+    let mut world = world.again();
+    world.rig.limits.max_events = 1;
+    world.append("a.log", "four\n");
     let running = world.start(json!({}));
-    assert_eq!(world.rig.take(2).await, ["two", "three"], "the position stays before the gap");
+    let mut bodies = Vec::new();
+    for is_redelivered in [true, true, false] {
+        let batch = world.rig.pop().await;
+        assert_eq!(batch.is_redelivered(), is_redelivered, "{:?}", texts(&batch));
+        bodies.extend(texts(&batch));
+        batch.into_ack().deliver();
+    }
+    assert_eq!(bodies, ["two", "three", "four"], "the position stays before the gap");
     world.rig.stop();
     running.ended().await.unwrap();
-    assert_eq!(position(), Some(14));
+    assert_eq!(number("position"), Some(19));
 }
 
 #[tokio::test]
@@ -55,12 +65,17 @@ async fn an_unacknowledged_document_is_read_again() {
     world.write("a.json", "{}");
     let running = world.start(json!({ "when_finished": "delete" }));
     let batch = world.rig.pop().await;
+    assert!(!batch.is_redelivered());
+    let saved = world.folder.path().join("data/sources/in/checkpoints.json");
+    world.rig.until(|| fs::read_to_string(&saved).is_ok_and(|text| text.contains("\"offered\":2"))).await;
     running.kill().await;
     drop(batch);
     assert_eq!(world.names("in"), ["a.json"]);
     let world = world.again();
     let running = world.start(json!({ "when_finished": "delete" }));
-    assert_eq!(world.rig.take(1).await, ["{}"]);
+    let batch = world.rig.pop().await;
+    assert_eq!((texts(&batch), batch.is_redelivered()), (vec!["{}".to_owned()], true));
+    batch.into_ack().deliver();
     world.rig.until(|| world.names("in").is_empty()).await;
     world.rig.stop();
     running.ended().await.unwrap();
@@ -97,9 +112,13 @@ async fn returned_events_are_read_again_while_running() {
             let world = if once { World::once() } else { World::new() };
             world.write("a.log", "one\ntwo\n");
             let running = world.start(options.clone());
-            let before = texts(&world.rig.pop().await);
+            let first = world.rig.pop().await;
+            assert!(!first.is_redelivered());
+            let before = texts(&first);
+            drop(first);
             let again = world.rig.pop().await;
             assert_eq!(texts(&again), before);
+            assert!(again.is_redelivered());
             assert_eq!(get(&world.rig.stats.retries), 1);
             again.into_ack().deliver();
             world.rig.stop();
