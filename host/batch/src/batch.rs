@@ -28,6 +28,8 @@ pub struct Batch {
     body: Column,
     pub(crate) attributes: Object,
     pub(crate) resource: Object,
+    /// The roots of `context.rs`.
+    pub(crate) context: Object,
     timestamps: Option<Arc<[Option<i64>]>>,
     failures: Option<Arc<[Failure]>>,
     origin: Arc<Origin>,
@@ -41,11 +43,50 @@ pub struct Batch {
     body_kinds: OnceLock<Arc<[u8]>>,
 }
 
-/// A row that kept its fields because the path of a decision does not exist in it.
+/// A row that kept its fields, because a field cannot be set in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowFailed {
     /// Index of the row.
     pub row: u32,
+    /// Why it cannot.
+    pub problem: SetProblem,
+}
+
+/// Why a field cannot be set in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetProblem {
+    /// Something on its path is not an object.
+    NoPlace,
+    /// `severity` does not take the value.
+    Severity,
+    /// `trace_id` does not take the value.
+    TraceId,
+    /// `span_id` does not take the value.
+    SpanId,
+    /// `scope` does not take the value.
+    Scope,
+}
+
+impl SetProblem {
+    /// The code of the failure of the row.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NoPlace => "no-place",
+            Self::Severity | Self::TraceId | Self::SpanId | Self::Scope => "bad-value",
+        }
+    }
+}
+
+impl std::fmt::Display for SetProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NoPlace => "a field could not be set: something on its path is not an object",
+            Self::Severity => "`severity` must be an object with `text` (a string) and `number` (1 to 24)",
+            Self::TraceId => "`trace_id` must have 32 hexadecimal digits that are not all zero",
+            Self::SpanId => "`span_id` must have 16 hexadecimal digits that are not all zero",
+            Self::Scope => "`scope` must be an object with `name`, `version` (strings) and `attributes` (an object)",
+        })
+    }
 }
 
 /// Why a replacement of spans was refused.
@@ -111,6 +152,7 @@ impl Batch {
             body,
             attributes: Object::none(),
             resource,
+            context: Object::none(),
             timestamps: None,
             failures: None,
             origin,
@@ -159,11 +201,12 @@ impl Batch {
         self.body.byte_len()
     }
 
-    /// Size of what a row carries in addition to its body: attributes, resource and failure. Rows
+    /// Size of what a row carries in addition to its body: all other roots and the failure. Rows
     /// share these bytes in memory, but each encoded row contains them.
     pub fn carried_bytes(&self, row: usize) -> usize {
         let failure = self.failure(row).map_or(0, |f| f.node.len() + f.version.len() + f.code.len() + f.message.len());
-        self.attributes.byte_len(row) + self.resource.byte_len(row) + failure
+        let context = if self.context.is_none() { 0 } else { self.context.byte_len(row) };
+        self.attributes.byte_len(row) + self.resource.byte_len(row) + context + failure
     }
 
     /// Bytes that limits count for the output: the bodies, and what each row carries above
@@ -229,6 +272,7 @@ impl Batch {
             body: self.body.clone(),
             attributes: self.attributes.clone(),
             resource: self.resource.clone(),
+            context: self.context.clone(),
             timestamps: self.timestamps.clone(),
             failures: self.failures.clone(),
             origin: self.origin.clone(),
@@ -258,12 +302,12 @@ impl Batch {
         self
     }
 
-    /// Replaces all bodies with empty ones and removes all attributes, so that the batch can leave
+    /// Replaces all bodies with empty ones and removes all attributes, severities, traces and scopes, so that the batch can leave
     /// in place of events that must stay unseen.
     pub fn without_contents(self) -> Self {
         let rows = self.rows();
         let body = Column::from_spans(Bytes::new(), vec![Span::default(); rows]).unwrap_or_default();
-        Self { body, attributes: Object::none(), body_kinds: OnceLock::new(), ..self }
+        Self { body, attributes: Object::none(), context: Object::none(), body_kinds: OnceLock::new(), ..self }
     }
 
     /// New bodies for descendants of these rows, which inherit everything else.
@@ -273,6 +317,7 @@ impl Batch {
             body,
             attributes: self.attributes.select(parents),
             resource: self.resource.select(parents),
+            context: self.context.select(parents),
             timestamps: self
                 .timestamps
                 .as_ref()

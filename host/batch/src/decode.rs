@@ -8,12 +8,24 @@ use wattle_json::{Path, Value, find_many};
 use crate::ack::Ack;
 use crate::batch::Batch;
 use crate::column::Column;
+use crate::context;
 use crate::field::{FieldPath, Form};
 use crate::kind::EventKind;
 use crate::origin::Origin;
 use crate::timestamp::parse_rfc3339;
 
-const KEYS: [&str; 6] = ["timestamp", "kind", "body", "body_base64", "attributes", "resource"];
+const KEYS: [&str; 10] = [
+    "timestamp",
+    "kind",
+    "body",
+    "body_base64",
+    "attributes",
+    "resource",
+    context::SEVERITY,
+    context::TRACE_ID,
+    context::SPAN_ID,
+    context::SCOPE,
+];
 
 impl Batch {
     /// Creates a batch of one event from this JSON object. Ignores the reason why the event failed.
@@ -28,7 +40,7 @@ impl Batch {
         let paths = KEYS.map(Path::parse).into_iter().collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
         let mut found = [None; KEYS.len()];
         find_many(event, &paths.iter().collect::<Vec<_>>(), &mut found).map_err(|e| e.to_string())?;
-        let [timestamp, kind, body, base64, attributes, resource] = found;
+        let [timestamp, kind, body, base64, attributes, resource, severity, trace_id, span_id, scope] = found;
         let string = |value: Option<Value>| -> Option<Vec<u8>> {
             let mut text = Vec::new();
             wattle_json::unescape(value?.string(event)?, &mut text).ok()?;
@@ -50,11 +62,22 @@ impl Batch {
                 .ok_or("`kind` of the event is not `log`, `metric` or `span`")?,
         };
         let mut batch = Self::new(column, origin, ack).of_kind(kind);
-        for (name, value) in [("attributes", attributes), ("resource", resource)] {
+        let objects = [
+            ("attributes", attributes),
+            ("resource", resource),
+            (context::SEVERITY, severity),
+            (context::TRACE_ID, trace_id),
+            (context::SPAN_ID, span_id),
+            (context::SCOPE, scope),
+        ];
+        for (name, value) in objects {
             let Some(value) = value else { continue };
             let path = FieldPath::parse(name).map_err(|error| error.to_string())?;
             let column = Column::from_rows([value.text(event)]).map_err(|error| error.to_string())?;
-            batch.set(&path, Form::Json, &column, &[]).map_err(|error| error.to_string())?;
+            let failed = batch.set(&path, Form::Json, &column, &[]).map_err(|error| error.to_string())?;
+            if let Some(failed) = failed.first() {
+                return Err(failed.problem.to_string());
+            }
         }
         let time = string(timestamp).and_then(|text| parse_rfc3339(std::str::from_utf8(&text).ok()?));
         batch.set_timestamps(&[time.unwrap_or(i64::MIN)]);
@@ -85,7 +108,15 @@ mod tests {
         for body in [b"{\"a\":\"\\u00e4 \\\"\"}\n".as_slice(), b"\xff\x00", b""] {
             let kind = if body.is_empty() { EventKind::Metric } else { EventKind::Log };
             let mut batch = Batch::new(Column::from_rows([body]).unwrap(), origin(), Ack::none()).of_kind(kind);
-            for (path, value) in [("attributes.big", "12345678901234567890.10"), ("resource.host", "\"h\"")] {
+            for (path, value) in [
+                ("attributes.big", "12345678901234567890.10"),
+                ("resource.host", "\"h\""),
+                ("severity.number", "9"),
+                ("severity.text", "\"Notice\""),
+                ("trace_id", "\"0af7651916cd43dd8448eb211c80319c\""),
+                ("span_id", "\"b7ad6b7169203331\""),
+                ("scope", r#"{"name":"lib","attributes":{"a":1}}"#),
+            ] {
                 let value = Column::from_rows([value]).unwrap();
                 batch.set(&FieldPath::parse(path).unwrap(), Form::Json, &value, &[]).unwrap();
             }
@@ -105,6 +136,8 @@ mod tests {
             (r#"{"body":"","kind":"x"}"#, "`kind`"),
             ("{}", "no `body`"),
             (r#"{"body_base64":"*"}"#, "base64"),
+            (r#"{"body":"","severity":"high"}"#, "`severity` must be"),
+            (r#"{"body":"","trace_id":"1"}"#, "`trace_id` must have 32"),
         ] {
             let error = Batch::read_json(text.as_bytes(), origin(), Ack::none()).err().unwrap();
             assert!(error.contains(reason), "{error}");

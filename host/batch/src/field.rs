@@ -3,6 +3,8 @@
 
 use wattle_json::{Path, Segment};
 
+use crate::context;
+
 /// The part of an event at the start of a field path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Root {
@@ -14,6 +16,9 @@ pub enum Root {
     Resource,
     /// The time of the event.
     Timestamp,
+    /// `severity`, `trace_id`, `span_id` and `scope`, in the terms of OpenTelemetry. The batch keeps
+    /// them in one object, so the head of the path is the root itself.
+    Context,
 }
 
 /// The form of the values in a column.
@@ -78,17 +83,20 @@ impl FieldPath {
             "attributes" => Root::Attributes,
             "resource" => Root::Resource,
             "timestamp" => Root::Timestamp,
+            name if context::ROOTS.contains(&name) => Root::Context,
             _ => {
-                return fail(format!("field `{text}` must begin with `body`, `attributes`, `resource` or `timestamp`"));
+                return fail(format!("field `{text}` must begin with {}", Self::roots()));
             }
         };
-        if rest.is_empty() {
+        if rest.is_empty() && root != Root::Context {
             return Ok(Self::whole(root));
         }
-        if root == Root::Timestamp {
-            return fail(format!("field `{text}`: a timestamp has no fields below it"));
+        let is_text = root == Root::Timestamp || matches!(name, context::TRACE_ID | context::SPAN_ID);
+        if is_text && !rest.is_empty() {
+            return fail(format!("field `{text}`: `{name}` has no fields below it"));
         }
-        let below = match Path::parse(rest.strip_prefix('.').unwrap_or(rest)) {
+        let below = match Path::parse(if root == Root::Context { text } else { rest.strip_prefix('.').unwrap_or(rest) })
+        {
             Ok(path) => path,
             Err(error) => return fail(format!("field `{text}`: {error}")),
         };
@@ -96,6 +104,9 @@ impl FieldPath {
             [] => return fail(format!("field `{text}` ends after the dot")),
             segments if segments.iter().any(|s| matches!(s, Segment::Each)) => {
                 return fail(format!("field `{text}`: a field path cannot contain `[*]`"));
+            }
+            [Segment::Key(_), Segment::Index(_), ..] if root == Root::Context => {
+                return fail(format!("field `{text}`: `{name}` is an object, so a key must follow it"));
             }
             [Segment::Key(key), tail @ ..] => (Some(key.clone()), tail),
             [_, ..] if root != Root::Body => {
@@ -106,7 +117,12 @@ impl FieldPath {
         Ok(Self { root, head, tail: tail.to_vec().into(), below })
     }
 
-    /// Whether the path is a root as a whole.
+    /// The roots of paths, for messages.
+    fn roots() -> String {
+        format!("`body`, `attributes`, `resource`, `timestamp`, `{}`", context::ROOTS.join("`, `"))
+    }
+
+    /// Whether the path is `body`, `attributes`, `resource` or `timestamp` as a whole.
     pub fn is_whole(&self) -> bool {
         self.below.segments().is_empty()
     }
@@ -124,6 +140,11 @@ mod tests {
         assert!(FieldPath::parse("body").unwrap().is_whole());
         assert_eq!(FieldPath::parse("body[0].x").unwrap().below.segments().len(), 2);
         assert!(FieldPath::parse("resource.host.name").is_ok());
+        for (text, head, tail) in [("trace_id", "trace_id", 0), ("severity.number", "severity", 1)] {
+            let path = FieldPath::parse(text).unwrap();
+            assert_eq!((path.root, path.head.as_deref()), (Root::Context, Some(head)));
+            assert!(path.tail.segments().len() == tail && !path.is_whole());
+        }
     }
 
     #[test]
@@ -132,6 +153,9 @@ mod tests {
             ("message", "must begin with `body`"),
             ("", "must begin with `body`"),
             ("timestamp.x", "no fields below"),
+            ("trace_id.x", "no fields below"),
+            ("severity[0]", "a key must follow"),
+            ("scope.", "scope."),
             ("attributes[0]", "a key must follow"),
             ("attributes.a[*]", "cannot contain `[*]`"),
             ("attributes.", "attributes."),

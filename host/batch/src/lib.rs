@@ -22,6 +22,7 @@ mod batch;
 mod call;
 mod children;
 mod column;
+mod context;
 mod decode;
 mod edit;
 mod encode;
@@ -32,7 +33,7 @@ mod origin;
 mod timestamp;
 
 pub use ack::{Ack, Disposition};
-pub use batch::{Batch, MAX_JSON_DEPTH, Replacement, RowFailed, SpliceError, SplitError};
+pub use batch::{Batch, MAX_JSON_DEPTH, Replacement, RowFailed, SetProblem, SpliceError, SplitError};
 pub use call::{Call, Field, InvalidDecision, MadeEvents, NodeInfo, Outcome, Refusal};
 pub use children::Children;
 pub use column::{Column, ColumnBuilder, ColumnTooLarge, Span};

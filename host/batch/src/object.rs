@@ -113,6 +113,11 @@ impl Object {
         Self { base: Base::None, overlay: Vec::new() }
     }
 
+    /// Whether no row has an object.
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self.base, Base::None) && self.overlay.is_empty()
+    }
+
     pub(crate) fn shared(text: &str) -> Self {
         Self { base: Base::Shared(Bytes::copy_from_slice(text.as_bytes())), overlay: Vec::new() }
     }
@@ -223,6 +228,16 @@ impl Object {
         Ok(())
     }
 
+    /// Removes an attribute from the rows in which a node set it to `null`.
+    pub(crate) fn drop_null(&mut self, key: &str) {
+        let null = Kind::Null as u8;
+        if let Some((_, column)) =
+            self.overlay.iter_mut().find(|(k, column)| **k == *key && column.kinds.contains(&null))
+        {
+            column.kinds = column.kinds.iter().map(|&kind| if kind == null { 0 } else { kind }).collect();
+        }
+    }
+
     /// Replaces the whole object, including the overlay, of the rows in `which`.
     pub(crate) fn set_whole(&mut self, texts: &Column, which: &[u8]) -> Result<(), ColumnTooLarge> {
         if which.iter().all(|&w| w != 0) {
@@ -306,7 +321,7 @@ impl Object {
 }
 
 /// Writes JSON without line breaks.
-fn write_line(json: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn write_line(json: &[u8], out: &mut Vec<u8>) {
     if json.iter().any(|&b| b == b'\n' || b == b'\r') {
         wattle_json::minify(json, out);
     } else {

@@ -8,8 +8,20 @@ use std::fmt;
 use serde_json::{Map, Number, Value as Json};
 
 /// Keys that an expected event can have: those that the codec `json` writes, and `body_json`.
-pub const EVENT_KEYS: [&str; 8] =
-    ["timestamp", "kind", "body", "body_base64", "body_json", "attributes", "resource", "failure"];
+pub const EVENT_KEYS: [&str; 12] = [
+    "timestamp",
+    "kind",
+    "severity",
+    "trace_id",
+    "span_id",
+    "scope",
+    "body",
+    "body_base64",
+    "body_json",
+    "attributes",
+    "resource",
+    "failure",
+];
 
 /// A difference between an expected and an actual event.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,8 +52,8 @@ impl fmt::Display for Mismatch {
 ///
 /// Keys that an expected event does not give are not compared. A `body` that is a string must be
 /// equal as text; any other `body`, and `body_json` always, must equal the body parsed as JSON.
-/// `body_base64` and `timestamp` must be equal. Of `attributes`, `resource` and `failure` only the
-/// given parts are compared, at every depth; arrays must have equal length. An expected `null`
+/// `body_base64` and `timestamp` must be equal. Of objects such as `attributes` and `severity` only
+/// the given parts are compared, at every depth; arrays must have equal length. An expected `null`
 /// matches only `null`. The order of keys in objects does not matter, and `1` equals `1.0`.
 pub fn compare(expected: &[Json], actual: &[Json]) -> Vec<Mismatch> {
     let mut mismatches = Vec::new();

@@ -118,12 +118,18 @@ pub fn batch(events: &[Value]) -> Result<Batch, String> {
     let origin = Origin { source: "test".into(), resource: r#"{"source":{"name":"test"}}"#.into(), observed: 0 };
     let bodies = Column::from_rows(bodies).map_err(|e| e.to_string())?;
     let mut batch = Batch::new(bodies, Arc::new(origin), Ack::none());
-    let attributes: Vec<String> = events.iter().map(|e| e.get("attributes").map(text).unwrap_or_default()).collect();
-    let kinds: Vec<u8> = attributes.iter().map(|a| u8::from(!a.is_empty())).collect();
-    if kinds.contains(&1) {
-        let path = FieldPath::parse("attributes").map_err(|e| e.to_string())?;
-        let column = Column::from_rows(&attributes).map_err(|e| e.to_string())?;
-        batch.set(&path, Form::Json, &column, &kinds).map_err(|e| e.to_string())?;
+    for root in ["attributes", "severity", "trace_id", "span_id", "scope"] {
+        let values: Vec<String> =
+            events.iter().map(|e| e.get(root).map(|value| value.to_string()).unwrap_or_default()).collect();
+        let kinds: Vec<u8> = values.iter().map(|value| u8::from(!value.is_empty())).collect();
+        if kinds.contains(&1) {
+            let path = FieldPath::parse(root).map_err(|e| e.to_string())?;
+            let column = Column::from_rows(&values).map_err(|e| e.to_string())?;
+            let failed = batch.set(&path, Form::Json, &column, &kinds).map_err(|e| e.to_string())?;
+            if let Some(failed) = failed.first() {
+                return Err(format!("event {}: {}", failed.row + 1, failed.problem));
+            }
+        }
     }
     let time = |event: &Value| event.get("timestamp").and_then(Value::as_str).and_then(parse_rfc3339);
     if events.iter().any(|e| time(e).is_some()) {

@@ -18,8 +18,20 @@ use wattle_plan::TrustPolicy;
 
 /// Keys that a line of an expectation can have: those that the codec `json` writes for an event,
 /// and `body_json`.
-pub const EVENT_KEYS: [&str; 8] =
-    ["timestamp", "kind", "body", "body_base64", "body_json", "attributes", "resource", "failure"];
+pub const EVENT_KEYS: [&str; 12] = [
+    "timestamp",
+    "kind",
+    "severity",
+    "trace_id",
+    "span_id",
+    "scope",
+    "body",
+    "body_base64",
+    "body_json",
+    "attributes",
+    "resource",
+    "failure",
+];
 
 /// Folder of the tests in a pack.
 pub(crate) const TESTS: &str = "tests";

@@ -29,8 +29,9 @@ pub(crate) struct EncodingOptions {
     /// if `framing` is `newline`, and for `http`.
     pub(crate) minify: Option<Flag>,
     /// With codec `json` or `ndjson`: writes only these fields, in this order, such as
-    /// `["timestamp", "attributes.user"]`. Paths begin with `timestamp`, `body`, `attributes`,
-    /// `resource` or `failure`; with `ndjson`, with a key of the body. Default: all fields.
+    /// `["timestamp", "attributes.user"]`. Paths begin with a key of the event, such as `timestamp`,
+    /// `severity`, `body`, `attributes` or `resource`; with `ndjson`, with a key of the body.
+    /// Default: all fields.
     pub(crate) only_fields: Option<Vec<String>>,
     /// With codec `json` or `ndjson`: writes all fields but these. `*` in a key stands for any
     /// text, such as `attributes.debug_*`. Default: none.
@@ -45,8 +46,7 @@ pub(crate) struct EncodingOptions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Codec {
-    /// The whole event as JSON on one line: body, attributes, resource, timestamp and the reason if
-    /// it failed.
+    /// The whole event as JSON on one line, with all of its roots and the reason if it failed.
     #[default]
     Json,
     /// The body only, byte for byte, unless `minify` applies.

@@ -10,10 +10,26 @@ pub(crate) enum Root {
     Attributes,
     Resource,
     Timestamp,
+    Severity,
+    TraceId,
+    SpanId,
+    Scope,
 }
 
+/// Number of roots.
+pub(crate) const ROOTS: usize = Root::ALL.len();
+
 impl Root {
-    pub(crate) const ALL: [Self; 4] = [Self::Body, Self::Attributes, Self::Resource, Self::Timestamp];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Body,
+        Self::Attributes,
+        Self::Resource,
+        Self::Timestamp,
+        Self::Severity,
+        Self::TraceId,
+        Self::SpanId,
+        Self::Scope,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -21,7 +37,16 @@ impl Root {
             Self::Attributes => "attributes",
             Self::Resource => "resource",
             Self::Timestamp => "timestamp",
+            Self::Severity => "severity",
+            Self::TraceId => "trace_id",
+            Self::SpanId => "span_id",
+            Self::Scope => "scope",
         }
+    }
+
+    /// Whether it is an object with fields below it.
+    pub(crate) const fn is_object(self) -> bool {
+        matches!(self, Self::Attributes | Self::Resource | Self::Severity | Self::Scope)
     }
 }
 
@@ -52,14 +77,15 @@ impl Field {
         let end = text.find(['.', '[']).unwrap_or(text.len());
         let (name, rest) = text.split_at_checked(end).unwrap_or((text, ""));
         let Some(root) = Root::ALL.into_iter().find(|root| root.name() == name) else {
-            return Err(format!("field `{text}` begins with none of `body`, `attributes`, `resource`, `timestamp`"));
+            let roots = Root::ALL.map(Root::name).join("`, `");
+            return Err(format!("field `{text}` begins with none of `{roots}`"));
         };
         let field = |route| Self { name: text.into(), root, route };
         if rest.is_empty() {
             return Ok(field(Route::default()));
         }
-        if root == Root::Timestamp {
-            return Err(format!("field `{text}`: a timestamp has no fields below it"));
+        if root != Root::Body && !root.is_object() {
+            return Err(format!("field `{text}`: `{name}` has no fields below it"));
         }
         let below = rest.strip_prefix('.').unwrap_or(rest);
         let route = match shape {

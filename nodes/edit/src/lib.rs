@@ -18,6 +18,7 @@ use wattle_condition::Spare;
 use wattle_node::{Batch, Form, Node, Setup, export_node};
 
 use crate::condition::chunks;
+use crate::field::Root;
 pub use crate::options::Options;
 use crate::plan::{Plan, Roots};
 use crate::rows::{Columns, Rows, Writers};
@@ -71,14 +72,14 @@ impl Node for Edit {
 
 /// Reads the roots that steps use.
 fn columns(roots: &Roots, batch: &mut Batch<'_>) -> Columns {
-    let [body, attributes, resource, timestamp] = roots.fields;
-    Columns {
-        kinds: body.filter(|_| roots.is_below_body).map(|body| batch.check_json(body)).unwrap_or_default(),
-        body: body.map(|field| batch.read(field, Form::Text)),
-        attributes: attributes.map(|field| batch.read(field, Form::Json)),
-        resource: resource.map(|field| batch.read(field, Form::Json)),
-        timestamp: timestamp.map(|field| batch.read(field, Form::Json)),
+    let [body, ..] = roots.fields;
+    let kinds = body.filter(|_| roots.is_below_body).map(|body| batch.check_json(body)).unwrap_or_default();
+    let mut columns = Columns { kinds, ..Columns::default() };
+    for ((column, field), root) in columns.roots.iter_mut().zip(roots.fields).zip(Root::ALL) {
+        let form = if root == Root::Body { Form::Text } else { Form::Json };
+        *column = field.map(|field| batch.read(field, form));
     }
+    columns
 }
 
 export_node!(Edit);

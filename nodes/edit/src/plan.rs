@@ -3,7 +3,7 @@
 use wattle_document::{Content, Documents};
 use wattle_node::Setup;
 
-use crate::field::{Field, Root, Shape};
+use crate::field::{Field, ROOTS, Root, Shape};
 use crate::options::Fields;
 
 /// How steps use a root.
@@ -19,7 +19,7 @@ struct Use {
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     documents: Documents,
-    uses: [Use; 4],
+    uses: [Use; ROOTS],
 }
 
 impl Plan {
@@ -75,7 +75,7 @@ impl Plan {
 
     /// Resolves the roots that steps use.
     pub(crate) fn roots(&self, setup: &mut Setup<'_>) -> Roots {
-        let mut fields = [None; 4];
+        let mut fields = [None; ROOTS];
         for ((field, root), uses) in fields.iter_mut().zip(Root::ALL).zip(self.uses) {
             if uses.is_used {
                 *field = match root {
@@ -99,6 +99,6 @@ impl Plan {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Roots {
     /// In the order of [`Root::ALL`].
-    pub(crate) fields: [Option<wattle_node::Field>; 4],
+    pub(crate) fields: [Option<wattle_node::Field>; ROOTS],
     pub(crate) is_below_body: bool,
 }

@@ -7,7 +7,7 @@ use wattle_document::{Content, Documents, Place, Source};
 use wattle_node::json::{self, Kind};
 use wattle_node::{Column, Reasons};
 
-use crate::field::{Field, Root};
+use crate::field::{Field, ROOTS, Root};
 use crate::options::OnNotJson;
 use crate::problem::Problem;
 use crate::time;
@@ -24,9 +24,8 @@ struct Row {
     /// The body as a string.
     body: Place,
     document: BodyDocument,
-    attributes: Place,
-    resource: Place,
-    timestamp: Place,
+    /// All roots, in the order of [`Root::ALL`]; the body as a string once more.
+    roots: [Place; ROOTS],
     /// The row did not fail.
     is_alive: bool,
     /// An object or array was put somewhere else, so that the depth must be checked.
@@ -36,19 +35,17 @@ struct Row {
 /// The columns of a batch; those of roots that no step uses are empty.
 #[derive(Debug, Default)]
 pub(crate) struct Columns {
-    pub(crate) body: Option<Column>,
     /// Kinds of the bodies as JSON, if a step uses fields below the body.
     pub(crate) kinds: Vec<u8>,
-    pub(crate) attributes: Option<Column>,
-    pub(crate) resource: Option<Column>,
-    pub(crate) timestamp: Option<Column>,
+    /// In the order of [`Root::ALL`].
+    pub(crate) roots: [Option<Column>; ROOTS],
 }
 
 /// Rows of a batch that are open at the same time, with memory that is kept from batch to batch.
 #[derive(Debug)]
 pub(crate) struct Rows {
     pub(crate) documents: Documents,
-    sources: [Source; 4],
+    sources: [Source; ROOTS],
     columns: Columns,
     rows: Vec<Row>,
     /// Number of the first row in the batch.
@@ -83,8 +80,7 @@ impl Rows {
 
     /// Begins a batch.
     pub(crate) fn load(&mut self, columns: Columns, rows: usize) {
-        let all = [&columns.body, &columns.attributes, &columns.resource, &columns.timestamp];
-        for (column, source) in all.into_iter().zip(self.sources) {
+        for (column, source) in columns.roots.iter().zip(self.sources) {
             self.documents.load(source, column.as_ref().map(|column| column.bytes.clone()).unwrap_or_default());
         }
         self.columns = columns;
@@ -98,46 +94,27 @@ impl Rows {
         self.documents.clear();
         self.rows.clear();
         self.first = rows.start;
-        let Self { documents, columns, sources: [body, attributes, resource, timestamp], .. } = self;
+        let Self { documents, columns, sources, .. } = self;
         let missing = documents.open_content(Content::MISSING);
         for row in rows {
-            let mut open = |column: &Option<Column>, source: Source, or_empty: bool| match column {
-                None => missing,
-                Some(column) if column.kind(row) == Kind::Missing => {
-                    if or_empty {
-                        documents.open_empty()
-                    } else {
-                        documents.open_content(Content::MISSING)
-                    }
-                }
-                Some(column) => {
-                    let start = column.start(row) as usize;
-                    documents.open(source, start, start + column.row(row).len(), column.kind(row))
-                }
-            };
-            let attributes = open(&columns.attributes, *attributes, true);
-            let resource = open(&columns.resource, *resource, true);
-            let timestamp = open(&columns.timestamp, *timestamp, false);
-            let text = match &columns.body {
-                None => missing,
-                Some(column) => {
-                    let start = column.start(row) as usize;
-                    documents.open_text(*body, start, start + column.row(row).len())
-                }
-            };
+            let mut roots = [missing; ROOTS];
+            for (((place, column), source), root) in roots.iter_mut().zip(&columns.roots).zip(&*sources).zip(Root::ALL)
+            {
+                let Some(column) = column else { continue };
+                let (start, length, kind) = (column.start(row) as usize, column.row(row).len(), column.kind(row));
+                *place = match root {
+                    Root::Body => documents.open_text(*source, start, start + length),
+                    _ if kind != Kind::Missing => documents.open(*source, start, start + length, kind),
+                    _ if root.is_object() => documents.open_empty(),
+                    _ => documents.open_content(Content::MISSING),
+                };
+            }
+            let [body, ..] = roots;
             let document = match columns.kinds.get(row).copied().and_then(Kind::from_u8) {
                 None | Some(Kind::Missing) => BodyDocument::NotJson,
                 Some(kind) => BodyDocument::Closed(kind),
             };
-            self.rows.push(Row {
-                body: text,
-                document,
-                attributes,
-                resource,
-                timestamp,
-                is_alive: true,
-                is_deep: false,
-            });
+            self.rows.push(Row { body, document, roots, is_alive: true, is_deep: false });
         }
     }
 
@@ -150,12 +127,9 @@ impl Rows {
     /// The place of a root, or the document of the body; none if the body is not JSON.
     #[inline]
     fn document(&mut self, row: usize, root: Root) -> Option<Place> {
-        let state = self.rows.get(row)?;
         match root {
-            Root::Attributes => Some(state.attributes),
-            Root::Resource => Some(state.resource),
-            Root::Timestamp => Some(state.timestamp),
             Root::Body => self.body_document(row),
+            _ => self.rows.get(row)?.roots.get(root as usize).copied(),
         }
     }
 
@@ -213,7 +187,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Removes a value that [`places`](Self::places) found. Roots become empty; a timestamp stays.
+    /// Removes a value that [`places`](Self::places) found. Roots become empty or `null`; a timestamp stays.
     pub(crate) fn remove(&mut self, row: usize, field: &Field, place: Place) {
         if !field.is_whole() {
             return self.documents.remove(place);
@@ -223,11 +197,11 @@ impl Rows {
                 let empty = self.documents.new_text(b"");
                 self.set_body(row, empty);
             }
-            Root::Attributes | Root::Resource => {
-                let empty = self.documents.new_json(b"{}");
-                self.documents.set(place, empty);
-            }
             Root::Timestamp => {}
+            root => {
+                let nothing = self.documents.new_json(if root.is_object() { b"{}".as_slice() } else { b"null" });
+                self.documents.set(place, nothing);
+            }
         }
     }
 
@@ -251,21 +225,19 @@ impl Rows {
 
     /// Sets a root as a whole.
     fn set_root(&mut self, row: usize, root: Root, content: Content) -> Result<(), Problem> {
-        let place = match (root, self.rows.get(row)) {
-            (_, None) => return Ok(()),
-            (Root::Body, _) => {
-                self.set_body(row, content);
-                return Ok(());
-            }
-            (Root::Timestamp, Some(row)) => row.timestamp,
-            (Root::Attributes, Some(row)) => row.attributes,
-            (Root::Resource, Some(row)) => row.resource,
-        };
+        if root == Root::Body {
+            self.set_body(row, content);
+            return Ok(());
+        }
+        let Some(place) = self.document(row, root) else { return Ok(()) };
         if root == Root::Timestamp {
             return self.set_time(row, place, content);
         }
-        if content.kind() != Kind::Object {
-            return Err(Problem::WrongType(content.kind(), "an object"));
+        match content.kind() {
+            Kind::Object if root.is_object() => {}
+            Kind::String if !root.is_object() => {}
+            kind if root.is_object() => return Err(Problem::WrongType(kind, "an object")),
+            kind => return Err(Problem::WrongType(kind, "a string")),
         }
         self.note_depth(row, content);
         self.documents.set(place, content);

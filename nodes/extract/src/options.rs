@@ -29,7 +29,8 @@ pub struct FieldOptions {
     /// the pattern has no group. Example: `account`.
     #[serde(default)]
     pub group: Option<Group>,
-    /// Where the value goes: `attributes.<key>`, `resource.<key>`, `body` or `timestamp`. No default.
+    /// Where the value goes: `attributes.<key>`, `resource.<key>`, `body`, `timestamp`,
+    /// `severity.number`, `severity.text`, `trace_id`, `span_id` or `scope.<key>`. No default.
     /// Example: `timestamp`.
     pub into: String,
     /// For `timestamp`: how the time is written. Default: `rfc3339`. Example: `%d/%b/%Y:%H:%M:%S %z`.

@@ -212,7 +212,7 @@ fn target(at: &str, into: &str, setup: &mut Setup<'_>) -> Option<Field> {
         _ => true,
     };
     if !fits {
-        setup.error(option, "a value goes to `attributes.<key>`, `resource.<key>`, `body` or `timestamp`");
+        setup.error(option, "a value goes to `attributes.<key>`, `resource.<key>`, `body`, `timestamp`, `severity.number`, `severity.text`, `trace_id`, `span_id` or `scope.<key>`");
         return None;
     }
     setup.write(&option, into)

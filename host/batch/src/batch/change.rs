@@ -4,8 +4,9 @@ use std::sync::OnceLock;
 
 use wattle_json::Kind;
 
-use super::{Batch, MAX_JSON_DEPTH, Replacement, RowFailed, SpliceError};
+use super::{Batch, MAX_JSON_DEPTH, Replacement, RowFailed, SetProblem, SpliceError};
 use crate::column::{Column, ColumnBuilder, ColumnTooLarge, Span};
+use crate::context;
 use crate::edit::{NotAnObject, set_value};
 use crate::field::{FieldPath, Form, Root};
 use crate::object::ValueColumn;
@@ -75,8 +76,8 @@ impl Batch {
     /// Sets a field in the rows with a kind other than 0, or in all rows if `kinds` is empty. The
     /// caller has checked that values in form [`Form::Json`] are valid JSON.
     ///
-    /// Returns the rows that cannot hold the value: something on its path is not an object, or the
-    /// field is the timestamp.
+    /// Returns the rows that cannot hold the value: something on its path is not an object, the root
+    /// does not take the value, or the field is the timestamp.
     pub fn set(
         &mut self,
         field: &FieldPath,
@@ -90,10 +91,10 @@ impl Batch {
                 Root::Body => self.set_body(values, &present)?,
                 Root::Attributes => self.attributes.set_whole(values, &present)?,
                 Root::Resource => self.resource.set_whole(values, &present)?,
-                // `Call` has already refused text for a timestamp.
-                Root::Timestamp => {
-                    let rows = (0_u32..).zip(&present).filter(|&(_, &is_present)| is_present != 0);
-                    return Ok(rows.map(|(row, _)| RowFailed { row }).collect());
+                // `Call` has already refused text for a timestamp, and no path is the whole context.
+                Root::Timestamp | Root::Context => {
+                    let rows = present.iter().enumerate().filter(|&(_, &is_present)| is_present != 0);
+                    return Ok(rows.map(|(row, _)| row_failed(row, SetProblem::NoPlace)).collect());
                 }
             }
             return Ok(Vec::new());
@@ -116,6 +117,7 @@ impl Batch {
         let (object, head) = match (field.root, field.head.as_deref()) {
             (Root::Attributes, Some(head)) => (&mut self.attributes, head),
             (Root::Resource, Some(head)) => (&mut self.resource, head),
+            (Root::Context, Some(head)) => (&mut self.context, head),
             _ => {
                 let mut builder = ColumnBuilder::with_capacity(self.body.byte_len(), self.rows());
                 for row in 0..self.rows() {
@@ -127,23 +129,31 @@ impl Batch {
                 return Ok(failed);
             }
         };
-        if field.tail.segments().is_empty() {
+        let values = if field.tail.segments().is_empty() {
+            values
+        } else {
+            // The path leads into an attribute, so the attribute as a whole gets a new text.
+            let root = wattle_json::Path::default();
+            let first = wattle_json::Path::from(vec![wattle_json::Segment::Key(head.into())]);
+            let mut builder = ColumnBuilder::with_capacity(values.values.byte_len(), values.values.rows());
+            let mut kinds = Vec::with_capacity(values.values.rows());
+            for row in 0..values.values.rows() {
+                let old = object.get(row, head, &root, &first).map_or(&[][..], |(text, _)| text);
+                let done = values.get(row).map(|(value, _)| set_value(old, &field.tail, value, builder.buffer()));
+                let set = matches!(done, Some(Ok(())));
+                finish_edit(done, row, &[], &mut builder, &mut failed)?;
+                kinds.push(if set { Kind::Object as u8 } else { 0 });
+            }
+            ValueColumn { values: builder.finish(), kinds: kinds.into() }
+        };
+        if field.root != Root::Context {
             object.set(head, values)?;
             return Ok(failed);
         }
-        // The path leads into an attribute, so the attribute as a whole gets a new text.
-        let root = wattle_json::Path::default();
-        let first = wattle_json::Path::from(vec![wattle_json::Segment::Key(head.into())]);
-        let mut builder = ColumnBuilder::with_capacity(values.values.byte_len(), values.values.rows());
-        let mut kinds = Vec::with_capacity(values.values.rows());
-        for row in 0..values.values.rows() {
-            let old = object.get(row, head, &root, &first).map_or(&[][..], |(text, _)| text);
-            let done = values.get(row).map(|(value, _)| set_value(old, &field.tail, value, builder.buffer()));
-            let set = matches!(done, Some(Ok(())));
-            finish_edit(done, row, &[], &mut builder, &mut failed)?;
-            kinds.push(if set { Kind::Object as u8 } else { 0 });
-        }
-        object.set(head, ValueColumn { values: builder.finish(), kinds: kinds.into() })?;
+        let (values, refused) = context::check(head, &values)?;
+        object.set(head, values)?;
+        object.drop_null(head);
+        failed.extend(refused.into_iter().map(|(row, problem)| row_failed(row, problem)));
         Ok(failed)
     }
 
@@ -184,6 +194,10 @@ impl Batch {
     }
 }
 
+fn row_failed(row: usize, problem: SetProblem) -> RowFailed {
+    RowFailed { row: u32::try_from(row).unwrap_or(u32::MAX), problem }
+}
+
 fn finish_edit(
     done: Option<Result<(), NotAnObject>>,
     row: usize,
@@ -196,7 +210,7 @@ fn finish_edit(
         None => builder.buffer().extend_from_slice(unchanged),
         Some(Err(_)) => {
             builder.buffer().extend_from_slice(unchanged);
-            failed.push(RowFailed { row: u32::try_from(row).unwrap_or(u32::MAX) });
+            failed.push(row_failed(row, SetProblem::NoPlace));
         }
     }
     builder.finish_row()

@@ -42,6 +42,7 @@ impl Batch {
         let body = gather(&parts.iter().map(|part| &part.body).collect::<Vec<_>>(), &order)?;
         let attributes = Object::gather(&parts.iter().map(|part| &part.attributes).collect::<Vec<_>>(), &order)?;
         let resource = Object::gather(&parts.iter().map(|part| &part.resource).collect::<Vec<_>>(), &order)?;
+        let context = Object::gather(&parts.iter().map(|part| &part.context).collect::<Vec<_>>(), &order)?;
         let timestamps = parts
             .iter()
             .any(|part| part.timestamps.is_some())
@@ -60,6 +61,7 @@ impl Batch {
             body,
             attributes,
             resource,
+            context,
             timestamps,
             failures,
             places: None,
@@ -125,6 +127,7 @@ mod tests {
         let (mut whole, seen) = batch(5);
         set(&mut whole, "attributes.all", &["a", "b", "c", "d", "e"]);
         whole.set_timestamps(&[1, i64::MIN, 3, 4, 5]);
+        set(&mut whole, "severity.text", &["INFO", "", "WARN", "", "INFO"]);
         let expected = written(&whole);
         let whole = whole.numbered();
         let parts = vec![whole.select(&[1, 3]), whole.select(&[0, 2, 4])];
@@ -145,6 +148,7 @@ mod tests {
         set(&mut two, "attributes.y", &["y1", "y2"]);
         set(&mut two, "body", &["new 1", ""]);
         set(&mut two, "resource.z", &["", "z2"]);
+        set(&mut two, "scope.name", &["lib", ""]);
         let expected: Vec<String> = [(&one, 0), (&two, 0), (&two, 1), (&one, 1)]
             .iter()
             .map(|(part, row)| written(part)[*row].clone())

@@ -87,6 +87,7 @@ impl Batch {
             Root::Body => return None,
             Root::Attributes => &self.attributes,
             Root::Resource => &self.resource,
+            Root::Context => &self.context,
         };
         if field.is_whole() {
             return Some(self.build_values(|row, out| {
@@ -171,6 +172,7 @@ impl Batch {
             (Root::Body, _) => find(self.body.row(row), &field.below),
             (Root::Attributes, Some(head)) => self.attributes.get(row, head, &field.tail, &field.below),
             (Root::Resource, Some(head)) => self.resource.get(row, head, &field.tail, &field.below),
+            (Root::Context, Some(head)) => self.context.get(row, head, &field.tail, &field.below),
             _ => None,
         }
     }

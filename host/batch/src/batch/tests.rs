@@ -78,7 +78,7 @@ fn sets_fields_below_attributes_and_bodies_and_reports_rows_that_cannot_hold_the
     let mut b = batch(&[r#"{"a":1}"#, "[]"]);
     let ones = Column::from_rows(["1", "2"]).unwrap();
     let failed = b.set(&field("body.x.y"), Form::Json, &ones, &[]).unwrap();
-    assert_eq!(failed, [RowFailed { row: 1 }]);
+    assert_eq!(failed, [RowFailed { row: 1, problem: SetProblem::NoPlace }]);
     assert_eq!(b.body().row(0), br#"{"a":1,"x":{"y":1}}"#);
     assert_eq!(b.body().row(1), b"[]");
     b.set(&field("attributes.k.deep"), Form::Json, &ones, &[]).unwrap();
@@ -92,8 +92,14 @@ fn sets_fields_below_attributes_and_bodies_and_reports_rows_that_cannot_hold_the
 fn a_timestamp_does_not_take_text() {
     let mut b = batch(&["a", "b"]);
     let values = Column::from_rows(["1", "2"]).unwrap();
-    assert_eq!(b.set(&field("timestamp"), Form::Text, &values, &[4, 0]).unwrap(), [RowFailed { row: 0 }]);
-    assert_eq!(b.set(&field("timestamp"), Form::Json, &values, &[]).unwrap(), [0, 1].map(|row| RowFailed { row }));
+    assert_eq!(
+        b.set(&field("timestamp"), Form::Text, &values, &[4, 0]).unwrap(),
+        [RowFailed { row: 0, problem: SetProblem::NoPlace }]
+    );
+    assert_eq!(
+        b.set(&field("timestamp"), Form::Json, &values, &[]).unwrap(),
+        [0, 1].map(|row| RowFailed { row, problem: SetProblem::NoPlace })
+    );
 }
 
 #[test]
@@ -204,4 +210,31 @@ proptest! {
         let _ = b.replace_body(&starts, &ends, &Replacement(Column::from_rows(["x"]).unwrap()));
         prop_assert_eq!(b.rows(), rows.len());
     }
+}
+
+#[test]
+fn severity_trace_and_scope_are_set_read_inherited_and_removed() {
+    let mut b = batch(&["a", "b", "c"]);
+    assert_eq!(texts(&b, "severity.text", Form::Text), [None, None, None]);
+    let carried = b.carried_bytes(0);
+    let values = |values: &[&str]| Column::from_rows(values).unwrap();
+    assert_eq!(b.set(&field("severity.text"), Form::Text, &values(&["WARN", "", "ERROR"]), &[4, 0, 4]).unwrap(), []);
+    let failed = b.set(&field("severity.number"), Form::Json, &values(&["13", "99", "\"x\""]), &[]).unwrap();
+    let severity = |row| RowFailed { row, problem: SetProblem::Severity };
+    assert_eq!(failed, [severity(1), severity(2)]);
+    let id = "0af7651916cd43dd8448eb211c80319c";
+    let failed = b.set(&field("trace_id"), Form::Text, &values(&[id, "1", id]), &[]).unwrap();
+    assert_eq!(failed, [RowFailed { row: 1, problem: SetProblem::TraceId }]);
+    assert!(b.carried_bytes(0) > carried + id.len());
+    assert_eq!(texts(&b, "severity.number", Form::Text), [Some("13".into()), None, None]);
+    let event = json(&b.split(&[0], values(&["child"])).unwrap(), 0);
+    assert_eq!(event["severity"], serde_json::json!({"text": "WARN", "number": 13}));
+    assert_eq!((&event["trace_id"], &event["body"]), (&id.into(), &"child".into()));
+    assert_eq!(json(&b, 1).as_object().unwrap().keys().collect::<Vec<_>>(), ["timestamp", "body", "resource"]);
+    b.set(&field("severity"), Form::Json, &values(&["null", "null", "{}"]), &[]).unwrap();
+    b.set(&field("trace_id"), Form::Json, &values(&["null", "null", "null"]), &[1, 1, 0]).unwrap();
+    assert_eq!(texts(&b, "severity", Form::Json), [None, None, None]);
+    assert_eq!(texts(&b, "trace_id", Form::Text), [None, None, Some(id.into())]);
+    let hidden = b.without_contents();
+    assert_eq!(texts(&hidden, "trace_id", Form::Text), [None, None, None]);
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Call, Change, Checked, Fate, InvalidDecision, Outcome, Refusal, check_source, invalid};
-use crate::batch::{Batch, ROW_ALLOWANCE_BYTES};
+use crate::batch::{Batch, ROW_ALLOWANCE_BYTES, RowFailed, SetProblem};
 use crate::children::{Bodies, Children};
 use crate::origin::Failure;
 
@@ -109,15 +109,20 @@ impl Call {
                 Vec::new()
             }
         };
-        if !failed.is_empty() {
-            let reason = u32::try_from(self.reasons.len()).unwrap_or(u32::MAX);
-            self.reasons
-                .push(("no-place".into(), "a field could not be set: something on its path is not an object".into()));
-            for row in failed {
-                // A row that already fails or is dropped keeps its fate.
-                if let Some(fate @ Fate::Goes) = self.fates.get_mut(row.row as usize) {
-                    *fate = Fate::Fails(reason);
+        let mut last: Option<(SetProblem, u32)> = None;
+        for RowFailed { row, problem } in failed {
+            // One change has few problems, and usually the same in all rows.
+            let reason = match last {
+                Some((same, reason)) if same == problem => reason,
+                _ => {
+                    self.reasons.push((problem.code().into(), problem.to_string().into()));
+                    u32::try_from(self.reasons.len() - 1).unwrap_or(u32::MAX)
                 }
+            };
+            last = Some((problem, reason));
+            // A row that already fails or is dropped keeps its fate.
+            if let Some(fate @ Fate::Goes) = self.fates.get_mut(row as usize) {
+                *fate = Fate::Fails(reason);
             }
         }
         Ok(())

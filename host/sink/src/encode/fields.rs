@@ -5,7 +5,10 @@ use wattle_json::{Path, Segment};
 use wattle_options::OptionErrors;
 
 /// The first keys of an event as the codec `json` writes it.
-const ROOTS: [&str; 5] = ["timestamp", "body", "attributes", "resource", "failure"];
+const ROOTS: [&str; 10] =
+    ["timestamp", "kind", "severity", "trace_id", "span_id", "scope", "body", "attributes", "resource", "failure"];
+/// Those that are one text.
+const TEXTS: [&str; 5] = ["timestamp", "kind", "trace_id", "span_id", "body"];
 
 /// Whether the listed fields are the ones that are written, or those that are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,11 +49,11 @@ impl Fields {
                 _ => "",
             };
             if is_event && !ROOTS.contains(&root) {
-                errors.add(&place, format!("`{text}` must begin with `{}` or `failure`", ROOTS[..4].join("`, `")));
+                errors.add(&place, format!("`{text}` must begin with one of `{}`", ROOTS.join("`, `")));
             }
-            if is_event && matches!(root, "body" | "timestamp") && path.segments().len() > 1 {
-                let message = format!("`{root}` is written as one text; the codec `ndjson` selects fields of the body");
-                errors.add(&place, message);
+            if is_event && TEXTS.contains(&root) && path.segments().len() > 1 {
+                let hint = if root == "body" { "; the codec `ndjson` selects fields of the body" } else { "" };
+                errors.add(&place, format!("`{root}` is written as one text{hint}"));
             }
             let is_key = |segment: &Segment| matches!(segment, Segment::Key(key) if !key.contains('*'));
             if selection == Selection::Only && !path.segments().iter().all(is_key) {

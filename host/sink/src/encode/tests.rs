@@ -104,6 +104,27 @@ fn only_some_fields_are_written_in_the_order_of_the_option() {
 }
 
 #[test]
+fn severity_trace_and_scope_are_selected_and_filled_in_like_all_fields() {
+    let origin = Arc::new(Origin { source: "in".into(), resource: "{}".into(), observed: 0 });
+    let event = r#"{"body":"x","severity":{"text":"WARN","number":13},"span_id":"b7ad6b7169203331"}"#;
+    for (options, expected) in [
+        (
+            r#"{"only_fields":["severity.text","span_id","trace_id"]}"#,
+            r#"{"severity":{"text":"WARN"},"span_id":"b7ad6b7169203331"}"#,
+        ),
+        (
+            r#"{"except_fields":["timestamp","severity.text","resource"]}"#,
+            r#"{"severity":{"number":13},"span_id":"b7ad6b7169203331","body":"x"}"#,
+        ),
+        (r#"{"codec":"text","template":"{{ severity.number }} [{{ trace_id }}] {{ body }}"}"#, "13 [] x"),
+    ] {
+        let batch = Batch::read_json(event.as_bytes(), origin.clone(), Ack::none()).unwrap();
+        let bytes = read(options).unwrap().encode(batch).pop().unwrap().bytes;
+        assert_eq!(String::from_utf8(bytes).unwrap(), format!("{expected}\n"));
+    }
+}
+
+#[test]
 fn excepted_fields_are_left_out_and_all_others_keep_their_bytes() {
     let except = r#"{"except_fields":["body","resource","attributes.tmp_*","attributes.b.c"]}"#;
     assert_eq!(

@@ -9,7 +9,7 @@ pub(super) fn compile(options: &Options, compiler: &mut Compiler<'_, '_>) -> Opt
 
     let at = compiler.at("now");
     let target = compiler.plan.change(&at, &options.now, Shape::Each, compiler.setup)?;
-    if target.is_whole() && matches!(target.root, Root::Attributes | Root::Resource) {
+    if target.is_whole() && target.root.is_object() {
         compiler.error(
             "now",
             format!("`{0}` as a whole takes an object; name a field below it, such as `{0}.time`", target.name),

@@ -121,14 +121,17 @@ fn check_root(target: &Field, value: Option<&serde_json::Value>, parameter: &str
     let Some(value) = value.filter(|_| target.is_whole()) else { return };
     match target.root {
         Root::Body => {}
-        Root::Attributes | Root::Resource if value.is_object() => {}
-        Root::Attributes | Root::Resource => {
-            compiler.error(parameter, format!("`{}` as a whole takes an object", target.name));
+        root if root.is_object() => {
+            if !value.is_object() {
+                compiler.error(parameter, format!("`{}` as a whole takes an object", target.name));
+            }
         }
         Root::Timestamp if value.as_str().is_some_and(|text| time::read(text.as_bytes()).is_some()) => {}
         Root::Timestamp => {
             compiler.error(parameter, "a timestamp takes a time of RFC 3339, such as `2023-10-17T04:53:21Z`");
         }
+        _ if value.is_string() => {}
+        _ => compiler.error(parameter, format!("`{}` takes a string of hexadecimal digits", target.name)),
     }
 }
 

@@ -2,10 +2,10 @@
 
 use wattle_document::Place;
 use wattle_node::json::{self, Kind};
-use wattle_node::{Batch, Column, ColumnWriter, Field, Form};
+use wattle_node::{Batch, ColumnWriter, Field, Form};
 
 use super::{BodyDocument, MAX_DEPTH, Rows};
-use crate::field::Root;
+use crate::field::{ROOTS, Root};
 use crate::plan::Roots;
 use crate::problem::Problem;
 
@@ -16,29 +16,24 @@ struct Writer {
     has_values: bool,
 }
 
-/// The new values of all roots of a batch.
+/// The new values of the roots of a batch, in the order of [`Root::ALL`]; `None` for a root that no step
+/// changes, and for the timestamp.
 #[derive(Debug)]
-pub(crate) struct Writers {
-    /// None for roots that no step uses.
-    body: Option<Writer>,
-    attributes: Option<Writer>,
-    resource: Option<Writer>,
-}
+pub(crate) struct Writers([Option<Writer>; ROOTS]);
 
 impl Writers {
     /// Writers for roots that steps use, with room for about what was read.
     pub(crate) fn with_capacity(rows: &Rows, count: usize, roots: &Roots) -> Self {
-        let writer = |column: &Option<Column>, field: Option<Field>| {
-            let column = field.and(column.as_ref())?;
-            let bytes = column.bytes.len() + column.bytes.len() / 4;
-            Some(Writer { values: ColumnWriter::with_capacity(bytes, count), has_values: false })
-        };
-        let [body, attributes, resource, _] = roots.fields;
-        Self {
-            body: writer(&rows.columns.body, body),
-            attributes: writer(&rows.columns.attributes, attributes),
-            resource: writer(&rows.columns.resource, resource),
+        let mut writers = [const { None }; ROOTS];
+        for (((writer, column), field), root) in
+            writers.iter_mut().zip(&rows.columns.roots).zip(roots.fields).zip(Root::ALL)
+        {
+            if let (Some(column), Some(_), true) = (column, field, root != Root::Timestamp) {
+                let bytes = column.bytes.len() + column.bytes.len() / 4;
+                *writer = Some(Writer { values: ColumnWriter::with_capacity(bytes, count), has_values: false });
+            }
         }
+        Self(writers)
     }
 }
 
@@ -48,11 +43,7 @@ const MIN_TOO_DEEP: usize = 2 * (MAX_DEPTH + 1);
 impl Rows {
     /// Appends the changed roots of all open rows.
     pub(crate) fn finish(&mut self, writers: &mut Writers) {
-        for (root, writer) in [
-            (Root::Body, &mut writers.body),
-            (Root::Attributes, &mut writers.attributes),
-            (Root::Resource, &mut writers.resource),
-        ] {
+        for (root, writer) in Root::ALL.into_iter().zip(&mut writers.0) {
             if let Some(writer) = writer {
                 (0..self.rows.len()).for_each(|row| self.finish_root(row, root, writer));
             }
@@ -92,8 +83,6 @@ impl Rows {
             is_changed
         };
         match root {
-            Root::Attributes => write(self, state.attributes),
-            Root::Resource => write(self, state.resource),
             Root::Timestamp => false,
             Root::Body => {
                 if let BodyDocument::Open(document) = state.document
@@ -109,18 +98,15 @@ impl Rows {
                 }
                 is_changed
             }
+            root => state.roots.get(root as usize).is_some_and(|place| write(self, *place)),
         }
     }
 
     /// Makes the decisions about the batch.
-    pub(crate) fn decide(&mut self, batch: &mut Batch<'_>, fields: &[Option<Field>; 4], writers: Writers) {
-        let [body, attributes, resource, _] = fields;
-        for (field, form, writer) in [
-            (body, Form::Text, writers.body),
-            (attributes, Form::Json, writers.attributes),
-            (resource, Form::Json, writers.resource),
-        ] {
+    pub(crate) fn decide(&mut self, batch: &mut Batch<'_>, fields: &[Option<Field>; ROOTS], writers: Writers) {
+        for ((field, writer), root) in fields.iter().zip(writers.0).zip(Root::ALL) {
             if let (Some(field), Some(writer)) = (field, writer.filter(|writer| writer.has_values)) {
+                let form = if root == Root::Body { Form::Text } else { Form::Json };
                 batch.set(*field, form, writer.values);
             }
         }
