@@ -1,5 +1,6 @@
 //! The key-value store of one node. Its instances on all workers share it, and it lives as long as
-//! the agent.
+//! the agent. With a durable grant, its values are also in a log in the data folder, which the next
+//! start reads.
 //!
 //! A call stages its changes ([`Staged`]), reads them, and commits them at its end if it succeeds. A sum
 //! is committed as the amount that the call added, so that no addition of another worker is lost.
@@ -13,7 +14,9 @@
 //! that it is. Then the store can exceed the grant by the size of the value that the other call freed,
 //! and refuses changes until it is below the grant again.
 
+mod durable;
 mod entries;
+mod log;
 mod staged;
 
 use std::collections::HashMap;
@@ -23,6 +26,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use wattle_plan::KvGrant;
 
+use self::durable::KvLog;
+pub use self::durable::KvUsage;
 use self::entries::Entries;
 pub use self::staged::Staged;
 use self::staged::{Change, number};
@@ -75,6 +80,7 @@ pub enum KvError {
 #[derive(Debug, Default)]
 pub struct Store {
     entries: Mutex<Entries>,
+    log: KvLog,
 }
 
 /// Expired values that a call removes for each of its keys, at least.
@@ -87,7 +93,7 @@ impl Store {
         for (key, value) in values {
             entries.put(&Bytes::copy_from_slice(key.as_bytes()), Bytes::copy_from_slice(value.as_bytes()), None);
         }
-        Self { entries: Mutex::new(entries) }
+        Self { entries: Mutex::new(entries), ..Self::default() }
     }
 
     /// Checks that a grant allows the keys and values.
@@ -243,12 +249,6 @@ impl Store {
             staged.put(self, entries, key, change, growth);
         }
         Ok(())
-    }
-
-    /// Returns the number of keys, and the bytes that count against the grant.
-    #[cfg(test)]
-    fn usage(&self) -> (usize, usize) {
-        self.entries.lock().usage()
     }
 }
 

@@ -13,6 +13,7 @@
 mod ambient;
 mod capability;
 mod facts;
+mod flusher;
 mod http;
 mod kv;
 mod log;
@@ -27,7 +28,7 @@ pub use ambient::{Clock, Random, RandomError};
 pub use capability::Capability;
 pub use facts::{Facts, UnknownFact};
 pub use http::{Budget, Client, Failure, FailureKind, Request, Response};
-pub use kv::{KvError, Staged, Store};
+pub use kv::{KvError, KvUsage, Staged, Store};
 pub use log::{LINES_PER_CALL, LogTarget, level_name};
 pub use lookup::{FindError, LookupError, NetworkError, OpenTable, Table, TableError, Tables};
 pub use meters::{Meter, Meters};

@@ -27,12 +27,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use wattle_plan::SeenGrant;
 
-use self::flush::Waker;
 use self::log::Log;
 use self::memory::{Firm, Hash, Memory, Span};
+use crate::flusher::Waker;
 use crate::values::Values;
-
-pub(crate) use self::flush::Flusher;
 
 /// Firm claims that wait for the log. If a disk is so slow that there are more, the whole log is
 /// written again from memory.
@@ -189,7 +187,7 @@ impl SeenStore {
             *has_overflowed = true;
         }
         drop(claimed);
-        waker.wake();
+        waker.wake(flush::INTERVAL);
     }
 
     fn unclaim(&self, ranges: &[Range<u64>]) {

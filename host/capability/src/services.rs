@@ -10,13 +10,14 @@ use wattle_plan::{Grants, KvGrant, LogLevel, SeenGrant};
 use crate::ambient::{Clock, Random};
 use crate::capability::Capability;
 use crate::facts::{Facts, UnknownFact};
+use crate::flusher::Flusher;
 use crate::http::{Budget, Client, Failure, FailureKind, Request, Response};
-use crate::kv::{KvError, Staged, Store};
+use crate::kv::{KvError, KvUsage, Staged, Store};
 use crate::log::{LogBudget, LogTarget};
 use crate::lookup::{LookupError, OpenTable, Table, Tables};
 use crate::meters::{Meter, Meters};
 use crate::metrics::{FamilySnapshot, Kind, Label, MetricError, NodeMetrics};
-use crate::seen::{Claims, Flusher, SeenStore, SeenUsage};
+use crate::seen::{Claims, SeenStore, SeenUsage};
 use crate::values::{TooLarge, Values};
 
 /// State of one node, which lives as long as the agent.
@@ -70,6 +71,8 @@ pub struct NodeSnapshot {
     pub metrics: Vec<FamilySnapshot>,
     /// The claims of the node, if it has made any.
     pub seen: Option<SeenUsage>,
+    /// The keys and values of the node, if it has or had any.
+    pub kv: Option<KvUsage>,
 }
 
 impl Services {
@@ -79,24 +82,28 @@ impl Services {
         Self { mock: Some(mock), ..Self::default() }
     }
 
-    /// Keeps durable claims in this data folder, which no other process uses. Without a folder they are
-    /// in memory only. Call it before the first node.
+    /// Keeps durable claims, keys and values in this data folder, which no other process uses. Without
+    /// a folder they are in memory only. Call it before the first node.
     pub fn keep_in(&self, data_dir: PathBuf) {
         // Every later call has the same folder.
         let _ = self.data_dir.set(data_dir);
     }
 
     /// Returns the services of a node. A later node of the same name gets the same state. The first one
-    /// with durable claims reads them from the data folder.
+    /// with a durable grant reads what it had from the data folder.
     pub fn node(&self, pipeline: &str, node: &str, grants: &Grants) -> NodeServices {
         let name = (pipeline.to_owned(), node.to_owned());
         let kept = self.nodes.lock().entry(name).or_insert_with(|| NodeState::new(pipeline, node)).clone();
-        let durable = grants.seen.as_ref().filter(|grant| grant.durable);
-        if let Some((grant, data_dir)) = durable.zip(self.data_dir.get()) {
+        if let Some(data_dir) = self.data_dir.get() {
             // A node inside another pack has a `/` in its name, and no name has a dot.
-            let path = data_dir.join("seen").join(pipeline).join(node.replace('/', "."));
-            let forgotten = self.flusher.keep(&kept.seen, path, grant);
-            kept.meters.of(Capability::Seen).suppress(forgotten);
+            let path = |store: &str| data_dir.join(store).join(pipeline).join(node.replace('/', "."));
+            if let Some(grant) = grants.seen.as_ref().filter(|grant| grant.durable) {
+                let forgotten = kept.seen.keep_in(path("seen"), grant, self.flusher.keep(&kept.seen));
+                kept.meters.of(Capability::Seen).suppress(forgotten);
+            }
+            if grants.kv.as_ref().is_some_and(|grant| grant.durable) {
+                kept.values.keep_in(path("kv"), self.flusher.keep(&kept.values));
+            }
         }
         self.serve(kept, grants, LogTarget::Agent, Http::Sent(self.client.clone()))
     }
@@ -125,13 +132,14 @@ impl Services {
             let used = Capability::ALL.into_iter().map(|c| (c, kept.meters.of(c).read()));
             let used = used.filter(|(_, counts)| *counts != [0; 3]).collect();
             let seen = Some(kept.seen.usage()).filter(|usage| *usage != SeenUsage::default());
-            NodeSnapshot { pipeline, node, used, metrics: kept.metrics.snapshot(), seen }
+            let kv = Some(kept.values.usage()).filter(|usage| *usage != KvUsage::default());
+            NodeSnapshot { pipeline, node, used, metrics: kept.metrics.snapshot(), seen, kv }
         });
         snapshots.collect()
     }
 
-    /// Writes all durable claims that are firm to the disk. Call it at the end of a run, when all
-    /// acknowledgements have ended. Blocks while it writes.
+    /// Writes everything durable to the disk: firm claims, keys and values. Call it at the end of a
+    /// run, when all acknowledgements have ended. Blocks while it writes.
     pub fn flush(&self) {
         self.flusher.flush();
     }
@@ -353,9 +361,10 @@ impl NodeServices {
         self.0.kept.values.delete(keys, self.0.clock.steady(), staged);
     }
 
-    /// Makes the changes of a call that succeeded.
-    pub fn kv_commit(&self, staged: Staged) {
-        let conflicts = staged.commit(self.0.clock.steady());
+    /// Makes the changes of a call that succeeded. `written` runs when they are on disk, or at once if
+    /// they are only kept in memory.
+    pub fn kv_commit(&self, staged: Staged, written: impl FnOnce() + Send + 'static) {
+        let conflicts = staged.commit(self.0.clock.steady(), written);
         (0..conflicts).for_each(|_| self.meter(Capability::Kv).error());
     }
 
@@ -370,7 +379,7 @@ impl NodeServices {
     }
 
     fn kv_grant(&self) -> KvGrant {
-        self.0.grants.kv.clone().unwrap_or(KvGrant { max_bytes: 0, max_keys: 0 })
+        self.0.grants.kv.clone().unwrap_or(KvGrant { max_bytes: 0, max_keys: 0, durable: false })
     }
 
     /// Sends requests. `budget` is the remaining budget of the batch; `None` before its first

@@ -171,11 +171,13 @@ pub struct KvGrant {
     pub max_bytes: u64,
     /// Maximum number of keys of one node.
     pub max_keys: u64,
+    /// Whether keys and values survive the process.
+    pub durable: bool,
 }
 
 impl Default for KvGrant {
     fn default() -> Self {
-        Self { max_bytes: 1 << 20, max_keys: 10_000 }
+        Self { max_bytes: 1 << 20, max_keys: 10_000, durable: false }
     }
 }
 

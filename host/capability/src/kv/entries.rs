@@ -1,6 +1,6 @@
 //! The committed values of a store, and the room that calls have reserved.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 use wattle_plan::KvGrant;
@@ -43,11 +43,29 @@ impl Growth {
     }
 }
 
-#[derive(Clone, Debug)]
-struct Value {
-    bytes: Bytes,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Value {
+    pub(super) bytes: Bytes,
     /// In milliseconds since 1970.
-    until: Option<u64>,
+    pub(super) until: Option<u64>,
+}
+
+/// What runs when changes are on disk.
+type Written = Box<dyn FnOnce() + Send>;
+
+/// Changes that are not on disk yet.
+#[derive(Default)]
+pub(super) struct Unwritten {
+    /// The changed keys.
+    pub(super) keys: HashSet<Bytes>,
+    /// What runs when they are on disk.
+    pub(super) waiting: Vec<Written>,
+}
+
+impl std::fmt::Debug for Unwritten {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Unwritten").field("keys", &self.keys.len()).field("waiting", &self.waiting.len()).finish()
+    }
 }
 
 fn size(key: &[u8], value_bytes: usize, has_end: bool) -> usize {
@@ -65,6 +83,8 @@ pub(super) struct Entries {
     bytes: usize,
     /// Room that calls have reserved.
     reserved: Growth,
+    /// `None` if the store is only in memory.
+    unwritten: Option<Unwritten>,
 }
 
 impl Entries {
@@ -83,7 +103,7 @@ impl Entries {
         self.values.insert(key.clone(), Value { bytes, until });
     }
 
-    fn remove(&mut self, key: &[u8]) {
+    pub(super) fn remove(&mut self, key: &[u8]) {
         let Some((key, value)) = self.values.remove_entry(key) else { return };
         self.bytes = self.bytes.saturating_sub(size(&key, value.bytes.len(), value.until.is_some()));
         if let Some(until) = value.until {
@@ -150,6 +170,9 @@ impl Entries {
     /// Applies a change. Returns false if an amount cannot be added, because another worker has
     /// replaced the number by a text; the text stays.
     pub(super) fn apply(&mut self, key: &Bytes, change: Change, now: u64) -> bool {
+        if let Some(unwritten) = &mut self.unwritten {
+            unwritten.keys.insert(key.clone());
+        }
         match change {
             Change::Set { value, until } => self.put(key, value, until),
             Change::Delete => self.remove(key),
@@ -162,8 +185,53 @@ impl Entries {
         true
     }
 
+    /// Records changes from now on, for the log.
+    pub(super) fn record(&mut self) {
+        self.unwritten.get_or_insert_default();
+    }
+
+    /// Has `written` run when all changes so far are on disk; returns it if the store is only in
+    /// memory.
+    pub(super) fn wait_for_disk<F: FnOnce() + Send + 'static>(&mut self, written: F) -> Option<F> {
+        match &mut self.unwritten {
+            Some(unwritten) => {
+                unwritten.waiting.push(Box::new(written));
+                None
+            }
+            None => Some(written),
+        }
+    }
+
+    /// Takes the changes that are not on disk yet.
+    pub(super) fn take_unwritten(&mut self) -> Unwritten {
+        self.unwritten.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Takes changes back that could not be written.
+    pub(super) fn put_back(&mut self, mut failed: Unwritten) {
+        if let Some(unwritten) = &mut self.unwritten {
+            failed.keys.extend(unwritten.keys.drain());
+            failed.waiting.append(&mut unwritten.waiting);
+            *unwritten = failed;
+        }
+    }
+
+    /// Whether changes are not on disk yet.
+    pub(super) fn has_unwritten(&self) -> bool {
+        self.unwritten.as_ref().is_some_and(|unwritten| !unwritten.keys.is_empty() || !unwritten.waiting.is_empty())
+    }
+
+    /// The value of a key, also if it has expired.
+    pub(super) fn value(&self, key: &Bytes) -> Option<&Value> {
+        self.values.get(key)
+    }
+
+    /// All values.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Bytes, &Value)> {
+        self.values.iter()
+    }
+
     /// Returns the number of keys, and the bytes that count against the grant.
-    #[cfg(test)]
     pub(super) fn usage(&self) -> (usize, usize) {
         (self.values.len(), self.bytes)
     }

@@ -77,14 +77,32 @@ impl Staged {
         }
     }
 
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
     /// Makes all changes at once. Returns the number of amounts that could not be added, because
-    /// another worker has meanwhile replaced the number by a text.
+    /// another worker has meanwhile replaced the number by a text. `written` runs when the changes are
+    /// on disk, or at once if the store is only in memory.
     #[must_use]
-    pub fn commit(mut self, now: u64) -> usize {
-        let Some(store) = self.store.take() else { return 0 };
+    pub fn commit(mut self, now: u64, written: impl FnOnce() + Send + 'static) -> usize {
+        let Some(store) = self.store.take() else {
+            written();
+            return 0;
+        };
         let mut entries = store.entries.lock();
         entries.reserve(self.growth, Growth::default());
-        self.changes.drain().map(|(key, (change, _))| usize::from(!entries.apply(&key, change, now))).sum()
+        let conflicts =
+            self.changes.drain().map(|(key, (change, _))| usize::from(!entries.apply(&key, change, now))).sum();
+        let written = entries.wait_for_disk(written);
+        // It may run code of the source.
+        drop(entries);
+        match written {
+            Some(written) => written(),
+            None => store.log.wake(),
+        }
+        conflicts
     }
 }
 

@@ -47,6 +47,10 @@ impl Rig {
         texts(&self.store.get(&values(keys), self.now, usize::MAX, staged).unwrap())
     }
 
+    fn usage(&self) -> (usize, usize) {
+        self.store.entries.lock().usage()
+    }
+
     fn committed(&self, keys: &[&str]) -> Vec<Option<String>> {
         self.get(keys, &Staged::default())
     }
@@ -55,7 +59,7 @@ impl Rig {
     fn put(&self, keys: &[&str], given: &[&str]) {
         let mut staged = Staged::default();
         self.set(keys, given, &mut staged).unwrap();
-        assert_eq!(staged.commit(self.now), 0);
+        assert_eq!(staged.commit(self.now, || {}), 0);
     }
 }
 
@@ -70,21 +74,21 @@ fn changes_are_seen_by_their_call_at_once_and_by_others_when_it_succeeds() {
     let keys = ["a", "b", "old", "n", "absent"];
     assert_eq!(rig.get(&keys, &staged), [text("2"), text(""), None, text("8"), None]);
     assert_eq!(rig.committed(&keys), [None, None, text("1"), text("5"), None]);
-    assert_eq!(staged.commit(rig.now), 0);
+    assert_eq!(staged.commit(rig.now, || {}), 0);
     assert_eq!(rig.committed(&keys), [text("2"), text(""), None, text("8"), None]);
-    assert_eq!(rig.store.usage(), (3, 3 * ENTRY_BYTES + "a2".len() + "b".len() + "n8".len()));
+    assert_eq!(rig.usage(), (3, 3 * ENTRY_BYTES + "a2".len() + "b".len() + "n8".len()));
     assert!(rig.store.entries.lock().is_unreserved());
     let mut staged = Staged::default();
     rig.delete(&["a", "b", "n"], &mut staged);
-    assert_eq!(staged.commit(rig.now), 0);
-    assert_eq!(rig.store.usage(), (0, 0));
+    assert_eq!(staged.commit(rig.now, || {}), 0);
+    assert_eq!(rig.usage(), (0, 0));
 }
 
 #[test]
 fn a_call_that_faults_changes_nothing_and_frees_its_room() {
     let rig = Rig::new(KvGrant::default());
     rig.put(&["n", "t"], &["5", "x"]);
-    let before = rig.store.usage();
+    let before = rig.usage();
     let mut staged = Staged::default();
     rig.set(&["t", "new"], &["y", "z"], &mut staged).unwrap();
     rig.add(&["n", "m"], &[1, 1], &mut staged).unwrap();
@@ -92,7 +96,7 @@ fn a_call_that_faults_changes_nothing_and_frees_its_room() {
     assert!(!rig.store.entries.lock().is_unreserved());
     drop(staged);
     assert_eq!(rig.committed(&["n", "m", "t", "new"]), [text("5"), None, text("x"), None]);
-    assert_eq!(rig.store.usage(), before);
+    assert_eq!(rig.usage(), before);
     assert!(rig.store.entries.lock().is_unreserved());
 }
 
@@ -109,7 +113,7 @@ fn additions_of_all_workers_count_and_those_of_faulted_calls_do_not() {
                     let sums = rig.add(&["n", "m"], &[0, 0], &mut staged).unwrap();
                     assert!(sums[0] >= 2 && sums[1] <= -1);
                     if (call + worker) % 5 > 0 {
-                        assert_eq!(staged.commit(rig.now), 0);
+                        assert_eq!(staged.commit(rig.now, || {}), 0);
                     }
                 }
             });
@@ -144,13 +148,13 @@ fn a_number_that_another_worker_replaces_by_a_text_stays_a_text() {
     rig.add(&["n", "m"], &[1, 1], &mut staged).unwrap();
     rig.put(&["n"], &["text"]);
     assert_eq!(rig.get(&["n", "m"], &staged), [text("text"), text("1")]);
-    assert_eq!(staged.commit(rig.now), 1);
+    assert_eq!(staged.commit(rig.now, || {}), 1);
     assert_eq!(rig.committed(&["n", "m"]), [text("text"), text("1")]);
 }
 
 #[test]
 fn nothing_is_staged_if_the_total_exceeds_the_grant() {
-    let rig = Rig::new(KvGrant { max_bytes: 2 * (ENTRY_BYTES as u64 + 2), max_keys: 2 });
+    let rig = Rig::new(KvGrant { max_bytes: 2 * (ENTRY_BYTES as u64 + 2), max_keys: 2, durable: false });
     rig.put(&["a", "b"], &["1", "1"]);
     let mut staged = Staged::default();
     let more = rig.set(&["a", "c"], &["2", "2"], &mut staged).unwrap_err();
@@ -163,15 +167,15 @@ fn nothing_is_staged_if_the_total_exceeds_the_grant() {
     rig.set(&["a", "b"], &["22", ""], &mut staged).unwrap();
     rig.delete(&["b"], &mut staged);
     rig.set(&["c"], &[""], &mut staged).unwrap();
-    assert_eq!(staged.commit(rig.now), 0);
-    assert_eq!(rig.store.usage(), (2, 132));
+    assert_eq!(staged.commit(rig.now, || {}), 0);
+    assert_eq!(rig.usage(), (2, 132));
     let kept = rig.store.get(&values(&["a", "a"]), rig.now, 3, &Staged::default());
     assert!(kept.is_err(), "answers are bounded too");
 }
 
 #[test]
 fn the_room_of_a_call_is_not_given_to_another() {
-    let rig = Rig::new(KvGrant { max_bytes: 1 << 20, max_keys: 2 });
+    let rig = Rig::new(KvGrant { max_bytes: 1 << 20, max_keys: 2, durable: false });
     let (mut first, mut second) = (Staged::default(), Staged::default());
     rig.set(&["a"], &["1"], &mut first).unwrap();
     rig.add(&["b"], &[1], &mut second).unwrap();
@@ -181,28 +185,28 @@ fn the_room_of_a_call_is_not_given_to_another() {
     );
     drop(second);
     rig.set(&["c"], &["1"], &mut first).unwrap();
-    assert_eq!(first.commit(rig.now), 0);
+    assert_eq!(first.commit(rig.now, || {}), 0);
     // A call that makes room can use it itself, but others only after it.
     let (mut first, mut second) = (Staged::default(), Staged::default());
     rig.delete(&["a", "c"], &mut first);
     assert!(rig.set(&["d"], &["1"], &mut second).is_err());
     rig.set(&["d"], &["1"], &mut first).unwrap();
-    assert_eq!(first.commit(rig.now), 0);
+    assert_eq!(first.commit(rig.now, || {}), 0);
     rig.set(&["e"], &["1"], &mut second).unwrap();
-    assert_eq!(second.commit(rig.now), 0);
-    assert_eq!(rig.store.usage().0, 2);
+    assert_eq!(second.commit(rig.now, || {}), 0);
+    assert_eq!(rig.usage().0, 2);
 }
 
 #[test]
 fn a_commit_takes_effect_even_if_others_used_the_room_of_a_value_that_was_deleted_meanwhile() {
-    let rig = Rig::new(KvGrant { max_bytes: 1 << 20, max_keys: 1 });
+    let rig = Rig::new(KvGrant { max_bytes: 1 << 20, max_keys: 1, durable: false });
     rig.put(&["a"], &["1"]);
     let (mut writes, mut deletes) = (Staged::default(), Staged::default());
     rig.set(&["a"], &["2"], &mut writes).unwrap();
     rig.delete(&["a"], &mut deletes);
-    assert_eq!(deletes.commit(rig.now), 0);
+    assert_eq!(deletes.commit(rig.now, || {}), 0);
     rig.put(&["b"], &["1"]);
-    assert_eq!(writes.commit(rig.now), 0);
+    assert_eq!(writes.commit(rig.now, || {}), 0);
     assert_eq!(rig.committed(&["a", "b"]), [text("2"), text("1")]);
     let mut staged = Staged::default();
     assert!(rig.set(&["a"], &["333"], &mut staged).is_ok(), "it needs no more keys");
@@ -211,59 +215,59 @@ fn a_commit_takes_effect_even_if_others_used_the_room_of_a_value_that_was_delete
 
 #[test]
 fn a_value_expires_at_its_end_and_additions_keep_the_end() {
-    let mut rig = Rig::new(KvGrant { max_bytes: 1 << 20, max_keys: 3 });
+    let mut rig = Rig::new(KvGrant { max_bytes: 1 << 20, max_keys: 3, durable: false });
     let mut staged = Staged::default();
     let (keys, given) = (values(&["a", "n"]), values(&["x", "1"]));
     rig.store.set(&rig.grant, &keys, &given, Some(10), rig.now, &mut staged).unwrap();
     assert_eq!(rig.add(&["n"], &[1], &mut staged), Ok(vec![2]));
-    assert_eq!(staged.commit(rig.now), 0);
-    assert_eq!(rig.store.usage(), (2, 2 * (ENTRY_BYTES + END_BYTES + 2)));
+    assert_eq!(staged.commit(rig.now, || {}), 0);
+    assert_eq!(rig.usage(), (2, 2 * (ENTRY_BYTES + END_BYTES + 2)));
     rig.now += 9;
     let mut staged = Staged::default();
     assert_eq!(rig.add(&["n"], &[1], &mut staged), Ok(vec![3]));
-    assert_eq!(staged.commit(rig.now), 0);
+    assert_eq!(staged.commit(rig.now, || {}), 0);
     assert_eq!(rig.committed(&["a", "n"]), [text("x"), text("3")]);
     // Its end comes between two calls, or within one.
     let mut staged = Staged::default();
     assert_eq!(rig.add(&["n"], &[1], &mut staged), Ok(vec![4]));
     rig.now += 1;
     assert_eq!(rig.get(&["a", "n"], &staged), [None, text("1")]);
-    assert_eq!(staged.commit(rig.now), 0);
+    assert_eq!(staged.commit(rig.now, || {}), 0);
     rig.now += 100;
     assert_eq!(rig.committed(&["a", "n"]), [None, text("1")]);
     // A value without an end replaces one with an end.
     let mut staged = Staged::default();
     rig.store.set(&rig.grant, &values(&["t"]), &values(&["1"]), Some(5), rig.now, &mut staged).unwrap();
     rig.set(&["t"], &["2"], &mut staged).unwrap();
-    assert_eq!(staged.commit(rig.now), 0);
+    assert_eq!(staged.commit(rig.now, || {}), 0);
     rig.now += 5;
     assert_eq!(rig.committed(&["t"]), [text("2")]);
 }
 
 #[test]
 fn expired_values_take_no_room() {
-    let mut rig = Rig::new(KvGrant { max_bytes: 1 << 20, max_keys: 100 });
+    let mut rig = Rig::new(KvGrant { max_bytes: 1 << 20, max_keys: 100, durable: false });
     let all: Vec<String> = (0..100).map(|n| n.to_string()).collect();
     let mut staged = Staged::default();
     rig.store.set(&rig.grant, &values(&all), &values(&all), Some(10), rig.now, &mut staged).unwrap();
-    assert_eq!(staged.commit(rig.now), 0);
+    assert_eq!(staged.commit(rig.now, || {}), 0);
     rig.now += 10;
     let mut staged = Staged::default();
     rig.set(&["new"], &["1"], &mut staged).unwrap();
-    assert_eq!(staged.commit(rig.now), 0);
+    assert_eq!(staged.commit(rig.now, || {}), 0);
     assert_eq!(rig.committed(&["new", "5"]), [text("1"), None]);
     // All others are removed a few at a time.
     (0..100).for_each(|_| _ = rig.committed(&["new"]));
-    assert_eq!(rig.store.usage(), (1, ENTRY_BYTES + "new1".len()));
+    assert_eq!(rig.usage(), (1, ENTRY_BYTES + "new1".len()));
 }
 
 #[test]
 fn a_sum_reserves_the_room_of_the_longest_number() {
-    let rig = Rig::new(KvGrant { max_bytes: (ENTRY_BYTES + NUMBER_BYTES + 1) as u64, max_keys: 1 });
+    let rig = Rig::new(KvGrant { max_bytes: (ENTRY_BYTES + NUMBER_BYTES + 1) as u64, max_keys: 1, durable: false });
     let mut staged = Staged::default();
     rig.add(&["n"], &[1], &mut staged).unwrap();
-    assert_eq!(staged.commit(rig.now), 0);
-    assert_eq!(rig.store.usage().1, ENTRY_BYTES + 2);
+    assert_eq!(staged.commit(rig.now, || {}), 0);
+    assert_eq!(rig.usage().1, ENTRY_BYTES + 2);
 }
 
 #[derive(Clone, Debug)]
@@ -356,7 +360,7 @@ proptest! {
                 }
                 Step::Commit { call } => {
                     let (staged, script) = std::mem::take(&mut calls[call]);
-                    prop_assert_eq!(staged.commit(rig.now), 0);
+                    prop_assert_eq!(staged.commit(rig.now, || {}), 0);
                     model = replay(&model, &script, rig.now);
                 }
                 Step::Fault { call } => _ = std::mem::take(&mut calls[call]),

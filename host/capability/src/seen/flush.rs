@@ -1,21 +1,20 @@
-//! Writes the logs of firm claims: a thread that writes a group at most every 100 ms.
+//! Writes the logs of firm claims, a group at most every 100 ms.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
 use wattle_plan::SeenGrant;
 
 use super::log::{Found, Log, RECORD_BYTES};
 use super::memory::{Firm, Span};
 use super::{LogState, SeenStore, limit, milliseconds};
 use crate::ambient::Clock;
+use crate::flusher::{Durable, Waker};
 
 /// Minimum interval between two groups. A kill forgets at most what was delivered in this time.
-const INTERVAL: Duration = Duration::from_millis(100);
+pub(super) const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Pause after a write that failed, in milliseconds.
 const RETRY_MILLISECONDS: u64 = 1000;
@@ -96,10 +95,14 @@ impl SeenStore {
         add(&mut chunk);
         found
     }
+}
 
-    /// Writes the firm claims that wait to the log. After a failure, nothing is written for a while,
-    /// unless it `is_last`.
-    pub(super) fn flush(&self, is_last: bool) {
+impl Durable for SeenStore {
+    fn interval(&self) -> Duration {
+        INTERVAL
+    }
+
+    fn flush(&self, is_last: bool) {
         let mut state = self.log.lock();
         let Some(LogState { log, must_rewrite, retry_at }) = &mut *state else { return };
         let now = Clock::Machine.steady();
@@ -145,130 +148,11 @@ impl SeenStore {
         }
     }
 
-    /// Whether `flush` has something to write, now or later.
     fn has_waiting(&self) -> bool {
         let claimed = self.claimed.lock();
-        !claimed.waiting.is_empty() || claimed.has_overflowed
-    }
-
-    /// Whether the last write failed.
-    fn must_retry(&self) -> bool {
-        self.log.lock().as_ref().is_some_and(|state| state.must_rewrite)
-    }
-}
-
-/// Wakes the thread that writes.
-#[derive(Debug, Default)]
-pub(crate) struct Waker {
-    work: Mutex<Work>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Work {
-    /// They live as long as this, so that a last write finds them.
-    stores: Vec<Arc<SeenStore>>,
-    is_waiting: bool,
-    is_over: bool,
-}
-
-impl Waker {
-    /// Requests a write.
-    pub(super) fn wake(&self) {
-        let mut work = self.work.lock();
-        if !std::mem::replace(&mut work.is_waiting, true) {
-            self.changed.notify_one();
-        }
-    }
-
-    fn flush(&self, is_last: bool) {
-        let stores: Vec<Arc<SeenStore>> = self.work.lock().stores.clone();
-        for store in &stores {
-            store.flush(is_last);
-        }
-        if !is_last && stores.iter().any(|store| store.has_waiting() || store.must_retry()) {
-            self.wake();
-        }
-    }
-
-    fn run(&self) {
-        loop {
-            let mut work = self.work.lock();
-            while !work.is_waiting && !work.is_over {
-                self.changed.wait(&mut work);
-            }
-            if !work.is_over {
-                // Nothing but the end cuts the interval short.
-                self.changed.wait_for(&mut work, INTERVAL);
-            }
-            work.is_waiting = false;
-            let is_over = work.is_over;
-            drop(work);
-            if is_over {
-                return;
-            }
-            self.flush(false);
-        }
-    }
-}
-
-/// The thread that writes the logs of all stores; it starts with the first one, and ends after a last
-/// write when this is dropped.
-#[derive(Debug, Default)]
-pub(crate) struct Flusher {
-    waker: Arc<Waker>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-impl Flusher {
-    /// Keeps the firm claims of a store at this path. Returns the number of claims there that exceed
-    /// the grant.
-    pub(crate) fn keep(&self, store: &Arc<SeenStore>, path: PathBuf, grant: &SeenGrant) -> u64 {
-        let mut thread = self.thread.lock();
-        if thread.is_none() {
-            let waker = self.waker.clone();
-            match std::thread::Builder::new().name("seen".into()).spawn(move || waker.run()) {
-                Ok(started) => *thread = Some(started),
-                Err(error) => {
-                    tracing::error!(%error, "cannot start the thread that writes claims; they are written at the end");
-                }
-            }
-        }
-        drop(thread);
-        let mut work = self.waker.work.lock();
-        if !work.stores.iter().any(|known| Arc::ptr_eq(known, store)) {
-            work.stores.push(store.clone());
-        }
-        drop(work);
-        store.keep_in(path, grant, &self.waker)
-    }
-
-    /// Writes all firm claims now.
-    pub(crate) fn flush(&self) {
-        self.waker.flush(true);
-    }
-}
-
-#[cfg(test)]
-impl Flusher {
-    /// Ends without a last write, as a kill does.
-    pub(crate) fn kill(self) {
-        self.waker.work.lock().stores.clear();
-    }
-}
-
-impl Drop for Flusher {
-    fn drop(&mut self) {
-        let mut work = self.waker.work.lock();
-        work.is_over = true;
-        self.waker.changed.notify_all();
-        drop(work);
-        if let Some(thread) = self.thread.lock().take() {
-            // Its panic was reported already.
-            let _ = thread.join();
-        }
-        self.waker.flush(true);
-        // They and the waker own each other.
-        self.waker.work.lock().stores.clear();
+        let has_claims = !claimed.waiting.is_empty() || claimed.has_overflowed;
+        drop(claimed);
+        // A write that failed is repeated.
+        has_claims || self.log.lock().as_ref().is_some_and(|state| state.must_rewrite)
     }
 }

@@ -53,6 +53,7 @@ pub(crate) fn read(pipeline: &mut Reader<'_>, owner: &str, folder: &Path, findin
             KvGrant {
                 max_bytes: reader.size("max_size", 1..=1 << 30, findings).unwrap_or(default.max_bytes),
                 max_keys: reader.number("max_keys", 1..=10_000_000, findings).unwrap_or(default.max_keys),
+                durable: reader.boolean("durable", findings).unwrap_or(default.durable),
             }
         }),
         http_client: grants.table("http-client", findings).map(|(table, entry)| {

@@ -252,6 +252,7 @@ pub(super) fn grants() -> Json {
     let kv = vec![
         ("max_size", MAY, "Bytes of keys and values of one node. Default: `1MiB`.", size()),
         ("max_keys", MAY, "Keys of one node. Default: 10000.", number(1, 10_000_000)),
+        ("durable", MAY, "Whether keys and values survive a restart of the agent. Default: false.", boolean()),
     ];
     let seen = vec![
         (

@@ -180,7 +180,7 @@ fn node_grants(grants: &Grants) -> Value {
         "lookup": lookup.as_ref().map(|LookupGrant { tables }| {
             tables.iter().map(|(name, grant)| json!([name, table(grant)])).collect::<Value>()
         }),
-        "kv": kv.as_ref().map(|KvGrant { max_bytes, max_keys }| json!({ "max_bytes": max_bytes, "max_keys": max_keys })),
+        "kv": kv.as_ref().map(kv_grant),
         "http_client": http_client.as_ref().map(http),
     });
     // Added later, and only if granted, so that fingerprints of pipelines without them stay the same.
@@ -190,6 +190,16 @@ fn node_grants(grants: &Grants) -> Value {
     if let Some((SeenGrant { max_keys, max_age, durable }, grants)) = seen.as_ref().zip(canonical.as_object_mut()) {
         let seen = json!({ "max_keys": max_keys, "max_age": nanoseconds(*max_age), "durable": durable });
         grants.insert("seen".into(), seen);
+    }
+    canonical
+}
+
+fn kv_grant(grant: &KvGrant) -> Value {
+    let KvGrant { max_bytes, max_keys, durable } = grant;
+    let mut canonical = json!({ "max_bytes": max_bytes, "max_keys": max_keys });
+    // Added later, and only if set, like `host`.
+    if let (true, Some(object)) = (*durable, canonical.as_object_mut()) {
+        object.insert("durable".to_owned(), true.into());
     }
     canonical
 }
@@ -247,7 +257,7 @@ mod tests {
                 )]
                 .into(),
             }),
-            kv: Some(KvGrant { max_bytes: 1, max_keys: 2 }),
+            kv: Some(KvGrant { max_bytes: 1, max_keys: 2, durable: false }),
             http_client: None,
             seen: None,
         };
@@ -337,7 +347,7 @@ mod tests {
 
     #[test]
     fn every_setting_of_a_node_counts() {
-        let changes: [fn(&mut NodePlan); 11] = [
+        let changes: [fn(&mut NodePlan); 12] = [
             |node| node.options = "{}".into(),
             |node| node.limits.retry_calls = 12,
             |node| node.on_fault = OnFault::Fail,
@@ -345,6 +355,7 @@ mod tests {
             |node| node.ports[0].targets.clear(),
             |node| Arc::make_mut(&mut node.grants).random = true,
             |node| Arc::make_mut(&mut node.grants).seen = Some(SeenGrant::default()),
+            |node| Arc::make_mut(&mut node.grants).kv = Some(KvGrant { max_bytes: 1, max_keys: 2, durable: true }),
             |node| node.state.sharing = Sharing::Key(vec!["body.user".into()]),
             |node| node.state.shards += 1,
             |node| node.state.durability = Durability::Disk,

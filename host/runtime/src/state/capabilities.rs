@@ -81,7 +81,11 @@ impl Effects {
     /// when it ends, the claims of the call become firm or are removed.
     pub(crate) fn commit(self, services: Option<&NodeServices>, ack: &Ack) {
         let Some(services) = services else { return };
-        services.kv_commit(self.kept);
+        if !self.kept.is_empty() {
+            // Durable values must be on disk before the source learns that the batch is delivered.
+            let share = ack.share();
+            services.kv_commit(self.kept, move || share.deliver());
+        }
         if !self.claims.is_empty() {
             let claims = self.claims;
             // Events that a sink gave up are lost unless their client sends them again.

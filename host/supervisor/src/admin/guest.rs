@@ -53,6 +53,7 @@ mod tests {
                 used: Vec::new(),
                 metrics: vec![family],
                 seen: None,
+                kv: None,
             }
         };
         let mut text = String::new();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use wattle_buffer::disk::BufferStats;
-use wattle_capability::{NodeSnapshot, SeenUsage};
+use wattle_capability::NodeSnapshot;
 use wattle_registry::Polling;
 use wattle_sink::SinkStats;
 use wattle_source::SourceStats;
@@ -205,17 +205,21 @@ fn capabilities(out: &mut Exposition, nodes: &[NodeSnapshot]) {
             }
         }
     }
-    type Read = fn(&SeenUsage) -> u64;
-    let sizes: [(Metric, Read); 3] = [
-        (names::SEEN_KEYS, |seen| seen.keys),
-        (names::SEEN_LOG_BYTES, |seen| seen.log_bytes),
-        (names::SEEN_LOG_ERRORS, |seen| seen.log_errors),
+    type Read = fn(&NodeSnapshot) -> Option<u64>;
+    let sizes: [(Metric, Read); 7] = [
+        (names::KV_KEYS, |node| Some(node.kv?.keys)),
+        (names::KV_BYTES, |node| Some(node.kv?.bytes)),
+        (names::KV_LOG_BYTES, |node| Some(node.kv?.log_bytes)),
+        (names::KV_LOG_ERRORS, |node| Some(node.kv?.log_errors)),
+        (names::SEEN_KEYS, |node| Some(node.seen?.keys)),
+        (names::SEEN_LOG_BYTES, |node| Some(node.seen?.log_bytes)),
+        (names::SEEN_LOG_ERRORS, |node| Some(node.seen?.log_errors)),
     ];
     for (metric, read) in sizes {
         let mut family = out.family(metric);
         for node in nodes {
-            if let Some(seen) = &node.seen {
-                family.sample(&[&node.pipeline, &node.node], read(seen));
+            if let Some(size) = read(node) {
+                family.sample(&[&node.pipeline, &node.node], size);
             }
         }
     }

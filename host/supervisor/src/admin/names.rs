@@ -56,6 +56,10 @@ metrics! {
     CAPABILITY_CALLS Counter "wattle_capability_calls_total" ["pipeline", "node", "capability"] "Calls of a node to a capability.";
     CAPABILITY_ERRORS Counter "wattle_capability_errors_total" ["pipeline", "node", "capability"] "Calls to a capability that violated the contract (a fault of the node) or returned an error.";
     CAPABILITY_SUPPRESSED Counter "wattle_capability_suppressed_total" ["pipeline", "node", "capability"] "Log lines and metric series that were suppressed, and claims that were forgotten, because they exceed the grant.";
+    KV_KEYS Gauge "wattle_kv_keys" ["pipeline", "node"] "Keys that a node has in the capability `kv`.";
+    KV_BYTES Gauge "wattle_kv_bytes" ["pipeline", "node"] "Bytes of these keys and their values that count against the grant.";
+    KV_LOG_BYTES Gauge "wattle_kv_log_bytes" ["pipeline", "node"] "Size of the log of durable keys and values in the data folder.";
+    KV_LOG_ERRORS Counter "wattle_kv_log_errors_total" ["pipeline", "node"] "Reads and writes of the log of durable keys and values that failed; writes are repeated.";
     SEEN_KEYS Gauge "wattle_seen_keys" ["pipeline", "node"] "Claims that a node remembers with the capability `seen`.";
     SEEN_LOG_BYTES Gauge "wattle_seen_log_bytes" ["pipeline", "node"] "Size of the log of durable claims in the data folder.";
     SEEN_LOG_ERRORS Counter "wattle_seen_log_errors_total" ["pipeline", "node"] "Reads and writes of the log of durable claims that failed; writes are repeated.";

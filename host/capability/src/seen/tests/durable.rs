@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::super::log::{Found, RECORD_BYTES};
 use super::*;
 use crate::ambient::Clock;
+use crate::flusher::{Durable as _, Flusher};
 
 const HEADER_BYTES: usize = 16;
 
@@ -23,7 +24,7 @@ struct Process {
 impl Process {
     fn start(path: &Path, grant: &SeenGrant) -> Self {
         let (store, flusher) = (Arc::<SeenStore>::default(), Flusher::default());
-        let forgotten = flusher.keep(&store, path.to_owned(), grant);
+        let forgotten = store.keep_in(path.to_owned(), grant, flusher.keep(&store));
         Self { store, flusher, forgotten }
     }
 
