@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wattle_tests::wait_until;
+use wattle_tests::{Metrics, free_address, get, wait_until};
 
 use super::{append, config, folder, total};
 
@@ -62,13 +62,20 @@ fn state_that_cannot_be_written_holds_its_events_back() {
     let folder = folder();
     // A file where the folder should be.
     folder.write("data/state/main/count", "in the way");
-    let text = config("", "state = { snapshot_interval = \"20ms\" }").text();
+    let address = free_address();
+    let text = config("", "state = { snapshot_interval = \"20ms\" }").admin(address).text();
     let mut agent = folder.start(&text);
     append(&folder, 0, 100);
     agent.wait_for("cannot write the state of a node");
+    let unsaved = || {
+        let metrics = Metrics::read(&get(address, "/metrics").unwrap().text);
+        metrics.sum("wattle_node_unsaved_events", &[("pipeline", "main"), ("node", "count")])
+    };
+    wait_until("all rows in the node", || unsaved() == 100.0);
     std::fs::remove_file(folder.path("data/state/main/count")).unwrap();
     wait_until("a snapshot", || folder.path("data/state/main/count").is_dir());
     wait_until("all rows", || total(&folder) >= 100);
+    wait_until("the acknowledgements", || unsaved() == 0.0);
     agent.stop();
 }
 

@@ -135,11 +135,6 @@ impl Ack {
         self.end(Disposition::GivenUp);
     }
 
-    /// Ends this share with a result.
-    pub fn end_as(mut self, disposition: Disposition) {
-        self.end(disposition);
-    }
-
     fn end(&mut self, disposition: Disposition) {
         if let Some(inner) = self.inner.take() {
             inner.worst.fetch_max(disposition as u8, Ordering::AcqRel);
@@ -179,7 +174,7 @@ mod tests {
         };
         let ack = Ack::new(note("source"));
         ack.watch(note("watcher"));
-        ack.share().end_as(Disposition::Retry);
+        drop(ack.share());
         ack.deliver();
         Ack::none().watch(note("without a source"));
         assert_eq!(

@@ -218,7 +218,10 @@ impl Runner {
         }
         self.instance = instance;
         match (&mut done, share) {
-            (Ok(outcome), Some((slot, ack, bytes))) => slot.seen(ack, bytes, outcome.held as u64),
+            (Ok(outcome), Some((slot, ack, bytes))) => {
+                self.stats.hold(outcome.held as u64, &ack);
+                slot.seen(ack, bytes);
+            }
             // Only this share ends; the batch keeps its own.
             (Err(_), Some((_, ack, _))) => ack.deliver(),
             (_, None) => {}

@@ -67,8 +67,6 @@ struct Epoch {
     acks: Vec<Ack>,
     /// Bytes of the bodies of these batches.
     bytes: u64,
-    /// Events of these batches that ended in the node.
-    held: u64,
     /// Numbers of made events that are not delivered.
     undelivered: Vec<Arc<AtomicU64>>,
     /// Whether the state changed.
@@ -79,7 +77,6 @@ impl Epoch {
     fn absorb(&mut self, mut other: Self) {
         self.acks.append(&mut other.acks);
         self.bytes += other.bytes;
-        self.held += other.held;
         self.undelivered.append(&mut other.undelivered);
         self.undelivered.retain(|number| number.load(Ordering::Acquire) > 0);
         self.is_changed |= other.is_changed;
@@ -89,12 +86,8 @@ impl Epoch {
 /// How much waits for a snapshot on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {
-    /// Batches whose acknowledgement waits.
-    pub batches: usize,
-    /// Bytes of their bodies.
+    /// Bytes of the bodies of batches whose acknowledgement waits.
     pub bytes: u64,
-    /// Their events that ended in the node.
-    pub held: u64,
     /// Whether the state changed since the last snapshot on disk.
     pub is_changed: bool,
 }
@@ -206,9 +199,8 @@ impl StateSlot {
         self.held.lock().is_durable
     }
 
-    /// The node has processed a batch with this share of its acknowledgement; `held` of its events
-    /// ended in the node.
-    pub(crate) fn seen(&self, ack: Ack, bytes: u64, events_held: u64) {
+    /// The node has processed a batch with this share of its acknowledgement.
+    pub(crate) fn seen(&self, ack: Ack, bytes: u64) {
         let mut held = self.held.lock();
         if !held.is_durable {
             drop(held);
@@ -216,7 +208,6 @@ impl StateSlot {
         }
         held.open.acks.push(ack);
         held.open.bytes += bytes;
-        held.open.held += events_held;
         held.open.is_changed = true;
     }
 
@@ -273,18 +264,9 @@ impl StateSlot {
         let held = self.held.lock();
         let both = [&held.open, &held.saved];
         Waiting {
-            batches: both.iter().map(|epoch| epoch.acks.len()).sum(),
             bytes: both.iter().map(|epoch| epoch.bytes).sum(),
-            held: both.iter().map(|epoch| epoch.held).sum(),
             is_changed: both.iter().any(|epoch| epoch.is_changed),
         }
-    }
-
-    /// Number of made batches that are not delivered, and that no staged snapshot waits for.
-    pub fn undelivered(&self) -> u64 {
-        let held = self.held.lock();
-        let all = held.open.undelivered.iter().chain(&held.saved.undelivered);
-        all.map(|number| number.load(Ordering::Acquire)).sum()
     }
 
     /// Takes the last snapshot in memory, to write it to disk; `None` if the one on disk has

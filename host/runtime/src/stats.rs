@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use wattle_batch::Ack;
+
 use crate::fault::{Blame, Fault, FaultKind};
 
 /// Counts of one node over all workers.
@@ -21,12 +23,25 @@ pub struct NodeStats {
     pub memory_bytes: AtomicU64,
     /// Largest linear memory that an instance ever had, in bytes.
     pub peak_memory_bytes: AtomicU64,
+    /// Events in its memory that are not acknowledged, because no snapshot on disk contains them.
+    pub unsaved_events: AtomicU64,
     /// Bytes of the last snapshot of its state.
     pub state_bytes: AtomicU64,
     /// How often an instance restored state.
     pub state_restored: AtomicU64,
     /// How often state was lost: an instance that should have restored it started without state.
     pub state_lost: AtomicU64,
+}
+
+impl NodeStats {
+    /// Counts events that ended in the memory of the node until their acknowledgement ends.
+    pub(crate) fn hold(self: &Arc<Self>, events: u64, ack: &Ack) {
+        if events > 0 {
+            self.unsaved_events.fetch_add(events, Ordering::Relaxed);
+            let stats = self.clone();
+            ack.watch(move |_| _ = stats.unsaved_events.fetch_sub(events, Ordering::Relaxed));
+        }
+    }
 }
 
 /// Upper bounds of the histogram of call times, in nanoseconds: two per decade. A call takes from

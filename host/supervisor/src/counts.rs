@@ -199,6 +199,7 @@ table! {
     one Counter "wattle_node_split_children_total" ["pipeline", "node"] "Events that they became." load(&n.children);
     one Counter "wattle_node_made_events_total" ["pipeline", "node"] "Events that a node made without a parent." load(&n.made);
     one Counter "wattle_node_held_events_total" ["pipeline", "node"] "Events that ended in the memory of a node." load(&n.held);
+    one Gauge "wattle_node_unsaved_events" ["pipeline", "node"] "Events in the memory of a node with durable state that are not acknowledged yet, because no snapshot on disk contains them." load(&n.stats.unsaved_events);
     one Counter "wattle_node_copied_events_total" ["pipeline", "node"] "Copies of events that left a node on more than one port." load(&n.copied);
     by Counter "wattle_node_dropped_events_total" ["pipeline", "node", "reason"] "Events that a node dropped on purpose. Reasons beyond the first 64 of a node are `other`." n.dropped.counts().into_iter().collect();
     by Counter "wattle_node_failed_events_total" ["pipeline", "node", "code"] "Events that failed at a node. Codes beyond the first 64 of a node are `other`." n.failed.counts().into_iter().collect();

@@ -27,12 +27,12 @@ fn durable() -> StateSlot {
 fn a_batch_is_acknowledged_by_a_later_snapshot_on_disk() {
     let slot = durable();
     let (one, first) = watched();
-    slot.seen(one, 10, 2);
+    slot.seen(one, 10);
     assert!(slot.stage().is_none(), "no snapshot contains it");
     slot.set(vec![snapshot(1)]);
     let (two, second) = watched();
-    slot.seen(two, 5, 1);
-    let expected = Waiting { batches: 2, bytes: 15, held: 3, is_changed: true };
+    slot.seen(two, 5);
+    let expected = Waiting { bytes: 15, is_changed: true };
     assert_eq!(slot.waiting(), expected);
     let staged = slot.stage().unwrap();
     assert_eq!(staged.snapshots(), [snapshot(1)]);
@@ -52,9 +52,9 @@ fn a_batch_is_acknowledged_by_a_later_snapshot_on_disk() {
 fn what_a_lost_instance_has_seen_since_its_snapshot_is_offered_again() {
     let slot = durable();
     let ((one, first), (two, second)) = (watched(), watched());
-    slot.seen(one, 1, 1);
+    slot.seen(one, 1);
     slot.set(vec![snapshot(1)]);
-    slot.seen(two, 1, 1);
+    slot.seen(two, 1);
     slot.roll_back();
     assert_eq!((*first.lock(), *second.lock()), (None, Some(Disposition::Retry)));
 }
@@ -63,7 +63,7 @@ fn what_a_lost_instance_has_seen_since_its_snapshot_is_offered_again() {
 fn a_snapshot_waits_for_what_was_made_before_it() {
     let slot = durable();
     let (ack, seen) = watched();
-    slot.seen(ack, 1, 1);
+    slot.seen(ack, 1);
     let mut made = [(0, batch("a")), (1, batch("b"))];
     slot.made(&mut made);
     slot.set(vec![snapshot(1)]);
@@ -84,7 +84,13 @@ fn a_snapshot_waits_for_what_was_made_before_it() {
     b.into_ack().reject();
     assert!(staged.is_settled(), "what was made later does not matter");
     assert_eq!(*seen.lock(), None);
-    assert_eq!(slot.undelivered(), 1);
+    drop(staged);
+    slot.set(vec![snapshot(2)]);
+    let next = slot.stage().unwrap();
+    assert!(!next.is_settled());
+    let [(_, c)] = later;
+    c.into_ack().deliver();
+    assert!(next.is_settled());
 }
 
 #[test]
@@ -105,10 +111,10 @@ fn a_rollback_keeps_waiting_for_what_was_made() {
 fn state_in_memory_acknowledges_at_once() {
     let slot = StateSlot::default();
     let (ack, seen) = watched();
-    slot.seen(ack, 1, 1);
+    slot.seen(ack, 1);
     assert_eq!(*seen.lock(), Some(Disposition::Delivered));
     let (slot, (ack, seen)) = (durable(), watched());
-    slot.seen(ack, 1, 1);
+    slot.seen(ack, 1);
     slot.set_durable(false);
     assert_eq!(*seen.lock(), Some(Disposition::Delivered));
 }
@@ -117,7 +123,7 @@ fn state_in_memory_acknowledges_at_once() {
 fn a_slot_inherits_what_another_one_waits_for() {
     let (own, other) = (Arc::new(durable()), durable());
     let (ack, seen) = watched();
-    other.seen(ack, 1, 1);
+    other.seen(ack, 1);
     other.set(vec![snapshot(2)]);
     own.set(vec![snapshot(1)]);
     own.take_from(&other);
@@ -132,7 +138,7 @@ fn a_slot_inherits_what_another_one_waits_for() {
 fn what_comes_to_a_slot_that_moved_goes_to_its_heir() {
     let (own, other) = (Arc::new(durable()), durable());
     let (ack, seen) = watched();
-    other.seen(ack, 1, 1);
+    other.seen(ack, 1);
     let mut made = [(1, batch("a")), (1, batch("b"))];
     other.made(&mut made);
     other.set(vec![snapshot(2)]);
@@ -173,7 +179,7 @@ fn an_heir_replaces_the_files_of_the_slots_that_moved_into_it() {
 fn a_slot_that_goes_offers_everything_again() {
     let slot = durable();
     let (ack, seen) = watched();
-    slot.seen(ack, 1, 1);
+    slot.seen(ack, 1);
     slot.set(vec![snapshot(1)]);
     drop(slot);
     assert_eq!(*seen.lock(), Some(Disposition::Retry));

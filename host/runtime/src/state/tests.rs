@@ -126,7 +126,12 @@ fn claims_end_with_the_acknowledgement_of_their_batch() {
         if let Some(end) = end {
             let ack = Ack::new(|_| {});
             effects.commit(Some(&services), &ack);
-            ack.end_as(end);
+            match end {
+                Disposition::Delivered => ack.deliver(),
+                Disposition::Rejected => ack.reject(),
+                Disposition::GivenUp => ack.give_up(),
+                Disposition::Retry => drop(ack),
+            }
         }
         is_new == [1]
     };
