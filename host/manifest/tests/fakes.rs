@@ -43,6 +43,12 @@ impl Nodes for FakeNodes {
         imports.split_whitespace().map(str::to_owned).collect()
     }
 
+    fn check_field(&self, path: &str) -> Result<(), String> {
+        let root = path.split('.').next().unwrap_or_default();
+        let is_field = ["body", "attributes"].contains(&root);
+        if is_field { Ok(()) } else { Err(format!("field `{path}` must begin with `body` or `attributes`")) }
+    }
+
     fn configure(
         &self,
         artifact: &Arc<Artifact>,

@@ -157,6 +157,8 @@ pub trait Nodes {
     fn prepare(&self, artifacts: &[Arc<Artifact>]) {
         let _ = artifacts;
     }
+    /// Checks the path of a field. The error says what is wrong with it.
+    fn check_field(&self, path: &str) -> Result<(), String>;
     /// Instantiates an artifact with these limits and capabilities, and configures it with
     /// `options`, a JSON object as text.
     fn configure(

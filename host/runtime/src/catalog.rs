@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, available_parallelism};
 
 use parking_lot::Mutex;
+use wattle_batch::FieldPath;
 use wattle_capability::Services;
 use wattle_options::OptionError;
 use wattle_plan::{Artifact, Durability, Grants, NodeError, NodeLimits, NodeShape, Nodes, Origin, StateSettings};
@@ -125,6 +126,10 @@ impl Nodes for Catalog {
             compiled
         });
         *self.prepared.lock() = compiled.into_iter().collect();
+    }
+
+    fn check_field(&self, path: &str) -> Result<(), String> {
+        FieldPath::parse(path).map(drop).map_err(|error| error.to_string())
     }
 
     fn configure(

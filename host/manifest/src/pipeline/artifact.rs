@@ -148,6 +148,7 @@ impl Builder<'_> {
             Ok(shape) => match bad_ports(&shape) {
                 None => {
                     check_on_fault(node, manifest, &shape, findings);
+                    manifest.state.check_key(self.nodes, &owner, findings);
                     scope.needed.extend(&shape.capabilities);
                     return Some(shape);
                 }
