@@ -48,3 +48,14 @@ fn rows_that_pass_on_are_not_held() {
     assert_eq!((pipeline.held, pipeline.output("out")), (0, 300));
     assert_eq!(total(&folder), 300);
 }
+
+#[test]
+fn the_last_tick_may_make_all_that_the_node_still_owes() {
+    let folder = folder();
+    append(&folder, 0, 10);
+    // More than any other tick may make.
+    let text = config("window_ms = 600000, sharing = \"single\", owes_mib = 8", "").text();
+    let ended = folder.once(&text);
+    let pipeline = ended.summary().pipeline().clone();
+    assert_eq!((pipeline.output("out"), total(&folder)), (3 * 8 * 16, 10), "{}", ended.text());
+}

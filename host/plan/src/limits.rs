@@ -40,6 +40,9 @@ impl NodeLimits {
     /// Output of one call of a timer, and of one call of a node that has a timer: what is due does not
     /// depend on the size of the input.
     pub const TICK_OUTPUT_BYTES: u64 = 16 << 20;
+    /// Output of the last call of a timer, for each byte of the instance's memory, if this is more: it makes
+    /// all that the node still owes, which was in that memory.
+    pub const LAST_TICK_OUTPUT_RATIO: u64 = 4;
     /// A timer may take this many times the time of a call, because it acts on all that the node
     /// remembers.
     pub const TICK_TIMES: u32 = 5;

@@ -2,11 +2,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::Store;
 use wasmtime::component::{Component, ComponentExportIndex, TypedFunc};
-use wattle_batch::{Ack, Batch, Call, NodeInfo, Outcome, Refusal};
+use wattle_batch::{Ack, Batch, Call, FieldPath, NodeInfo, Outcome, Refusal};
 use wattle_capability::{Budget, Capability, NodeServices};
 use wattle_plan::{NodeLimits, Sharing};
 
@@ -17,6 +17,7 @@ use crate::memory;
 use crate::runtime::ticks;
 use crate::snapshot::{StateExports, StateFunctions};
 use crate::state::State;
+use crate::state::capabilities::Effects;
 use crate::tier::Kind;
 
 /// An instance whose memory exceeds this is replaced after the call: linear memory never shrinks,
@@ -216,35 +217,41 @@ impl Instance {
         };
         let time = self.store.data().limits.time.saturating_mul(NodeLimits::TICK_TIMES);
         start_clock(&mut self.store, time);
-        self.store.data_mut().begin_tick(Call::of_timer(info.clone()));
-        allow_output(&mut self.store);
-        let fuel = self.fuel();
-        let answer = tick.call(&mut self.store, (now, is_last));
-        let fuel = fuel.zip(self.fuel()).map(|(before, after)| before.saturating_sub(after));
-        let state = self.store.data_mut();
-        let memory_bytes = state.memory_bytes;
-        let effects = std::mem::take(&mut state.held.effects);
-        let services = state.held.services.clone();
-        let deadline = state.held.deadline();
-        let room = state.room();
-        let call = state.end();
-        let done = match answer {
-            Ok(_) if state.panic.is_some() => Err(Fault::of_panic(state)),
-            Ok((Ok(()),)) => match call {
-                Some(call) => call.finish_within(deadline, room).map_err(|refused| match refused.1 {
-                    Refusal::TooLong => Fault::new(FaultKind::TimeLimit, refused.1.to_string()),
-                    other => Fault::new(FaultKind::InvalidDecision, other.to_string()),
-                }),
-                None => Err(Fault::new(FaultKind::HostError, "the call is missing; please report this")),
-            },
-            Ok((Err(message),)) => Err(Fault::new(FaultKind::NodeError, message)),
-            Err(error) => Err(Fault::of(&error, state)),
-        };
-        if done.is_ok() {
-            effects.commit(services.as_ref(), &Ack::none());
-        }
+        self.store.data_mut().begin_tick(Call::of_timer(info.clone(), now), is_last);
+        let ended = self.call(|store| tick.call(store, (now, is_last)));
+        let (memory_bytes, fuel) = (ended.memory_bytes, ended.fuel);
+        let done = ended.finish(&Ack::none()).map_err(|(_, fault)| fault);
         let instance = done.is_ok().then_some(self);
         Processed { done, memory_bytes, instance, fuel }
+    }
+
+    /// Calls a function of the guest in a call that has begun, and ends the call.
+    fn call(&mut self, run: impl FnOnce(&mut Store<State>) -> wasmtime::Result<Done>) -> Ended {
+        allow_output(&mut self.store);
+        let fuel = self.fuel();
+        let answer = run(&mut self.store);
+        let fuel = fuel.zip(self.fuel()).map(|(before, after)| before.saturating_sub(after));
+        let state = self.store.data_mut();
+        let fault = match answer {
+            // A language that cannot trap on an exception returns anyway; it has reported the
+            // exception.
+            Ok(_) if state.panic.is_some() => Some(Fault::of_panic(state)),
+            Ok((Ok(()),)) => None,
+            Ok((Err(message),)) => Some(Fault::new(FaultKind::NodeError, message)),
+            Err(error) => Some(Fault::of(&error, state)),
+        };
+        Ended {
+            fault,
+            fuel,
+            memory_bytes: state.memory_bytes,
+            effects: std::mem::take(&mut state.held.effects),
+            services: state.held.services.clone(),
+            deadline: state.held.deadline(),
+            room: state.room(),
+            max_output_bytes: state.max_output_bytes(),
+            time_limit: state.time_limit,
+            call: state.end(),
+        }
     }
 
     /// Capabilities that it used so far.
@@ -315,65 +322,80 @@ impl Instance {
         let spare = batch.share();
         self.store.data_mut().begin(Call::new(batch, info.clone()), input_bytes, charged_bytes);
         self.store.data_mut().held.requested = requests.take();
-        allow_output(&mut self.store);
-        let fuel = self.fuel();
-        let answer = self.process.call(&mut self.store, ());
-        let fuel = fuel.zip(self.fuel()).map(|(before, after)| before.saturating_sub(after));
-        let state = self.store.data_mut();
-        let memory_bytes = state.memory_bytes;
-        *requests = state.held.requested.take();
-        let effects = std::mem::take(&mut state.held.effects);
-        let services = state.held.services.clone();
-        let deadline = state.held.deadline();
-        let (room, max_output) = (state.room(), state.max_output_bytes());
-        let time_limit = state.time_limit;
-        let Some(call) = state.end() else {
-            let fault = Fault::new(FaultKind::HostError, "the call is missing; please report this");
-            return Processed { done: Err(Box::new((spare, fault))), memory_bytes, instance: None, fuel };
+        let process = self.process;
+        let ended = self.call(|store| process.call(store, ()));
+        *requests = self.store.data_mut().held.requested.take();
+        let (memory_bytes, fuel) = (ended.memory_bytes, ended.fuel);
+        let is_kept = ended.fault.is_none() && (memory_bytes <= RECYCLE_BYTES || self.state.is_some());
+        let instance = is_kept.then_some(self);
+        let (done, instance) = match ended.finish(spare.ack()) {
+            Ok(outcome) => (Ok(outcome), instance),
+            Err((Some(batch), fault)) => (Err(Box::new((batch, fault))), None),
+            // If the host panicked, the shares of the batch were dropped, so its source sends it again
+            // as well.
+            Err((None, fault)) => {
+                return Processed { done: Err(Box::new((spare, fault))), memory_bytes, instance: None, fuel };
+            }
         };
-        let failed = match answer {
-            // A language that cannot trap on an exception returns anyway; it has reported the
-            // exception.
-            Ok(_) if state.panic.is_some() => Some(Fault::of_panic(state)),
-            Ok((Ok(()),)) => None,
-            Ok((Err(message),)) => Some(Fault::new(FaultKind::NodeError, message)),
-            Err(error) => Some(Fault::of(&error, state)),
+        spare.into_ack().deliver();
+        Processed { done, memory_bytes, instance, fuel }
+    }
+}
+
+/// A call after the guest has returned.
+struct Ended {
+    /// Why its decisions must not take effect.
+    fault: Option<Fault>,
+    fuel: Option<u64>,
+    memory_bytes: usize,
+    effects: Effects,
+    services: Option<NodeServices>,
+    deadline: Option<Instant>,
+    room: u64,
+    max_output_bytes: u64,
+    time_limit: Duration,
+    call: Option<Call>,
+}
+
+impl Ended {
+    /// Makes the decisions of the call take effect. `ack` is a share of its batch.
+    ///
+    /// # Errors
+    ///
+    /// The fault, and the unchanged batch unless the host has a bug.
+    fn finish(self, ack: &Ack) -> Result<Outcome, (Option<Batch>, Fault)> {
+        let Some(call) = self.call else {
+            return Err((None, Fault::new(FaultKind::HostError, "the call is missing; please report this")));
         };
-        if let Some(fault) = failed {
-            spare.into_ack().deliver();
-            return Processed { done: Err(Box::new((call.abort(), fault))), memory_bytes, instance: None, fuel };
+        if let Some(fault) = self.fault {
+            return Err((Some(call.abort()), fault));
         }
-        let instance = (memory_bytes <= RECYCLE_BYTES || self.state.is_some()).then_some(self);
-        let done = match catch_unwind(AssertUnwindSafe(|| call.finish_within(deadline, room))) {
+        let refused = match catch_unwind(AssertUnwindSafe(|| call.finish_within(self.deadline, self.room))) {
             Ok(Ok(outcome)) => {
-                effects.commit(services.as_ref(), spare.ack());
-                spare.into_ack().deliver();
-                return Processed { done: Ok(outcome), memory_bytes, instance, fuel };
+                self.effects.commit(self.services.as_ref(), ack);
+                return Ok(outcome);
             }
-            Ok(Err(refused)) => {
-                spare.into_ack().deliver();
-                let (batch, refusal) = *refused;
-                let fault = match refusal {
-                    Refusal::Invalid(error) => Fault::new(FaultKind::InvalidDecision, error.to_string()),
-                    Refusal::TooMuch(carried) => {
-                        let message = format!(
-                            "returned more than {max_output} bytes, since its rows carry {carried} bytes of attributes, \
-                             resource and reasons; split events before their fields are parsed"
-                        );
-                        Fault::new(FaultKind::OutputLimit, message)
-                    }
-                    Refusal::TooLong => {
-                        let ms = time_limit.as_millis();
-                        let message = format!("ran longer than {ms} ms, including the time to apply its decisions");
-                        Fault::new(FaultKind::TimeLimit, message)
-                    }
-                };
-                (batch, fault)
-            }
-            // The panic dropped the shares of the batch, so its source sends it again as well.
-            Err(panic) => (spare, Fault::of_host(&*panic)),
+            Ok(Err(refused)) => refused,
+            Err(panic) => return Err((None, Fault::of_host(&*panic))),
         };
-        Processed { done: Err(Box::new(done)), memory_bytes, instance: None, fuel }
+        let (batch, refusal) = *refused;
+        let fault = match refusal {
+            Refusal::Invalid(error) => Fault::new(FaultKind::InvalidDecision, error.to_string()),
+            Refusal::TooMuch(carried) => {
+                let message = format!(
+                    "returned more than {} bytes, since its rows carry {carried} bytes of attributes, resource and reasons; \
+                     split events before their fields are parsed",
+                    self.max_output_bytes
+                );
+                Fault::new(FaultKind::OutputLimit, message)
+            }
+            Refusal::TooLong => {
+                let ms = self.time_limit.as_millis();
+                let message = format!("ran longer than {ms} ms, including the time to apply its decisions");
+                Fault::new(FaultKind::TimeLimit, message)
+            }
+        };
+        Err((Some(batch), fault))
     }
 }
 
@@ -432,6 +454,14 @@ fn requested(configured: &Configured, exports: &Exports) -> Result<Requested, St
     };
     if !matches!(configured.sharing, GivenSharing::Worker) && exports.state.is_none() {
         return Err("`configure` returned how to share state, but the node exports no `state`".into());
+    }
+    if let GivenSharing::Key(fields) = &configured.sharing {
+        if fields.is_empty() {
+            return Err("`configure` returned a key without fields".into());
+        }
+        for field in fields {
+            FieldPath::parse(field).map_err(|error| format!("`configure` returned a bad key: {error}"))?;
+        }
     }
     Ok(Requested { tick, sharing: configured.sharing.clone().into() })
 }

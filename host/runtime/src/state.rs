@@ -86,9 +86,13 @@ impl State {
     }
 
     /// Starts a call of the timer.
-    pub(crate) fn begin_tick(&mut self, call: Call) {
+    pub(crate) fn begin_tick(&mut self, call: Call, is_last: bool) {
         self.begin(call, 0, 0);
         self.is_tick = true;
+        if is_last {
+            let owed = (self.memory_bytes as u64).saturating_mul(NodeLimits::LAST_TICK_OUTPUT_RATIO);
+            self.max_output_bytes = self.max_output_bytes.max(owed);
+        }
     }
 
     /// Whether a request for memory or table elements was denied.

@@ -84,7 +84,7 @@ impl<N: Timed> Native<N> {
     ///
     /// The reason why the call had no effect.
     pub fn tick(&mut self, now: i64, is_last: bool) -> Result<Outcome, CallError> {
-        let mut io = NativeIo { call: Call::of_timer(self.info.clone()), wrong: None };
+        let mut io = NativeIo { call: Call::of_timer(self.info.clone(), now), wrong: None };
         let done = self.node.tick(&mut Tick::new(&mut io, now, is_last));
         io.finish(done).map_err(|error| error.1)
     }

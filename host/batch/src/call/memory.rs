@@ -46,9 +46,10 @@ pub struct MadeEvents {
 }
 
 impl Call {
-    /// Begins a call of a timer, which has no batch. It can only make events and count.
-    pub fn of_timer(node: Arc<super::NodeInfo>) -> Self {
-        let origin = Origin { source: node.name.clone(), resource: "{}".into(), observed: 0 };
+    /// Begins a call of a timer, which has no batch. It can only make events and count. Events without
+    /// a time of their own have the time of the tick, in nanoseconds since the epoch.
+    pub fn of_timer(node: Arc<super::NodeInfo>, now: i64) -> Self {
+        let origin = Origin { source: node.name.clone(), resource: "{}".into(), observed: now };
         Self::new(Batch::new(Column::default(), Arc::new(origin), Ack::none()), node)
     }
 
@@ -285,6 +286,30 @@ mod tests {
         assert_eq!(bodies(&outcome.emitted[0].1), ["a"]);
         drop(outcome.made);
         assert!(seen.lock().unwrap().is_empty(), "made events have no share of the acknowledgement");
+    }
+
+    #[test]
+    fn events_of_a_timer_have_the_resource_of_the_node_and_the_time_of_the_tick() {
+        let info = NodeInfo {
+            name: "pack/n".into(),
+            version: "t@1.0.0".into(),
+            ports: vec!["out".into()],
+            fields: Vec::new(),
+        };
+        let mut call = Call::of_timer(Arc::new(info), 2_000_000_000);
+        let made = MadeEvents {
+            kind: EventKind::Log,
+            bodies: column(&["late", "own"]),
+            attributes: Column::default(),
+            kinds: Vec::new(),
+            timestamps: vec![i64::MIN, 1_000_000_000],
+        };
+        call.emit(0, made).unwrap();
+        let outcome = call.finish().unwrap();
+        let resource = r#""resource":{"source":{"name":"pack/n","type":"node"}}"#;
+        let event =
+            |second, body| format!(r#"{{"timestamp":"1970-01-01T00:00:0{second}Z","body":"{body}",{resource}}}"#);
+        assert_eq!(written(&outcome.made[0].1), [event(2, "late"), event(1, "own")]);
     }
 
     #[test]

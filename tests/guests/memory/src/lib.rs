@@ -31,6 +31,10 @@ pub struct Options {
     /// Lists the numbers of the rows of each window.
     #[serde(default)]
     lists: bool,
+    /// Mebibytes that the node remembers after its first row. The last tick makes events of three times
+    /// as many.
+    #[serde(default)]
+    owes_mib: usize,
     /// A limit to break.
     #[serde(default)]
     misbehave: Misbehave,
@@ -69,6 +73,7 @@ pub struct Memory {
     window: i64,
     passes: bool,
     lists: bool,
+    owes_mib: usize,
     misbehave: Misbehave,
     now: i64,
     state: State,
@@ -125,9 +130,9 @@ impl Node for Memory {
             _ => Sharing::Worker,
         });
         let body = setup.read("", "body")?;
-        let Options { passes, lists, misbehave, .. } = options;
+        let Options { passes, lists, owes_mib, misbehave, .. } = options;
         let window = options.window_ms * 1_000_000;
-        Some(Self { body, window, passes, lists, misbehave, now: 0, state: State::default() })
+        Some(Self { body, window, passes, lists, owes_mib, misbehave, now: 0, state: State::default() })
     }
 
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
@@ -147,6 +152,8 @@ impl Node for Memory {
                 self.state.began = self.now;
             }
         }
+        let missing = (self.owes_mib << 20).saturating_sub(self.state.ballast.len());
+        self.state.ballast.extend(std::iter::repeat_n('o', missing));
         if self.misbehave == Misbehave::Grow {
             self.state.ballast.extend(std::iter::repeat_n('x', 4 << 20));
         }
@@ -175,6 +182,13 @@ impl Timed for Memory {
         if tick.is_last() || (self.state.began != 0 && self.now - self.state.began >= self.window) {
             self.flush(&mut |events| tick.emit(1, events));
         }
+        if tick.is_last() && self.owes_mib > 0 {
+            for chunk in self.state.ballast.as_bytes().chunks(1 << 16) {
+                let mut events = Events::new(EventKind::Log);
+                (0..3).for_each(|_| events.push(chunk, None, None));
+                tick.emit(0, events);
+            }
+        }
         Ok(())
     }
 }
@@ -192,6 +206,7 @@ impl Stateful for Memory {
             for (key, count) in other.counts {
                 *self.state.counts.entry(key).or_default() += count;
             }
+            self.state.ballast += &other.ballast;
             for (key, rows) in other.rows {
                 self.state.rows.entry(key).or_default().extend(rows);
             }
