@@ -205,7 +205,7 @@ impl Generation {
 
     /// Whether workers share the state of a node.
     pub(crate) fn shares_nodes(&self) -> bool {
-        self.pipelines.iter().flat_map(|pipeline| &pipeline.nodes).any(|links| links.shared.is_some())
+        self.pipelines.iter().any(Pipeline::shares_nodes)
     }
 
     /// Indices of the pipelines such that each comes before those that it feeds.

@@ -125,6 +125,11 @@ pub(crate) struct Output {
 }
 
 impl Pipeline {
+    /// Whether workers share a node.
+    pub(crate) fn shares_nodes(&self) -> bool {
+        self.nodes.iter().any(|links| links.shared.is_some())
+    }
+
     /// Runs a batch from a source through the pipeline.
     pub(crate) fn receive(&self, nodes: &mut [Box<dyn Process>], batch: Batch, emitter: &mut Emitter<'_>) {
         let (since, faulted_before) = (Instant::now(), std::mem::take(&mut emitter.faulted));
@@ -174,6 +179,10 @@ impl Pipeline {
     /// of one source in their order. Then the batch no longer needs the node, and the next one may
     /// have it, while workers continue with what comes after the node at the same time.
     fn run_shared(&self, nodes: &mut [Box<dyn Process>], emitter: &mut Emitter<'_>) {
+        // No batch waits for a turn here.
+        if !self.shares_nodes() {
+            return;
+        }
         while let Some(Deferred { rank, node: index, batches }) = emitter.deferred.next() {
             let Some(links) = self.nodes.get(index) else { continue };
             emitter.wait_for_turn(self.place, rank);
