@@ -10,6 +10,7 @@
 
 mod crash;
 mod limits;
+mod redelivered;
 mod sharing;
 mod windows;
 
