@@ -220,7 +220,7 @@ impl Instance {
         self.store.data_mut().begin_tick(Call::of_timer(info.clone(), now), is_last);
         let ended = self.call(|store| tick.call(store, (now, is_last)));
         let (memory_bytes, fuel) = (ended.memory_bytes, ended.fuel);
-        let done = ended.finish(&Ack::none()).map_err(|(_, fault)| fault);
+        let done = ended.finish(&Ack::none()).map_err(|failed| failed.1);
         let instance = done.is_ok().then_some(self);
         Processed { done, memory_bytes, instance, fuel }
     }
@@ -328,16 +328,19 @@ impl Instance {
         let (memory_bytes, fuel) = (ended.memory_bytes, ended.fuel);
         let is_kept = ended.fault.is_none() && (memory_bytes <= RECYCLE_BYTES || self.state.is_some());
         let instance = is_kept.then_some(self);
-        let (done, instance) = match ended.finish(spare.ack()) {
-            Ok(outcome) => (Ok(outcome), instance),
-            Err((Some(batch), fault)) => (Err(Box::new((batch, fault))), None),
-            // If the host panicked, the shares of the batch were dropped, so its source sends it again
-            // as well.
-            Err((None, fault)) => {
-                return Processed { done: Err(Box::new((spare, fault))), memory_bytes, instance: None, fuel };
-            }
+        let done = match ended.finish(spare.ack()) {
+            Ok(outcome) => Ok(outcome),
+            Err(failed) => match *failed {
+                (Some(batch), fault) => Err(Box::new((batch, fault))),
+                // If the host panicked, the shares of the batch were dropped, so its source sends it
+                // again as well.
+                (None, fault) => {
+                    return Processed { done: Err(Box::new((spare, fault))), memory_bytes, instance: None, fuel };
+                }
+            },
         };
         spare.into_ack().deliver();
+        let instance = instance.filter(|_| done.is_ok());
         Processed { done, memory_bytes, instance, fuel }
     }
 }
@@ -363,12 +366,13 @@ impl Ended {
     /// # Errors
     ///
     /// The fault, and the unchanged batch unless the host has a bug.
-    fn finish(self, ack: &Ack) -> Result<Outcome, (Option<Batch>, Fault)> {
+    fn finish(self, ack: &Ack) -> Result<Outcome, Box<(Option<Batch>, Fault)>> {
         let Some(call) = self.call else {
-            return Err((None, Fault::new(FaultKind::HostError, "the call is missing; please report this")));
+            let fault = Fault::new(FaultKind::HostError, "the call is missing; please report this");
+            return Err(Box::new((None, fault)));
         };
         if let Some(fault) = self.fault {
-            return Err((Some(call.abort()), fault));
+            return Err(Box::new((Some(call.abort()), fault)));
         }
         let refused = match catch_unwind(AssertUnwindSafe(|| call.finish_within(self.deadline, self.room))) {
             Ok(Ok(outcome)) => {
@@ -376,7 +380,7 @@ impl Ended {
                 return Ok(outcome);
             }
             Ok(Err(refused)) => refused,
-            Err(panic) => return Err((None, Fault::of_host(&*panic))),
+            Err(panic) => return Err(Box::new((None, Fault::of_host(&*panic)))),
         };
         let (batch, refusal) = *refused;
         let fault = match refusal {
@@ -395,7 +399,7 @@ impl Ended {
                 Fault::new(FaultKind::TimeLimit, message)
             }
         };
-        Err((Some(batch), fault))
+        Err(Box::new((Some(batch), fault)))
     }
 }
 
