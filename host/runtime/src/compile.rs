@@ -364,7 +364,8 @@ mod tests {
             assert!(Instant::now() < until);
             std::thread::yield_now();
         }
-        let own = Artifact { origin: Origin::Builtin, ..artifact.clone() };
+        let mut own = artifact.clone();
+        own.origin = Origin::Builtin;
         assert!(compiler.compile(&tier, None, &own).is_ok(), "a built-in artifact has no time limit");
         let patient = Compiler::new(ArtifactLimits::default());
         assert!(patient.compile(&tier, None, &artifact).is_ok());
