@@ -9,7 +9,8 @@ use fastrand::Rng;
 /// A kind of log.
 pub(crate) struct Dataset {
     pub(crate) name: &'static str,
-    /// The accuracy that the paper has for this log, or for those it does not have, the lowest one of the paper.
+    /// The accuracy of Table III of the paper for this log. For a log that the paper does not have, the mean of its
+    /// five: 0.99, 0.84, 0.99, 0.99 and 0.86.
     pub(crate) paper: f64,
     /// Weight and text of each template, with names of values in braces.
     pub(crate) templates: &'static [(u32, &'static str)],
@@ -26,8 +27,8 @@ pub(crate) struct Line {
 pub(crate) const DATASETS: [Dataset; 4] = [
     Dataset { name: "HDFS", paper: 0.99, templates: HDFS },
     Dataset { name: "BGL", paper: 0.99, templates: BGL },
-    Dataset { name: "OpenSSH", paper: 0.86, templates: OPENSSH },
-    Dataset { name: "Apache", paper: 0.86, templates: APACHE },
+    Dataset { name: "OpenSSH", paper: 0.93, templates: OPENSSH },
+    Dataset { name: "Apache", paper: 0.93, templates: APACHE },
 ];
 
 /// Generates this many messages.
