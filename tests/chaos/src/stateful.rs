@@ -2,8 +2,8 @@
 //! window, and a window comes again only with its id.
 //!
 //! All pipelines read the same files. The guest `memory`, with each sharing of its state, and `aggregate`
-//! make windows that list the numbers of their lines; `pattern` passes and counts lines; `dedup` drops
-//! the fifth of the lines that repeat others. `model.rs` compares.
+//! make windows that list the numbers of their lines; `pattern` passes and counts lines; `to-metric` has a
+//! series for each line and for each key; `dedup` drops the fifth of the lines that repeat others. `model.rs` compares.
 
 mod model;
 mod setup;

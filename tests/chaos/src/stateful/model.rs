@@ -120,6 +120,9 @@ impl Event {
     pub(super) fn read(line: &str, node: Node) -> Option<Self> {
         let event: Value = serde_json::from_str(line).ok()?;
         let body: Value = serde_json::from_str(event["body"].as_str()?).ok()?;
+        if node == Node::ToMetric {
+            return Self::of_data_point(&body, &event["attributes"]);
+        }
         let number = |value: &Value| usize::try_from(value.as_u64()?).ok();
         let id = || event["attributes"]["id"].as_str().map(str::to_owned);
         if let Some(rows) = body["rows"].as_array() {
@@ -135,6 +138,16 @@ impl Event {
             }
         }
     }
+
+    /// Reads a data point: of the series of a line, or of the series of a key.
+    fn of_data_point(body: &Value, attributes: &Value) -> Option<Self> {
+        let (id, lines) = (body["id"].as_str()?.to_owned(), body["value"].as_u64()?);
+        if body["name"] == "by-key" {
+            return Some(Self::Count { id, lines });
+        }
+        let row = attributes["n"].as_str()?.parse().ok()?;
+        Some(Self::Window { id, rows: vec![row; usize::try_from(lines).ok()?] })
+    }
 }
 
 /// What arrived from one pipeline.
@@ -146,8 +159,8 @@ pub(super) struct Arrived {
     failed: BTreeSet<usize>,
     /// Lines in any window.
     found: BTreeSet<usize>,
-    /// The first count of each id.
-    counts: BTreeMap<String, u64>,
+    /// The first and the last count of each id.
+    counts: BTreeMap<String, [u64; 2]>,
 }
 
 /// The comparison of the output of `dedup` with the lines.
@@ -166,8 +179,8 @@ pub(super) struct DedupTally {
 pub(super) struct Tally {
     /// Lines that no window contains.
     pub(super) lost: u64,
-    /// Windows whose repetition contains lines that no other id has, or that lacks lines that no other
-    /// id has: whoever keeps one of the two misses these lines.
+    /// Windows whose repetition contains lines that no other id has, or lacks lines that no other id has:
+    /// a receiver that keeps one of the two misses these lines.
     pub(super) missing: u64,
     /// Windows that arrived again with their id.
     pub(super) same_id: u64,
@@ -202,7 +215,10 @@ impl Arrived {
                     self.found.extend(&rows);
                     self.windows.entry(id).or_default().push(rows);
                 }
-                Event::Count { id, lines } => _ = self.counts.entry(id).or_insert(lines),
+                Event::Count { id, lines } => {
+                    let [_, last] = self.counts.entry(id).or_insert([lines; 2]);
+                    *last = lines;
+                }
                 Event::Other => {}
             }
         }
@@ -218,13 +234,16 @@ impl Arrived {
             Node::Memory | Node::Aggregate => {
                 self.found.len() + self.failed.difference(&self.found).count() == lines.len()
             }
-            Node::Pattern => self.found.len() == lines.len() && self.counted() >= lines.len() as u64,
+            Node::Pattern | Node::ToMetric => self.found.len() == lines.len() && self.counted() >= lines.len() as u64,
             Node::Dedup => self.windows.len() == lines.originals().len(),
         }
     }
 
+    /// The lines in counts, for the receiver that has fewer: the one that keeps the first count of an id, or the one
+    /// that keeps the last.
     fn counted(&self) -> u64 {
-        self.counts.values().sum()
+        let sum = |at: usize| self.counts.values().map(|counts| counts[at]).sum::<u64>();
+        sum(0).min(sum(1))
     }
 
     /// Compares the output of `dedup`: the number of originals without any arrival, of those that arrived
@@ -375,6 +394,20 @@ mod tests {
         assert_eq!((arrived.tally(&lines, true).other_id, arrived.tally(&lines, false).other_id), (0, 1));
         (0..10).for_each(|_| lines.send_again(0));
         assert_eq!(lines.lines[0].merged_again, 3);
+    }
+
+    #[test]
+    fn data_points_are_windows_of_a_line_and_counts_of_a_key() {
+        let read = |name: &str, value: u64, attributes: &str| {
+            let body = format!(r#"{{\"name\":\"{name}\",\"value\":{value},\"id\":\"a\"}}"#);
+            Event::read(&format!(r#"{{"body":"{body}","attributes":{attributes}}}"#), Node::ToMetric).unwrap()
+        };
+        let mut arrived = Arrived::default();
+        arrived.take(vec![read("each", 2, r#"{"n":"0"}"#), read("by-key", 2, r#"{"k":"k0"}"#)]);
+        assert!(!arrived.has_all(&lines(2), Node::ToMetric));
+        assert_eq!(arrived.tally(&lines(1), false), Tally { other_id: 1, repeated: 1, ..Tally::default() });
+        arrived.take(vec![read("by-key", 0, r#"{"k":"k0"}"#)]);
+        assert_eq!(arrived.tally(&lines(1), false).missing, 1, "a receiver that keeps the last count misses a line");
     }
 
     #[test]

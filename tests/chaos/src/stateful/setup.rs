@@ -32,6 +32,7 @@ pub(super) enum Node {
     Memory,
     Aggregate,
     Pattern,
+    ToMetric,
     Dedup,
 }
 
@@ -44,7 +45,7 @@ const SINGLE: &str = r#"sharing = "single", "#;
 const BY_KEY: &str = r#"key = ["body.k"], shards = 3, "#;
 
 /// All pipelines. All have the same source.
-pub(super) const KINDS: [Kind; 8] = [
+pub(super) const KINDS: [Kind; 9] = [
     kind("worker", Node::Memory, [BY_WORKER; 2], false),
     kind("single", Node::Memory, [SINGLE; 2], true),
     kind("key", Node::Memory, [BY_KEY; 2], false),
@@ -52,6 +53,7 @@ pub(super) const KINDS: [Kind; 8] = [
     Kind { has_canary: true, ..kind("canary", Node::Memory, [BY_WORKER; 2], false) },
     kind("aggregate", Node::Aggregate, [""; 2], true),
     kind("pattern", Node::Pattern, [""; 2], false),
+    kind("to-metric", Node::ToMetric, [""; 2], true),
     kind("dedup", Node::Dedup, [""; 2], false),
 ];
 
@@ -67,6 +69,7 @@ impl Kind {
             Node::Memory => "guests/memory.wasm",
             Node::Aggregate => "nodes/aggregate.wasm",
             Node::Pattern => "nodes/pattern.wasm",
+            Node::ToMetric => "nodes/to-metric.wasm",
             Node::Dedup => "nodes/dedup.wasm",
         }
     }
@@ -81,6 +84,12 @@ impl Kind {
                 (format!(r#"by = "body.k", window = "100ms", {rows}"#), "windows")
             }
             Node::Pattern => (r#"field = "body.k", interval = "1s""#.to_owned(), "reports"),
+            Node::ToMetric => {
+                // A series for each line says which lines a data point has; the series by key are compared with it.
+                let each = r#"{ name = "each", type = "counter", dimensions = "body.n", max_series = 100000 }"#;
+                let by_key = r#"{ name = "by-key", type = "counter", dimensions = "body.k" }"#;
+                (format!(r#"interval = "100ms", max_state = "8MiB", metrics = [{each}, {by_key}]"#), "metrics")
+            }
             Node::Dedup => (r#"key = "body.d", window = "1h""#.to_owned(), "out"),
         };
         let state = match self.node {
@@ -197,7 +206,7 @@ pub(super) fn config(versions: Versions, server: &Server) -> String {
             .file_sink(&format!("{name}-fails"), &[&format!("{name}.fails")], &format!("out/{name}-fails"))
             .set("encoding.codec", "text")
             .set("fsync_interval", "20ms");
-        if matches!(kind.node, Node::Memory | Node::Aggregate) {
+        if matches!(kind.node, Node::Memory | Node::Aggregate | Node::ToMetric) {
             config = config.drop_sink(&format!("{name}-out"), &[&format!("{name}.out")]);
         }
     }
