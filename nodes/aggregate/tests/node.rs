@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use wattle_node::testing::{check_refusal, check_schema, run_timed_cases};
+use wattle_node::testing::{check_readme, check_refusal, check_schema, code_blocks, run_timed_cases};
 use wattle_node_aggregate::{Aggregate, Options};
 
 fn here(path: &str) -> PathBuf {
@@ -22,15 +22,10 @@ fn cases_hold() {
 }
 
 #[test]
-fn the_readme_shows_the_options_of_its_case() {
-    let readme = std::fs::read_to_string(here("README.md")).unwrap();
-    let example = readme.split("```toml").nth(1).unwrap().split("```").next().unwrap();
-    let example: Value = toml::from_str(example).unwrap();
-    let case = std::fs::read_to_string(here("tests/cases/readme.json")).unwrap();
-    let case: Value = serde_json::from_str(&case).unwrap();
-    assert_eq!(example["nodes"]["aggregate"]["options"], case["options"]);
-    let shown = readme.split("```json").nth(1).unwrap().split("```").next().unwrap();
-    let shown: Vec<Value> = shown.trim().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+fn the_readme_shows_the_options_and_events_of_its_case() {
+    let case = check_readme::<Aggregate, _>(&here(""), |text| toml::from_str(text)).unwrap();
+    let shown = &code_blocks(&here("README.md"), "json").unwrap()[0];
+    let shown: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let made = case["expected"]["windows"].as_array().unwrap().iter().map(|event| event["body"].clone());
     assert_eq!(shown, made.collect::<Vec<_>>());
 }

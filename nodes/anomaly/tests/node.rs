@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use wattle_cases::{Ran, batch};
+use wattle_node::Sharing;
 use wattle_node::native::Native;
-use wattle_node::testing::{check_refusal, check_schema, run_timed_cases};
-use wattle_node::{Sharing, Snapshot};
+use wattle_node::testing::{
+    check_damaged_snapshots, check_forged_snapshots, check_refusal, check_schema, code_blocks, run_timed_cases,
+};
 use wattle_node_anomaly::{Anomaly, Options};
 
 const SECOND: i64 = 1_000_000_000;
@@ -25,11 +27,7 @@ fn cases_hold() {
 
 #[test]
 fn the_readme_shows_the_options_and_findings_of_its_case() {
-    let readme = std::fs::read_to_string(here("README.md")).unwrap();
-    let block = |language: &str| {
-        let after = readme.split(&format!("```{language}\n")).nth(1).unwrap();
-        after.split("```").next().unwrap().to_owned()
-    };
+    let block = |language: &str| code_blocks(&here("README.md"), language).unwrap().remove(0);
     let case: Value = serde_json::from_str(&std::fs::read_to_string(here("tests/cases/readme.json")).unwrap()).unwrap();
     let example: Value = toml::from_str(&block("toml")).unwrap();
     let mut options = example["nodes"]["anomaly"]["options"].clone();
@@ -241,22 +239,15 @@ fn a_state_survives_other_options() {
 }
 
 #[test]
-fn damaged_snapshots_are_refused() {
+fn damaged_snapshots_are_refused_and_forged_ones_harmless() {
     let saved = fed("a", 3, 1100).save();
-    let restore =
-        |version: u32, bytes: Vec<u8>| configured(&short()).restore(vec![saved.clone(), Snapshot { version, bytes }]);
-    assert_eq!(restore(saved.version, saved.bytes.clone()), Ok(()));
-    assert!(restore(saved.version + 1, saved.bytes.clone()).unwrap_err().contains("version"));
-    for length in 0..saved.bytes.len() {
-        assert!(restore(saved.version, saved.bytes[..length].to_vec()).is_err(), "{length}");
-    }
-    for at in 0..saved.bytes.len() {
-        for bit in [0, 3, 7] {
-            let mut bytes = saved.bytes.clone();
-            bytes[at] ^= 1 << bit;
-            assert!(restore(saved.version, bytes).is_err(), "{at}");
-        }
-    }
+    check_damaged_snapshots::<Anomaly>(&short(), &saved).unwrap();
+    let seal = |content: &[u8]| wattle_snapshot::hash(0, content).to_le_bytes();
+    check_forged_snapshots::<Anomaly>(&short(), &saved, seal, |mut node| {
+        process(&mut node, &[event("a", 1101)]);
+        tick(&mut node, 1140, true);
+    })
+    .unwrap();
 }
 
 #[test]

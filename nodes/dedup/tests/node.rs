@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use wattle_node::native::Native;
-use wattle_node::testing::{check_refusal, check_schema, run, run_cases};
+use wattle_node::testing::{check_readme, check_refusal, check_schema, run, run_cases};
 use wattle_node_dedup::{Dedup, Options};
 
 fn here(path: &str) -> PathBuf {
@@ -26,18 +25,7 @@ fn schema_is_up_to_date() {
 
 #[test]
 fn the_readme_shows_the_options_of_its_case_and_valid_examples() {
-    let readme = std::fs::read_to_string(here("README.md")).unwrap();
-    let examples: Vec<Value> = readme
-        .split("```toml")
-        .skip(1)
-        .map(|part| toml::from_str(part.split("```").next().unwrap()).unwrap())
-        .collect();
-    let case: Value = serde_json::from_str(&std::fs::read_to_string(here("tests/cases/readme.json")).unwrap()).unwrap();
-    assert_eq!(examples[0]["nodes"]["dedup"]["options"], case["options"]);
-    for example in &examples {
-        let options = &example["nodes"]["dedup"]["options"];
-        assert!(Native::<Dedup>::configure("dedup", &options.to_string()).is_ok(), "{options}");
-    }
+    check_readme::<Dedup, _>(&here(""), |text| toml::from_str(text)).unwrap();
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use wattle_node::testing::{check_refusal, check_schema, run, run_cases, set_tables};
+use wattle_node::testing::{check_readme, check_refusal, check_schema, code_blocks, run, run_cases, set_tables};
 use wattle_node_enrich::{Enrich, Options};
 
 fn here(path: &str) -> PathBuf {
@@ -18,15 +18,10 @@ fn cases_hold() {
 }
 
 #[test]
-fn the_readme_shows_the_options_of_its_case() {
-    let readme = std::fs::read_to_string(here("README.md")).unwrap();
-    let example = readme.split("```toml").nth(1).unwrap().split("```").next().unwrap();
-    let example: Value = toml::from_str(example).unwrap();
-    let case = std::fs::read_to_string(here("tests/cases/readme.json")).unwrap();
-    let case: Value = serde_json::from_str(&case).unwrap();
-    assert_eq!(example["nodes"]["enrich"]["options"], case["options"]);
-    let shown = readme.split("```json").nth(1).unwrap().split("```").next().unwrap();
-    let shown: Vec<Value> = shown.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect();
+fn the_readme_shows_the_options_and_events_of_its_case() {
+    let case = check_readme::<Enrich, _>(&here(""), |text| toml::from_str(text)).unwrap();
+    let shown = &code_blocks(&here("README.md"), "json").unwrap()[0];
+    let shown: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(shown[0], case["input"][0]["attributes"]);
     assert_eq!(shown[1], case["expected"]["out"][0]["attributes"]);
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use wattle_node::native::Native;
-use wattle_node::testing::{Ran, check_refusal, check_schema, run_timed_cases};
+use wattle_node::testing::{
+    Ran, check_damaged_snapshots, check_forged_snapshots, check_readme, check_refusal, check_schema, run_timed_cases,
+};
 use wattle_node::{Sharing, Snapshot};
 use wattle_node_join::{Join, Options};
 
@@ -27,19 +29,7 @@ fn schema_is_up_to_date() {
 
 #[test]
 fn the_readme_shows_the_options_of_its_case_and_valid_examples() {
-    let readme = std::fs::read_to_string(here("README.md")).unwrap();
-    let examples: Vec<Value> = readme
-        .split("```toml")
-        .skip(1)
-        .map(|part| toml::from_str(part.split("```").next().unwrap()).unwrap())
-        .collect();
-    let case = std::fs::read_to_string(here("tests/cases/readme.json")).unwrap();
-    let case: Value = serde_json::from_str(&case).unwrap();
-    assert_eq!(examples[0]["nodes"]["join"]["options"], case["options"]);
-    for example in &examples {
-        let options = &example["nodes"]["join"]["options"];
-        assert!(Native::<Join>::configure("join", &options.to_string()).is_ok(), "{options}");
-    }
+    check_readme::<Join, _>(&here(""), |text| toml::from_str(text)).unwrap();
 }
 
 #[test]
@@ -226,24 +216,7 @@ fn saved() -> (Value, Snapshot) {
 #[test]
 fn every_damaged_snapshot_is_refused() {
     let (options, snapshot) = saved();
-    let restore = |bytes: Vec<u8>| {
-        let mut node = Native::<Join>::configure("n", &options.to_string()).unwrap();
-        node.restore(vec![Snapshot { version: snapshot.version, bytes }])
-    };
-    assert!(restore(snapshot.bytes.clone()).is_ok());
-    for length in 0..snapshot.bytes.len() {
-        assert!(restore(snapshot.bytes[..length].to_vec()).is_err(), "{length}");
-    }
-    for at in 0..snapshot.bytes.len() {
-        for bit in 0..8 {
-            let mut bytes = snapshot.bytes.clone();
-            bytes[at] ^= 1 << bit;
-            assert!(restore(bytes).is_err(), "{at} {bit}");
-        }
-    }
-    let other = Snapshot { version: 2, bytes: snapshot.bytes.clone() };
-    let mut node = Native::<Join>::configure("n", &options.to_string()).unwrap();
-    assert!(node.restore(vec![other]).unwrap_err().contains("version 2"));
+    check_damaged_snapshots::<Join>(&options, &snapshot).unwrap();
 }
 
 #[test]
@@ -321,22 +294,15 @@ fn a_call_makes_a_part_of_the_events_and_the_next_ones_the_others() {
     assert!(run.all.bodies("out").iter().all(|body| body.contains(" stdout F x") && body.ends_with("xy")));
 }
 
-proptest! {
-    #[test]
-    fn a_snapshot_with_any_content_is_refused_or_harmless(flips in prop::collection::vec((any::<usize>(), any::<u8>()), 1..4)) {
-        let (options, mut snapshot) = saved();
-        let content = snapshot.bytes.len() - 8;
-        for (at, bits) in flips {
-            snapshot.bytes[at % content] ^= bits;
-        }
-        // A valid checksum over wrong content, as no disk would write it.
-        let sum = wattle_snapshot::hash(0, &snapshot.bytes[..content]);
-        snapshot.bytes[content..].copy_from_slice(&sum.to_le_bytes());
-        let mut run = Run::new(&options);
-        if run.node.restore(vec![snapshot]).is_ok() {
-            run.events(&[line('a', 'c', 3), line('b', 's', 4)]);
-            run.restart();
-            run.tick(i64::MAX, true);
-        }
-    }
+#[test]
+fn a_snapshot_with_any_content_is_refused_or_harmless() {
+    let (options, snapshot) = saved();
+    let seal = |content: &[u8]| wattle_snapshot::hash(0, content).to_le_bytes();
+    check_forged_snapshots::<Join>(&options, &snapshot, seal, |node| {
+        let mut run = Run { node, ..Run::new(&options) };
+        run.events(&[line('a', 'c', 3), line('b', 's', 4)]);
+        run.restart();
+        run.tick(i64::MAX, true);
+    })
+    .unwrap();
 }

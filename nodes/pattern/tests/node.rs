@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use wattle_cases::{Ran, batch};
+use wattle_node::Sharing;
 use wattle_node::native::Native;
-use wattle_node::testing::{check_refusal, check_schema, run_timed_cases};
-use wattle_node::{Sharing, Snapshot};
+use wattle_node::testing::{
+    check_damaged_snapshots, check_forged_snapshots, check_readme, check_refusal, check_schema, code_blocks,
+    run_timed_cases,
+};
 use wattle_node_pattern::{Options, Pattern};
 
 const SECOND: i64 = 1_000_000_000;
@@ -25,22 +28,11 @@ fn cases_hold() {
 
 #[test]
 fn the_readme_shows_the_options_and_events_of_its_case() {
-    let readme = std::fs::read_to_string(here("README.md")).unwrap();
-    let block = |language: &str, number: usize| {
-        let after = readme.split(&format!("```{language}\n")).nth(number).unwrap();
-        after.split("```").next().unwrap().to_owned()
-    };
-    let case: Value = serde_json::from_str(&std::fs::read_to_string(here("tests/cases/readme.json")).unwrap()).unwrap();
-    let example: Value = toml::from_str(&block("toml", 1)).unwrap();
-    assert_eq!(example["nodes"]["pattern"]["options"], case["options"]);
-    let reports: Vec<Value> =
-        block("json", 1).trim().split("\n\n").map(|text| serde_json::from_str(text).unwrap()).collect();
-    let expected: Vec<Value> = case["expected"]["reports"].as_array().unwrap().iter().map(body_json).collect();
-    assert_eq!(reports, expected);
-}
-
-fn body_json(event: &Value) -> Value {
-    event["body_json"].clone()
+    let case = check_readme::<Pattern, _>(&here(""), |text| toml::from_str(text)).unwrap();
+    let shown = &code_blocks(&here("README.md"), "json").unwrap()[0];
+    let reports: Vec<Value> = shown.trim().split("\n\n").map(|text| serde_json::from_str(text).unwrap()).collect();
+    let expected = case["expected"]["reports"].as_array().unwrap().iter().map(|event| event["body_json"].clone());
+    assert_eq!(reports, expected.collect::<Vec<_>>());
 }
 
 #[test]
@@ -356,32 +348,16 @@ fn a_state_survives_other_options() {
 }
 
 #[test]
-fn damaged_snapshots_are_refused() {
+fn damaged_snapshots_are_refused_and_forged_ones_harmless() {
     let options = json!({"templates": [{"template": "seed <*>"}]});
-    let node = learned(&options, &["a b 1", "a c 2", "seed x", "", "other"]);
-    let saved = node.save();
-    let restore = |version: u32, bytes: Vec<u8>| {
-        let mut node = Native::<Pattern>::configure("n", &options.to_string()).unwrap();
-        let done = node.restore(vec![saved.clone(), Snapshot { version, bytes }]);
-        if done.is_err() {
-            // The node goes on without state.
-            process(&mut node, &[json!({"body": "a b 1"})]);
-            assert_eq!(tick(&mut node, 100, true).len(), 2);
-        }
-        done
-    };
-    assert_eq!(restore(saved.version, saved.bytes.clone()), Ok(()));
-    assert!(restore(saved.version + 1, saved.bytes.clone()).unwrap_err().contains("version"));
-    for length in 0..saved.bytes.len() {
-        assert!(restore(saved.version, saved.bytes[..length].to_vec()).is_err(), "{length}");
-    }
-    for at in 0..saved.bytes.len() {
-        for bit in [0, 3, 7] {
-            let mut bytes = saved.bytes.clone();
-            bytes[at] ^= 1 << bit;
-            assert!(restore(saved.version, bytes).is_err(), "{at}");
-        }
-    }
+    let saved = learned(&options, &["a b 1", "a c 2", "seed x", "", "other"]).save();
+    check_damaged_snapshots::<Pattern>(&options, &saved).unwrap();
+    let seal = |content: &[u8]| wattle_snapshot::hash(0, content).to_le_bytes();
+    check_forged_snapshots::<Pattern>(&options, &saved, seal, |mut node| {
+        process(&mut node, &[json!({"body": "a b 1"})]);
+        tick(&mut node, 100, true);
+    })
+    .unwrap();
 }
 
 #[test]

@@ -1,12 +1,17 @@
 //! Runs a node over events natively: in unit tests, and from case files in the format of
 //! [`wattle_cases`].
 
+mod readme;
+mod snapshots;
+
 use std::path::Path;
 
 use serde_json::Value;
 use wattle_batch::{Batch, Outcome};
 use wattle_cases::{CaseFault, Mocks, Refusal, Requests, Subject};
 
+pub use self::readme::{check_readme, code_blocks};
+pub use self::snapshots::{check_damaged_snapshots, check_forged_snapshots};
 pub use wattle_cases::Ran;
 
 use crate::capabilities::native::{facts, forget_claims, tables};

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use wattle_node::native::Native;
-use wattle_node::testing::{Ran, check_refusal, check_schema, run_timed_cases};
+use wattle_node::testing::{
+    Ran, check_damaged_snapshots, check_forged_snapshots, check_readme, check_refusal, check_schema, run_timed_cases,
+};
 use wattle_node::{Sharing, Snapshot};
 use wattle_node_throttle::{Options, Throttle};
 
@@ -27,18 +29,7 @@ fn schema_is_up_to_date() {
 
 #[test]
 fn the_readme_shows_the_options_of_its_case_and_valid_examples() {
-    let readme = std::fs::read_to_string(here("README.md")).unwrap();
-    let examples: Vec<Value> = readme
-        .split("```toml")
-        .skip(1)
-        .map(|part| toml::from_str(part.split("```").next().unwrap()).unwrap())
-        .collect();
-    let case: Value = serde_json::from_str(&std::fs::read_to_string(here("tests/cases/readme.json")).unwrap()).unwrap();
-    assert_eq!(examples[0]["nodes"]["throttle"]["options"], case["options"]);
-    for example in &examples {
-        let options = &example["nodes"]["throttle"]["options"];
-        assert!(Native::<Throttle>::configure("throttle", &options.to_string()).is_ok(), "{options}");
-    }
+    check_readme::<Throttle, _>(&here(""), |text| toml::from_str(text)).unwrap();
 }
 
 #[test]
@@ -180,22 +171,7 @@ fn saved() -> (Value, Snapshot) {
 #[test]
 fn every_damaged_snapshot_is_refused() {
     let (options, snapshot) = saved();
-    let restore = |version: u32, bytes: Vec<u8>| {
-        let mut node = Native::<Throttle>::configure("n", &options.to_string()).unwrap();
-        node.restore(vec![Snapshot { version, bytes }])
-    };
-    assert!(restore(snapshot.version, snapshot.bytes.clone()).is_ok());
-    for length in 0..snapshot.bytes.len() {
-        assert!(restore(1, snapshot.bytes[..length].to_vec()).is_err(), "{length}");
-    }
-    for at in 0..snapshot.bytes.len() {
-        for bit in 0..8 {
-            let mut bytes = snapshot.bytes.clone();
-            bytes[at] ^= 1 << bit;
-            assert!(restore(1, bytes).is_err(), "{at} {bit}");
-        }
-    }
-    assert!(restore(2, snapshot.bytes).unwrap_err().contains("version 2"));
+    check_damaged_snapshots::<Throttle>(&options, &snapshot).unwrap();
 }
 
 #[test]
@@ -253,22 +229,15 @@ fn ids_of_summaries_depend_on_window_and_key_and_survive_restarts() {
     assert_eq!(all, ids(true));
 }
 
-proptest! {
-    #[test]
-    fn a_snapshot_with_any_content_is_refused_or_harmless(flips in prop::collection::vec((any::<usize>(), any::<u8>()), 1..4)) {
-        let (options, mut snapshot) = saved();
-        let content = snapshot.bytes.len() - 8;
-        for (at, bits) in flips {
-            snapshot.bytes[at % content] ^= bits;
-        }
-        // A valid checksum over wrong content, as no disk would write it.
-        let sum = wattle_snapshot::hash(0, &snapshot.bytes[..content]);
-        snapshot.bytes[content..].copy_from_slice(&sum.to_le_bytes());
-        let mut run = Run::new(&options);
-        if run.node.restore(vec![snapshot]).is_ok() {
-            run.events(&["a", "b"].map(|body| json!({"body": body})));
-            run.restart();
-            run.tick(i64::MAX, true);
-        }
-    }
+#[test]
+fn a_snapshot_with_any_content_is_refused_or_harmless() {
+    let (options, snapshot) = saved();
+    let seal = |content: &[u8]| wattle_snapshot::hash(0, content).to_le_bytes();
+    check_forged_snapshots::<Throttle>(&options, &snapshot, seal, |node| {
+        let mut run = Run { node, ..Run::new(&options) };
+        run.events(&["a", "b"].map(|body| json!({"body": body})));
+        run.restart();
+        run.tick(i64::MAX, true);
+    })
+    .unwrap();
 }

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp as Instant, ToSpan as _};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use wattle_node::testing::{check_refusal, check_schema, run, run_cases};
+use wattle_node::testing::{check_readme, check_refusal, check_schema, run, run_cases};
 use wattle_node_timestamp::{Options, Timestamp};
 
 fn here(path: &str) -> PathBuf {
@@ -20,13 +20,8 @@ fn cases_hold() {
 }
 
 #[test]
-fn the_readme_shows_the_options_of_its_case() {
-    let readme = std::fs::read_to_string(here("README.md")).unwrap();
-    let example = readme.split("```toml").nth(1).unwrap().split("```").next().unwrap();
-    let example: Value = toml::from_str(example).unwrap();
-    let case = std::fs::read_to_string(here("tests/cases/readme.json")).unwrap();
-    let case: Value = serde_json::from_str(&case).unwrap();
-    assert_eq!(example["nodes"]["time"]["options"], case["options"]);
+fn the_readme_shows_the_options_of_its_case_and_valid_examples() {
+    check_readme::<Timestamp, _>(&here(""), |text| toml::from_str(text)).unwrap();
 }
 
 #[test]

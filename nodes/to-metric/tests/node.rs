@@ -12,9 +12,11 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use wattle_cases::{Ran, batch};
-use wattle_node::Snapshot;
 use wattle_node::native::Native;
-use wattle_node::testing::{check_refusal, check_schema, run_timed_cases};
+use wattle_node::testing::{
+    check_damaged_snapshots, check_forged_snapshots, check_readme, check_refusal, check_schema, code_blocks,
+    run_timed_cases,
+};
 use wattle_node_to_metric::{Options, ToMetric};
 
 const SECOND: i64 = 1_000_000_000;
@@ -73,15 +75,10 @@ fn cases_hold() {
 }
 
 #[test]
-fn the_readme_shows_the_options_of_its_case() {
-    let readme = std::fs::read_to_string(here("README.md")).unwrap();
-    let example = readme.split("```toml").nth(1).unwrap().split("```").next().unwrap();
-    let example: Value = toml::from_str(example).unwrap();
-    let case = std::fs::read_to_string(here("tests/cases/readme.json")).unwrap();
-    let case: Value = serde_json::from_str(&case).unwrap();
-    assert_eq!(example["nodes"]["to-metric"]["options"], case["options"]);
-    let shown = readme.split("```json").nth(1).unwrap().split("```").next().unwrap();
-    let shown: Vec<Value> = shown.trim().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+fn the_readme_shows_the_options_and_events_of_its_case() {
+    let case = check_readme::<ToMetric, _>(&here(""), |text| toml::from_str(text)).unwrap();
+    let shown = &code_blocks(&here("README.md"), "json").unwrap()[0];
+    let shown: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let made = case["expected"]["metrics"].as_array().unwrap().iter().map(|event| event["body"].clone());
     assert_eq!(shown, made.collect::<Vec<_>>());
 }
@@ -175,41 +172,20 @@ fn all(temporality: &str) -> Value {
 }
 
 #[test]
-fn a_damaged_snapshot_is_refused() {
+fn a_damaged_snapshot_is_refused_and_a_forged_one_harmless() {
     let mut run = Run::new(&all("cumulative"));
     run.tick(1000, false);
     let event = |i: i64| json!({"body": format!("b{i}"), "attributes": {"k": i % 3, "j": i % 2, "v": i * 3 / 2 - 9}});
     run.events(&(0..40).map(event).collect::<Vec<_>>());
     let saved = run.node.save();
-    let restore = |bytes: Vec<u8>, version: u32| {
-        let mut node = Native::<ToMetric>::configure("node", &run.options).unwrap();
-        node.restore(vec![Snapshot { version, bytes }])
-    };
-    assert_eq!(restore(saved.bytes.clone(), saved.version), Ok(()));
-    assert!(restore(saved.bytes.clone(), 2).unwrap_err().contains("version 2"));
-    for end in 0..saved.bytes.len() {
-        assert!(restore(saved.bytes[..end].to_vec(), saved.version).is_err(), "{end}");
-    }
-    for place in 0..saved.bytes.len() {
-        for bit in [1, 0x80] {
-            let mut bytes = saved.bytes.clone();
-            bytes[place] ^= bit;
-            assert!(restore(bytes, saved.version).is_err(), "{place}");
-        }
-    }
-    // Even with a right checksum, as from another program, wrong bytes give an error or a state that works.
-    for place in 0..saved.bytes.len() - 8 {
-        for value in [0, 1, 0x7f, 0x80, 0xff] {
-            let mut bytes = saved.bytes[..saved.bytes.len() - 8].to_vec();
-            bytes[place] = value;
-            bytes.extend_from_slice(&wattle_snapshot::hash(0, &bytes).to_le_bytes());
-            let mut node = Native::<ToMetric>::configure("node", &run.options).unwrap();
-            if node.restore(vec![Snapshot { version: saved.version, bytes }]).is_ok() {
-                let _ = node.save();
-                node.tick(1040 * SECOND, true).unwrap();
-            }
-        }
-    }
+    let options: Value = serde_json::from_str(&run.options).unwrap();
+    check_damaged_snapshots::<ToMetric>(&options, &saved).unwrap();
+    let seal = |content: &[u8]| wattle_snapshot::hash(0, content).to_le_bytes();
+    check_forged_snapshots::<ToMetric>(&options, &saved, seal, |mut node| {
+        let _ = node.save();
+        node.tick(1040 * SECOND, true).unwrap();
+    })
+    .unwrap();
 }
 
 #[test]
