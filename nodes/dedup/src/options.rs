@@ -21,6 +21,10 @@ pub struct Options {
     pub when: Option<Condition>,
     /// What happens to duplicates. Default: `drop`.
     pub duplicates: Duplicates,
+    /// Time after the timestamp of the first event that the node saw in which it only learns keys, because every key is new
+    /// then: with `duplicates = "drop"`, first events are dropped too, with `pass` none leaves on the port `first`. Default:
+    /// `0s`. Example: `7d`.
+    pub warm_up: Option<String>,
     /// Field that is `true` in duplicates, for `duplicates = "mark"`. Default: `attributes.duplicate`. Example:
     /// `attributes.seen_before`.
     pub mark_field: Option<String>,
@@ -34,6 +38,7 @@ impl Default for Options {
             window: "1h".into(),
             when: None,
             duplicates: Duplicates::Drop,
+            warm_up: None,
             mark_field: None,
         }
     }
@@ -50,4 +55,6 @@ pub enum Duplicates {
     Mark,
     /// They leave on the port `duplicates`.
     Route,
+    /// They pass, and a copy of the first event with each key leaves on the port `first`.
+    Pass,
 }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use wattle_node::testing::{check_readme, check_refusal, check_schema, run, run_cases};
+use wattle_node::Snapshot;
+use wattle_node::native::Native;
+use wattle_node::testing::{Ran, check_readme, check_refusal, check_schema, run, run_cases};
 use wattle_node_dedup::{Dedup, Options};
 
 fn here(path: &str) -> PathBuf {
@@ -48,8 +50,35 @@ fn wrong_options_are_reported_all_at_once() {
             ("mark_field", "only with"),
         ],
     );
+    refuse(json!({"duplicates": "pass", "warm_up": "soon"}), &[("warm_up", "`soon` is not a duration")]);
+    refuse(json!({"duplicates": "route", "warm_up": "1d"}), &[("warm_up", "only with")]);
     refuse(json!({"window": "900us"}), &[("window", "less than `1ms`")]);
     refuse(json!({"duplicates": "mark", "mark_field": "nowhere"}), &[("mark_field", "must begin with `body`")]);
+}
+
+#[test]
+fn the_begin_of_the_warm_up_survives_a_restart() {
+    let options = json!({"duplicates": "pass", "warm_up": "2d"}).to_string();
+    let node = || Native::<Dedup>::configure("dedup", &options).unwrap();
+    let event =
+        |id: &str, day: u32| json!({"body": format!("restart {id}"), "timestamp": format!("2026-01-0{day}T00:00:00Z")});
+    let copies = |node: &mut Native<Dedup>, event: Value| {
+        let outcome = node.process(wattle_cases::batch(&[event]).unwrap()).map_err(|error| error.1).unwrap();
+        Ran::of(&["out".to_owned(), "first".to_owned()], outcome, 1).unwrap().bodies("first").len()
+    };
+    let mut before = node();
+    assert_eq!(copies(&mut before, event("a", 1)), 0);
+    let saved = before.save();
+    let mut after = node();
+    after.restore(vec![node().save(), saved.clone()]).unwrap();
+    assert_eq!(copies(&mut after, event("b", 4)), 1);
+    assert_eq!(copies(&mut node(), event("c", 4)), 0, "without its state the node begins to learn");
+    for length in 0..saved.bytes.len() {
+        let cut = Snapshot { version: saved.version, bytes: saved.bytes[..length].to_vec() };
+        assert!(node().restore(vec![cut]).is_err(), "{length}");
+    }
+    let newer = Snapshot { version: saved.version + 1, ..saved };
+    assert!(node().restore(vec![newer]).unwrap_err().contains("version"));
 }
 
 fn part() -> impl Strategy<Value = Option<String>> {
