@@ -1,5 +1,6 @@
 //! The node `extract`: copies values of an event to attributes, resource, body or timestamp.
 
+mod delay;
 mod options;
 mod rule;
 mod value;

@@ -43,6 +43,10 @@ pub struct FieldOptions {
     /// format. Default: `fail`.
     #[serde(default)]
     pub on_error: OnError,
+    /// For `timestamp`: attribute for the seconds between the new timestamp and the present one, which is the time at which
+    /// the source read the event unless a node has set another. Default: none. Example: `attributes.delay`.
+    #[serde(default)]
+    pub delay_into: Option<String>,
 }
 
 /// What to do with an event whose value is not a time.
@@ -109,6 +113,8 @@ pub enum OnMissing {
     /// The event continues without the value.
     #[default]
     Keep,
+    /// The field becomes null; not for `body` and `timestamp`.
+    Null,
     /// The event fails.
     Fail,
     /// The node drops the event, and counts it as dropped.

@@ -5,6 +5,7 @@ use wattle_convert::time::{Directives, Epoch, Format};
 use wattle_node::json::{Path, Segment};
 use wattle_node::{Batch, ColumnWriter, Field, Form, Reasons, Setup, bad_pattern};
 
+use crate::delay::Delay;
 use crate::options::{FieldOptions, FormatOption, Group, OnError, OnMissing, TimeFormat};
 use crate::value::{Finder, Missing, Pattern};
 
@@ -32,6 +33,7 @@ pub(crate) struct Rule {
     target: Target,
     on_missing: OnMissing,
     on_error: OnError,
+    delay: Option<Delay>,
     name: String,
     times: Vec<i64>,
 }
@@ -50,15 +52,26 @@ impl Rule {
         if !is_time && options.on_error != OnError::Fail {
             setup.error(format!("{at}.on_error"), "`on_error` is for times; set `into` to `timestamp`, or remove it");
         }
+        if !is_time && options.delay_into.is_some() {
+            setup.error(
+                format!("{at}.delay_into"),
+                "`delay_into` is for times; set `into` to `timestamp`, or remove it",
+            );
+        }
         if is_time && each.is_some() {
             setup.error(format!("{at}.from"), "`[*]` gives an array, and an array is no time");
         }
         let into = target(at, &options.into, setup);
+        let delay = options.delay_into.as_deref().filter(|_| is_time).map(|field| Delay::new(at, field, setup));
         let has_pattern = pattern.as_ref().is_some_and(Option::is_some);
         // A body is always text, whatever it contains; a match of a pattern is text too.
         let is_text = options.into == "body" || options.from == "body" || has_pattern;
         let form = if each.is_some() || !(is_text || is_time) { Form::Json } else { Form::Text };
         let into_form = if form == Form::Json && options.into != "body" { Form::Json } else { Form::Text };
+        if options.on_missing == OnMissing::Null && (is_time || into_form == Form::Text) {
+            let reason = "a time, a body and the match of a pattern are never null; write `keep`, `fail` or `drop`";
+            setup.error(format!("{at}.on_missing"), reason);
+        }
         let unchecked = form == Form::Json && options.from.starts_with("body");
         let target = match into? {
             _ if is_time => match format(options.format.as_ref()) {
@@ -77,6 +90,10 @@ impl Rule {
             target,
             on_missing: options.on_missing,
             on_error: options.on_error,
+            delay: match delay {
+                Some(delay) => Some(delay?),
+                None => None,
+            },
             name: options.from.clone(),
             times: Vec::new(),
         })
@@ -101,6 +118,11 @@ impl Rule {
                     None if self.on_error == OnError::Keep => verdicts.bad_times += 1,
                     None => verdicts.reasons.add(row, "bad-timestamp", &bad_timestamp(&self.name, format)),
                 },
+                (Err(_), _) if self.on_missing == OnMissing::Null => {
+                    out.bytes.truncate(start);
+                    out.bytes.extend_from_slice(b"null");
+                    keeps = true;
+                }
                 (Err(missing), _) => self.miss(row, missing, verdicts),
             }
             any |= keeps || time != i64::MIN;
@@ -115,14 +137,19 @@ impl Rule {
         match self.target {
             _ if !any => {}
             Target::Value(into, form) => batch.set(into, form, out),
-            Target::Time(_) => batch.set_timestamp(&self.times),
+            Target::Time(_) => {
+                if let Some(delay) = &self.delay {
+                    delay.set(batch, &self.times);
+                }
+                batch.set_timestamp(&self.times);
+            }
         }
     }
 
     fn miss(&self, row: usize, missing: Missing, verdicts: &mut Verdicts) {
         let name = &self.name;
         match (self.on_missing, missing) {
-            (OnMissing::Keep, _) => {}
+            (OnMissing::Keep | OnMissing::Null, _) => {}
             (OnMissing::Fail, Missing::Field) => {
                 verdicts.reasons.add(row, "missing-field", &format!("the event has no value at `{name}`"));
             }

@@ -61,6 +61,20 @@ fn wrong_options_are_reported_all_at_once() {
         &[("fields[0].format", "write `rfc3339`"), ("fields[1].format", "lacks a part")],
     );
     refuse(
+        json!({"fields": [
+            {"from": "body.a", "into": "attributes.a", "delay_into": "attributes.b"},
+            {"from": "body.a", "into": "timestamp", "delay_into": "body.b"},
+            {"from": "body.a", "into": "timestamp", "on_missing": "null"},
+            {"from": "body.a", "into": "attributes.a", "pattern": "a", "on_missing": "null"},
+        ]}),
+        &[
+            ("fields[0].delay_into", "set `into` to `timestamp`"),
+            ("fields[1].delay_into", "`attributes.<key>` or `resource.<key>`"),
+            ("fields[2].on_missing", "never null"),
+            ("fields[3].on_missing", "never null"),
+        ],
+    );
+    refuse(
         json!({"fields": [{"from": "body", "into": "body", "group": []}]}),
         &[("fields[0].group", "expected the number or the name of a group")],
     );
