@@ -614,6 +614,7 @@ void wattle_drop_rows(const uint32_t *rows, size_t count, wattle_text code) {
 }
 
 void wattle_route(const uint8_t *to) { host_route(to, wattle_rows()); }
+void wattle_route_children(const uint8_t *to, size_t children) { host_route(to, children); }
 
 void wattle_copy_to(uint8_t port, const uint32_t *rows, size_t count) {
   if (count) host_copy_to(port, rows, count);

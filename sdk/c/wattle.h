@@ -189,6 +189,8 @@ void wattle_combine(const uint32_t *rows, const uint32_t *offsets, size_t groups
 void wattle_hold_rows(const uint32_t *rows, size_t count);
 void wattle_drop_rows(const uint32_t *rows, size_t count, wattle_text code);
 void wattle_route(const uint8_t *ports);
+/* After a split: sets the port of each child. */
+void wattle_route_children(const uint8_t *ports, size_t children);
 void wattle_copy_to(uint8_t port, const uint32_t *rows, size_t count);
 
 /* The rows that fail. */

@@ -162,7 +162,7 @@ func (*Batch) Drop(rows []uint32, code string) {
 	}
 }
 
-// Route sends each row to a port.
+// Route sends each row or, after a split, each child to a port.
 func (*Batch) Route(ports []byte) {
 	p, pn := abi.Taken(ports)
 	hostRoute(p, pn)

@@ -191,6 +191,7 @@ export interface Batch {
   hold(rows: number[]): void;
   emit: Emit;
   drop(rows: number[], code: string): void;
+  /** Sets the port of each row or, after a split, of each child. */
   route(ports: Uint8Array): void;
   copyTo(port: number, rows: number[]): void;
   fail(reasons: Reasons): void;

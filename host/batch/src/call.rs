@@ -138,6 +138,8 @@ pub struct Call {
     reasons: Vec<(Arc<str>, Arc<str>)>,
     drop_codes: Vec<String>,
     routes: Option<Vec<u8>>,
+    /// Ports of the children of the split; `None` if all leave on port 0.
+    child_routes: Option<Vec<u8>>,
     copies: Vec<(u8, Vec<u32>)>,
     split: Option<(Vec<u32>, Bodies)>,
     groups: Option<Groups>,
@@ -151,8 +153,8 @@ pub struct Call {
 pub struct Outcome {
     /// Batches by port.
     pub emitted: Vec<(usize, Batch)>,
-    /// Children of a split, which leave on port 0.
-    pub children: Option<Children>,
+    /// Children of a split, by port.
+    pub children: Vec<(usize, Children)>,
     /// Rows that failed, unchanged, with reasons.
     pub failed: Option<Batch>,
     /// Rows dropped on purpose, by code.
@@ -172,6 +174,13 @@ pub struct Outcome {
     pub counts: Vec<(String, u64)>,
 }
 
+impl Outcome {
+    /// Number of children of the split that are not made yet.
+    pub fn remaining_children(&self) -> usize {
+        self.children.iter().map(|(_, children)| children.remaining()).sum()
+    }
+}
+
 impl Call {
     /// Begins a call.
     pub fn new(batch: Batch, node: Arc<NodeInfo>) -> Self {
@@ -185,6 +194,7 @@ impl Call {
             reasons: Vec::new(),
             drop_codes: Vec::new(),
             routes: None,
+            child_routes: None,
             copies: Vec::new(),
             split: None,
             groups: None,
@@ -403,15 +413,20 @@ impl Call {
         Ok(())
     }
 
-    /// Decides the port of each row.
+    /// Decides the port of each row or, after a split, of each child.
     pub fn route(&mut self, ports: Vec<u8>) -> Checked {
-        if ports.len() != self.batch.rows() {
-            return invalid(format!("route: {} ports for {} rows", ports.len(), self.batch.rows()));
+        let (count, what) = match &self.split {
+            Some((parents, _)) => (parents.len(), "children"),
+            None => (self.batch.rows(), "rows"),
+        };
+        if ports.len() != count {
+            return invalid(format!("route: {} ports for {count} {what}", ports.len()));
         }
         if let Some(port) = ports.iter().find(|&&p| usize::from(p) >= self.node.ports.len()) {
             return invalid(format!("route: port {port} does not exist"));
         }
-        self.routes = Some(ports);
+        let routes = if self.split.is_some() { &mut self.child_routes } else { &mut self.routes };
+        *routes = Some(ports);
         Ok(())
     }
 

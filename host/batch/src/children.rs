@@ -16,22 +16,20 @@ pub(crate) enum Bodies {
 }
 
 impl Bodies {
-    /// Keeps only the children marked in `keep`.
-    pub(crate) fn retain(self, parents: Vec<u32>, keep: &[bool]) -> (Vec<u32>, Self) {
-        fn pick<T: Copy>(all: &[T], keep: &[bool]) -> Vec<T> {
-            all.iter().zip(keep).filter(|(_, k)| **k).map(|(item, _)| *item).collect()
-        }
-        let parents_kept = pick(&parents, keep);
+    /// The parents and bodies of some of the children.
+    pub(crate) fn select(&self, parents: &[u32], children: &[u32]) -> (Vec<u32>, Self) {
+        let pick = |all: &[u32]| children.iter().filter_map(|&child| all.get(child as usize).copied()).collect();
         let bodies = match self {
-            Self::Spans { text, starts, ends, prefix, suffix } => {
-                Self::Spans { text, starts: pick(&starts, keep), ends: pick(&ends, keep), prefix, suffix }
-            }
-            Self::Column(column) => {
-                let rows: Vec<u32> = (0..u32::try_from(column.rows()).unwrap_or(u32::MAX)).collect();
-                Self::Column(column.select(&pick(&rows, keep)))
-            }
+            Self::Spans { text, starts, ends, prefix, suffix } => Self::Spans {
+                text: text.clone(),
+                starts: pick(starts),
+                ends: pick(ends),
+                prefix: prefix.clone(),
+                suffix: suffix.clone(),
+            },
+            Self::Column(column) => Self::Column(column.select(children)),
         };
-        (parents_kept, bodies)
+        (pick(parents), bodies)
     }
 }
 

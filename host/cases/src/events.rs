@@ -39,8 +39,8 @@ impl Ran {
         for (port, batch) in &outcome.made {
             ran.ports.entry(ports.get(*port).cloned().unwrap_or_default()).or_default().extend(events(batch)?);
         }
-        if let Some(mut children) = outcome.children {
-            let name = ports.first().cloned().unwrap_or_default();
+        for (port, mut children) in outcome.children {
+            let name = ports.get(port).cloned().unwrap_or_default();
             let all = ran.ports.entry(name).or_default();
             // Small pieces, so that every test of a split covers more than one.
             while let Some(piece) = children.next_batch(64) {

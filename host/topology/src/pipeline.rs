@@ -270,9 +270,9 @@ impl Pipeline {
         for (port, batch) in outcome.emitted {
             self.leave(nodes, links, port, batch, emitter);
         }
-        if let Some(mut children) = outcome.children {
+        for (port, mut children) in outcome.children {
             while let Some(batch) = children.next_batch(self.max_batch_bytes) {
-                self.leave(nodes, links, 0, batch, emitter);
+                self.leave(nodes, links, port, batch, emitter);
             }
             if children.remaining() > 0 {
                 self.counts.returned.fetch_add(children.remaining() as u64, Ordering::Relaxed);
@@ -305,7 +305,7 @@ impl Pipeline {
             self.stop(links, error.to_string());
         }
         let emitted = outcome.emitted.iter().chain(&outcome.made).map(|(_, batch)| batch.rows()).sum::<usize>();
-        let children = outcome.children.as_ref().map_or(0, |children| children.remaining());
+        let children = outcome.remaining_children();
         self.counts.returned.fetch_add((emitted + children) as u64, Ordering::Relaxed);
         drop(outcome);
         emitter.withdraw(self.stops_without_quarantine);
@@ -425,7 +425,7 @@ impl Pipeline {
         if let Some(failed) = &outcome.failed {
             count_failed(node, failed);
         }
-        let children = outcome.children.as_ref().map_or(0, |c| c.rows()) + outcome.combined;
+        let children = outcome.remaining_children() + outcome.combined;
         let made = outcome.made.iter().map(|(_, batch)| batch.rows()).sum();
         for (count, of_node, of_pipeline) in [
             (outcome.parents, &node.parents, &self.counts.parents),

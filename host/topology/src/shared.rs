@@ -183,10 +183,10 @@ fn merge(outcomes: Vec<Outcome>) -> Vec<Outcome> {
             counts,
         } = outcome;
         own.into_iter().for_each(|(port, batch)| emitted.entry(port).or_default().push(batch));
-        if let Some(mut children) = children {
+        for (port, mut children) in children {
             // As events that rows became, like those of combined rows.
-            merged.combined += children.rows();
-            emitted.entry(0).or_default().extend(std::iter::from_fn(|| children.next_batch(usize::MAX)));
+            merged.combined += children.remaining();
+            emitted.entry(port).or_default().extend(std::iter::from_fn(|| children.next_batch(usize::MAX)));
         }
         failed.extend(own_failed);
         for (code, rows) in dropped {

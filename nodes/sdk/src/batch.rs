@@ -172,7 +172,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Sets the port of each row.
+    /// Sets the port of each row or, after a split, of each child.
     pub fn route(&mut self, ports: &[u8]) {
         self.io.route(ports);
     }

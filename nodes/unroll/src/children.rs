@@ -1,18 +1,17 @@
-//! The children found in a batch, and the messages for rows that have none.
+//! The children found in a batch.
 
 use memchr::memchr;
-use wattle_node::json::{self, Kind, Path};
+use wattle_node::json::{self, Value};
 use wattle_node::{Batch, ChildSpans, ColumnWriter, Field, Form};
 
-use crate::joined::Joined;
-use crate::known::Known;
-use crate::options::Options;
-use crate::records::{Fault, Shapes};
+use crate::records::{Fault, Found, Shapes};
+use crate::salvage::Piece;
 
 /// The deepest JSON that the host accepts.
-const MAX_JSON_DEPTH: usize = 512;
+pub(crate) const MAX_JSON_DEPTH: usize = 512;
 
-/// Children as spans of the column. Keeps its lists from batch to batch.
+/// Children as spans of the column, or of `decoded`. Keeps its lists from batch to batch.
+#[derive(Default)]
 pub(crate) struct Children {
     parents: Vec<u32>,
     starts: Vec<u32>,
@@ -23,8 +22,41 @@ pub(crate) struct Children {
     strings: Vec<bool>,
     /// Whether some of those strings contain escapes, so spans are not sufficient.
     escaped: bool,
-    /// Which children are broken parts, in order; these have no wrapper.
-    broken: Vec<usize>,
+    /// Which children leave unchanged, without the wrapper, in order, and on which port.
+    unchanged: Vec<(usize, u8)>,
+    /// Size of the column. Spans after it are of `decoded`.
+    column: usize,
+    /// The children that are not in the column, because they were inside strings.
+    pub(super) decoded: Vec<u8>,
+    /// Memory for strings that are being decoded, one for each level.
+    pub(super) levels: Vec<Vec<u8>>,
+    /// Bytes that compressed values of the row may still decode to.
+    pub(super) room: usize,
+    /// The first fault in a document inside the row.
+    fault: Option<Fault>,
+    /// How many children are broken parts.
+    broken: usize,
+    /// The rules that dropped documents of the row.
+    pub(super) drops: Vec<usize>,
+    /// Rows of which nothing is left but drops, and the rule of the first.
+    dropped_rows: Vec<(u32, usize)>,
+    /// How many documents each rule dropped from rows that have children.
+    dropped_parts: Vec<u64>,
+}
+
+/// How far the lists are, to take back what came later.
+#[derive(Clone, Copy)]
+pub(super) struct Mark {
+    children: usize,
+    unchanged: usize,
+    decoded: usize,
+    drops: usize,
+    broken: usize,
+}
+
+/// A column is smaller than 4 GiB, and so is the memory of a guest.
+fn narrow(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
 }
 
 impl Children {
@@ -36,53 +68,150 @@ impl Children {
             prefix.extend_from_slice(b"\":");
         }
         let suffix: &[u8] = if into.is_some() { b"}" } else { b"" };
-        let (parents, starts, ends, strings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { parents, starts, ends, prefix, suffix, strings, escaped: false, broken: Vec::new() }
+        Self { prefix, suffix, ..Self::default() }
     }
 
-    pub(crate) fn clear(&mut self) {
+    /// Forgets the batch before, and begins one with a column of this size.
+    pub(crate) fn begin(&mut self, column: usize) {
         self.parents.clear();
         self.starts.clear();
         self.ends.clear();
         self.strings.clear();
         self.escaped = false;
-        self.broken.clear();
+        self.unchanged.clear();
+        self.column = column;
+        self.decoded.clear();
+        self.broken = 0;
+        self.dropped_rows.clear();
+        self.dropped_parts.clear();
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            children: self.starts.len(),
+            unchanged: self.unchanged.len(),
+            decoded: self.decoded.len(),
+            drops: self.drops.len(),
+            broken: self.broken,
+        }
+    }
+
+    pub(super) fn take_back(&mut self, mark: Mark) {
+        self.starts.truncate(mark.children);
+        self.ends.truncate(mark.children);
+        self.strings.truncate(mark.children);
+        self.unchanged.truncate(mark.unchanged);
+        self.decoded.truncate(mark.decoded);
+        self.drops.truncate(mark.drops);
+        self.broken = mark.broken;
     }
 
     /// Adds the records of a row whose text begins at `base`. On a fault it adds none.
     pub(crate) fn add(&mut self, row: usize, base: u32, text: &[u8], shapes: &Shapes) -> Result<(), Fault> {
-        let before = self.parents.len();
-        let wrapped = !self.prefix.is_empty();
-        // Columns are smaller than 4 GiB, and there are fewer rows than bytes.
-        let narrow = |position: usize| u32::try_from(position).unwrap_or(u32::MAX);
-        let done = shapes.records(text, |record| {
-            let (mut start, mut end) = (record.start, record.end);
-            if !wrapped {
-                let string = record.string(text);
-                self.strings.push(string.is_some());
-                if let Some(inner) = string {
-                    start += 1;
-                    end -= 1;
-                    self.escaped |= memchr(b'\\', inner).is_some();
+        self.drops.clear();
+        self.fault = None;
+        self.room = crate::nested::MAX_DECODED_BYTES;
+        let before = self.mark();
+        let mut done = match shapes.passes(text) {
+            true => {
+                self.push_unchanged(Some(base), text, 0, text.len(), 0);
+                Ok(())
+            }
+            false => self.walk(Some(base), text, shapes, 0),
+        };
+        if shapes.salvages && matches!(done, Err(Fault::NotJson(_) | Fault::MissingPath(_))) {
+            done = self.salvage(base, text, shapes, before, done);
+        }
+        // A row of which nothing is good fails as a whole, with the reason of its first part.
+        if done.is_ok()
+            && let Some(fault) = self.fault.take()
+            && (!shapes.salvages || self.is_all_broken(before))
+        {
+            done = Err(fault);
+        }
+        // If a part of a row is at fault, deliver nothing of the row.
+        if done.is_err() {
+            self.take_back(before);
+        }
+        self.parents.resize(self.starts.len(), narrow(row));
+        match (self.drops.first(), self.starts.len() > before.children) {
+            (Some(&rule), false) => self.dropped_rows.push((narrow(row), rule)),
+            (Some(_), true) => {
+                for &rule in &self.drops {
+                    if self.dropped_parts.len() <= rule {
+                        self.dropped_parts.resize(rule + 1, 0);
+                    }
+                    if let Some(count) = self.dropped_parts.get_mut(rule) {
+                        *count += 1;
+                    }
                 }
             }
-            self.starts.push(base + narrow(start));
-            self.ends.push(base + narrow(end));
-        });
-        let done = match done {
-            Err(Fault::NotJson(_) | Fault::MissingPath(_)) if shapes.salvages => {
-                self.salvage(base, text, shapes, before, done)
-            }
-            done => done,
-        };
-        // If a part of a row is at fault, deliver nothing of the row.
-        let keep = if done.is_ok() { self.starts.len() } else { before };
-        self.parents.resize(keep, narrow(row));
-        self.starts.truncate(keep);
-        self.ends.truncate(keep);
-        self.strings.truncate(keep);
-        self.broken.retain(|&child| child < keep);
+            (None, _) => {}
+        }
         done
+    }
+
+    fn is_all_broken(&self, before: Mark) -> bool {
+        self.drops.is_empty() && self.starts.len() - before.children == self.broken - before.broken
+    }
+
+    /// Adds what is in a text: at `base` of the column, or `None` for one that was decoded.
+    pub(super) fn walk(&mut self, base: Option<u32>, text: &[u8], shapes: &Shapes, depth: usize) -> Result<(), Fault> {
+        let wrapped = !self.prefix.is_empty();
+        shapes.records(text, |found| match found {
+            Found::Record(record) => self.push_record(base, text, record, wrapped),
+            other => self.add_nested(base, text, other, shapes, depth),
+        })
+    }
+
+    #[inline]
+    fn push_record(&mut self, base: Option<u32>, text: &[u8], record: Value, wrapped: bool) {
+        let (mut start, mut end) = (record.start, record.end);
+        if !wrapped {
+            let string = record.string(text);
+            self.strings.push(string.is_some());
+            if let Some(inner) = string {
+                start += 1;
+                end -= 1;
+                self.escaped |= memchr(b'\\', inner).is_some();
+            }
+        }
+        self.push_span(base, text, start, end);
+    }
+
+    #[inline]
+    fn push_span(&mut self, base: Option<u32>, text: &[u8], start: usize, end: usize) {
+        let base = base.unwrap_or_else(|| {
+            // Position 0 of the text, as if it were in `decoded` as a whole.
+            let place = self.column + self.decoded.len();
+            self.decoded.extend_from_slice(text.get(start..end).unwrap_or_default());
+            narrow(place).wrapping_sub(narrow(start))
+        });
+        self.starts.push(base.wrapping_add(narrow(start)));
+        self.ends.push(base.wrapping_add(narrow(end)));
+    }
+
+    /// Adds a child that leaves on a port as it is.
+    pub(super) fn push_unchanged(&mut self, base: Option<u32>, text: &[u8], start: usize, end: usize, port: u8) {
+        self.unchanged.push((self.starts.len(), port));
+        if self.prefix.is_empty() {
+            self.strings.push(false);
+        }
+        self.push_span(base, text, start, end);
+    }
+
+    /// Adds a part that nothing can be done with, and remembers why.
+    pub(super) fn push_broken(&mut self, base: Option<u32>, text: &[u8], value: Value, shapes: &Shapes, fault: Fault) {
+        self.fault.get_or_insert(fault);
+        if shapes.salvages {
+            self.push_unchanged(base, text, value.start, value.end, shapes.broken_port);
+            self.broken += 1;
+        }
+    }
+
+    /// Whether the row fails in any case, so that the rest of it does not matter.
+    pub(super) fn is_lost(&self, shapes: &Shapes) -> bool {
+        self.fault.is_some() && !shapes.salvages
     }
 
     /// Adds the records that follow a broken part. A row without any record fails as a whole.
@@ -91,13 +220,18 @@ impl Children {
         base: u32,
         text: &[u8],
         shapes: &Shapes,
-        before: usize,
+        before: Mark,
         fault: Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let narrow = |position: usize| u32::try_from(position).unwrap_or(u32::MAX);
+        if self.unchanged.len() > before.unchanged || self.decoded.len() > before.decoded || !self.drops.is_empty() {
+            // The end of the last child does not say how far the text was read.
+            self.take_back(before);
+        }
         // The brackets of a broken record can balance with those of its neighbours, so it may
         // include them.
-        while let (Some(&start), Some(&end)) = (self.starts.get(before..).and_then(<[u32]>::last), self.ends.last()) {
+        while let (Some(&start), Some(&end)) =
+            (self.starts.get(before.children..).and_then(<[u32]>::last), self.ends.last())
+        {
             let found = text.get(start.saturating_sub(base) as usize..end.saturating_sub(base) as usize);
             if json::check(found.unwrap_or_default(), MAX_JSON_DEPTH).is_ok() {
                 break;
@@ -106,45 +240,49 @@ impl Children {
             self.ends.pop();
             self.strings.truncate(self.starts.len());
         }
-        let last = self.ends.get(before..).and_then(|ends| ends.last().copied());
+        let last = self.ends.get(before.children..).and_then(|ends| ends.last().copied());
         let from = last.map_or(0, |end| end.saturating_sub(base) as usize);
-        let (starts, ends, broken) = (&mut self.starts, &mut self.ends, &mut self.broken);
-        let mut found: Vec<(usize, usize, bool)> = Vec::new();
-        let pieces = std::cell::RefCell::new(&mut found);
-        shapes.salvage(
-            text,
-            from,
-            |record| pieces.borrow_mut().push((record.start, record.end, false)),
-            |part| pieces.borrow_mut().push((part.start, part.end, true)),
-        );
-        if last.is_none() && found.iter().all(|(.., is_broken)| *is_broken) {
+        let mut pieces = Vec::new();
+        shapes.salvage(text, from, |piece| pieces.push(piece));
+        if last.is_none() && pieces.iter().all(|piece| matches!(piece, Piece::Broken(_))) {
             return fault;
         }
-        for (start, end, is_broken) in found {
-            if is_broken {
-                broken.push(starts.len());
-            }
-            starts.push(base + narrow(start));
-            ends.push(base + narrow(end));
+        if let Err(fault) = fault {
+            self.fault.get_or_insert(fault);
         }
-        if self.prefix.is_empty() {
-            self.strings.resize(self.starts.len(), false);
+        for piece in pieces {
+            match piece {
+                Piece::Found(Found::Record(record)) => {
+                    self.push_record(Some(base), text, record, !self.prefix.is_empty())
+                }
+                Piece::Found(other) => self.add_nested(Some(base), text, other, shapes, 0),
+                Piece::Broken(part) => {
+                    self.push_unchanged(Some(base), text, part.start, part.end, shapes.broken_port);
+                    self.broken += 1;
+                }
+            }
         }
         Ok(())
     }
 
-    /// Passes the split to the host.
+    /// Passes the children to the host.
     pub(crate) fn split(&self, batch: &mut Batch<'_>, field: Field, bytes: &[u8]) {
-        if !self.escaped && self.broken.is_empty() {
+        if !self.escaped && self.unchanged.is_empty() && self.decoded.is_empty() {
             let spans = ChildSpans { parents: &self.parents, starts: &self.starts, ends: &self.ends };
             return batch.split(field, Form::Text, spans, &self.prefix, self.suffix);
         }
-        let mut bodies = ColumnWriter::with_capacity(bytes.len(), self.parents.len());
-        let mut broken = self.broken.iter().copied().peekable();
+        let mut bodies = ColumnWriter::with_capacity(bytes.len() + self.decoded.len(), self.parents.len());
+        let mut unchanged = self.unchanged.iter().copied().peekable();
+        let mut ports = Vec::new();
         for (child, (&start, &end)) in self.starts.iter().zip(&self.ends).enumerate() {
-            let body = bytes.get(start as usize..end as usize).unwrap_or_default();
-            let is_broken = broken.next_if_eq(&child).is_some();
-            let (prefix, suffix) = if is_broken { (&[][..], &[][..]) } else { (&*self.prefix, self.suffix) };
+            let (start, end) = (start as usize, end as usize);
+            let body = match start.checked_sub(self.column) {
+                Some(from) => self.decoded.get(from..end - self.column),
+                None => bytes.get(start..end),
+            };
+            let body = body.unwrap_or_default();
+            let own = unchanged.next_if(|(number, _)| *number == child);
+            let (prefix, suffix) = if own.is_some() { (&[][..], &[][..]) } else { (&*self.prefix, self.suffix) };
             bodies.bytes.extend_from_slice(prefix);
             match self.strings.get(child) {
                 Some(true) => json::unescape_lossy(body, &mut bodies.bytes),
@@ -152,74 +290,34 @@ impl Children {
             }
             bodies.bytes.extend_from_slice(suffix);
             bodies.end_row();
+            ports.push(own.map_or(0, |(_, port)| port));
         }
         batch.split_into(&self.parents, bodies);
-    }
-}
-
-fn with_article(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Bool => "a boolean",
-        Kind::Null => "null",
-        Kind::Number => "a number",
-        Kind::String => "a string",
-        Kind::Array => "an array",
-        _ => "an object",
-    }
-}
-
-/// The messages for rows that fail.
-pub(crate) struct Messages {
-    from: String,
-    paths: Vec<String>,
-    missing: String,
-}
-
-impl Messages {
-    pub(crate) fn new(options: &Options, paths: &[Path]) -> Self {
-        let paths: Vec<String> = paths.iter().map(ToString::to_string).collect();
-        let mut missing = format!("no array at `{}`", paths.join("` or `"));
-        if let Some(single) = &options.single {
-            missing += &format!(" and no key `{single}` at the root");
+        if ports.iter().any(|port| *port != 0) {
+            batch.route(&ports);
         }
-        Self { from: options.from.clone(), paths, missing }
     }
 
-    pub(crate) fn missing_field(&self) -> (&'static str, String) {
-        ("missing-field", format!("the event has no field `{}`", self.from))
+    /// Whether all children are rows of the batch as they are.
+    pub(crate) fn is_unchanged(&self, rows: usize) -> bool {
+        self.unchanged.len() == rows
+            && self.starts.len() == rows
+            && self.decoded.is_empty()
+            && self.unchanged.iter().all(|(_, port)| *port == 0)
+            && self.parents.iter().zip(0..).all(|(parent, row)| *parent == row)
     }
 
-    /// Code and message for a fault.
-    pub(crate) fn of(&self, fault: &Fault, known: &Known, joined: Option<&Joined>) -> (&'static str, String) {
-        let zip = |number: usize| joined.map(|joined| joined.zip_path(number)).unwrap_or_default();
-        let from = &self.from;
-        match fault {
-            Fault::NotJson(error) => ("not-json", format!("`{from}` is not JSON: {error}")),
-            Fault::Unsupported(number) => ("unsupported", known.message(*number).to_owned()),
-            Fault::MissingPath(0) => ("missing-path", format!("`{from}` has {}", self.missing)),
-            Fault::MissingPath(at) => {
-                ("missing-path", format!("the value at byte {at} of `{from}` has {}", self.missing))
-            }
-            Fault::NotAnArray(number, kind) => {
-                let path = self.paths.get(*number).map_or("$", String::as_str);
-                ("not-an-array", format!("`{path}` in `{from}` is {}, not an array", with_article(*kind)))
-            }
-            Fault::NotAnArrayToZip(number, kind) => {
-                let (path, kind) = (zip(*number), with_article(*kind));
-                ("not-an-array", format!("`{path}` in `{from}` is {kind}, not an array"))
-            }
-            Fault::Lengths(number, records, length) => {
-                let path = zip(*number);
-                ("different-lengths", format!("`{from}` has {records} records, but {length} elements in `{path}`"))
-            }
-            Fault::NotAnObject(kind) => {
-                let kind = with_article(*kind);
-                ("not-an-object", format!("`{from}` has a record that is {kind} and takes no fields; set `into`"))
-            }
-            Fault::TooLarge(bytes) => (
-                "too-large",
-                format!("`{from}` has children of more than {bytes} bytes; remove large fields from `keep`"),
-            ),
+    /// Drops the rows of which nothing is left, and counts the documents dropped from others.
+    pub(crate) fn drop_documents(&self, batch: &mut Batch<'_>, shapes: &Shapes) {
+        let mut rows = self.dropped_rows.clone();
+        // Rules can have the same reason.
+        rows.sort_by_key(|(row, rule)| (shapes.rules.reason(*rule), *row));
+        for same in rows.chunk_by(|a, b| shapes.rules.reason(a.1) == shapes.rules.reason(b.1)) {
+            let reason = same.first().map_or("", |(_, rule)| shapes.rules.reason(*rule));
+            batch.drop_rows(&same.iter().map(|(row, _)| *row).collect::<Vec<_>>(), reason);
+        }
+        for (rule, &count) in self.dropped_parts.iter().enumerate() {
+            batch.count(shapes.rules.reason(rule), count);
         }
     }
 }

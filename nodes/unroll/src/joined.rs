@@ -7,7 +7,7 @@ use wattle_node::json::{self, Kind, Path, Segment, Value, elements, find, member
 use wattle_node::{ColumnWriter, Setup};
 
 use crate::options::{Copied, Keyed, Lengths, Options};
-use crate::records::{Fault, Shapes, each_root};
+use crate::records::{Fault, Found, Shapes, each_root};
 
 /// Limit for the children of one event, all together: a field that is copied into each of them can make them much
 /// larger than their parent.
@@ -122,7 +122,12 @@ impl Joined {
     fn root(&mut self, text: &[u8], shapes: &Shapes) -> Result<usize, Fault> {
         let mut records = std::mem::take(&mut self.records);
         records.clear();
-        let end = shapes.root(text, |record| records.push(record));
+        // `Unroll::configure` refuses rules that find anything else.
+        let end = shapes.root(text, |found| {
+            if let Found::Record(record) = found {
+                records.push(record);
+            }
+        });
         self.records = records;
         let end = end?;
         let root = text.get(..end).unwrap_or(text);

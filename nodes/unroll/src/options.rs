@@ -1,5 +1,7 @@
 //! What a user may set.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 /// Options of the node `unroll`.
@@ -12,8 +14,10 @@ pub struct Options {
     pub from: String,
     /// Path of the array of records in that text, or a list of paths, of which the first that names
     /// an array is used. Keys are separated by dots, and quoted if they contain dots; `$` is the
-    /// root. No default. Example: `["Records", "$"]`.
-    pub path: Paths,
+    /// root. Default: none, the node only applies `rules`, and documents without a rule leave
+    /// unchanged. Example: `["Records", "$"]`.
+    #[serde(default)]
+    pub path: Option<Paths>,
     /// Key that wraps each record: `{"<into>":<record>}`. Default: none, the body is the record
     /// itself. Example: `Record`.
     #[serde(default)]
@@ -41,10 +45,14 @@ pub struct Options {
     /// a missing end. Default: `fail`.
     #[serde(default)]
     pub broken: Broken,
-    /// Documents to refuse. A document that has all keys of an entry, at its root or in the first
-    /// element of its array, fails under the code `unsupported` with the message of the entry.
-    /// Default: `[]`. Example: `[{ keys = ["detail-type", "detail"], message = "this looks like an
-    /// EventBridge event" }]`.
+    /// What to do with documents that are not plain arrays or records: wrapped, of another kind, or
+    /// of no use. The first rule that matches the root of a document is used; if the first element of
+    /// an array matches a rule, each element is handled as a document. Default: `[]`. Example:
+    /// `[{ keys = ["detail-type", "detail"], unwrap = "detail" }]`.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+    /// An older form of `rules` with `fail`: `keys`, and the `message`. Default: `[]`. Example:
+    /// `[{ keys = ["detail-type", "detail"], message = "this looks like an EventBridge event" }]`.
     #[serde(default)]
     pub unsupported: Vec<Unsupported>,
 }
@@ -61,6 +69,67 @@ pub enum Broken {
     /// separate event, unchanged and without `into`; the node that parses the records fails it. A
     /// text without any record fails as a whole.
     Apart,
+    /// Like `apart`, but broken parts leave on the port `broken`. Connect it to a second `unroll` with
+    /// the same options, which fails each part with its own reason.
+    Port,
+}
+
+/// What to do with documents of one kind. It has one of `unwrap`, `drop`, `port` and `fail`; `unwrap` may also have a
+/// `port`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub struct Rule {
+    /// Keys that the document has, all of them. Default: `[]`, then `equals` is needed. Example:
+    /// `["messageType", "logEvents"]`.
+    #[serde(default)]
+    pub keys: Vec<String>,
+    /// Members that the document has, with their values: texts, whole numbers or booleans. Default: `{}`. Example:
+    /// `{ messageType = "CONTROL_MESSAGE" }`.
+    #[serde(default)]
+    pub equals: BTreeMap<String, Scalar>,
+    /// Path of the documents inside the document: an object, an array, or a string that contains
+    /// JSON. Each is handled like a document that arrived alone. `[*]` stands for all elements of an array.
+    /// Default: none. Example: `logEvents[*].message`.
+    #[serde(default)]
+    pub unwrap: Option<String>,
+    /// How the strings at `unwrap` are encoded. Default: none, they are JSON.
+    #[serde(default)]
+    pub decode: Option<Decode>,
+    /// Reason for which the document is dropped and counted: small letters, digits and `-`. Default: none. Example:
+    /// `control-message`.
+    #[serde(default)]
+    pub drop: Option<String>,
+    /// Port that the document leaves on, unchanged; with `unwrap`, the port that the documents in it
+    /// leave on. A letter, then letters, digits, `_` and `-`. Default: none. Example: `digests`.
+    #[serde(default)]
+    pub port: Option<String>,
+    /// Message with which the document fails, under the code `unsupported`: what it is and what to do instead. Default:
+    /// none. Example: `this looks like an S3 event notification; send the file that it names`.
+    #[serde(default)]
+    pub fail: Option<String>,
+}
+
+/// A value that a member must have.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "expected a text, a whole number or a boolean")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum Scalar {
+    /// A text.
+    Text(String),
+    /// A boolean.
+    Bool(bool),
+    /// A whole number.
+    Number(i64),
+}
+
+/// How a string is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum Decode {
+    /// Base64 of a text, or of a text compressed with gzip, which the first bytes show.
+    Base64,
 }
 
 /// A value that children get.
@@ -99,7 +168,7 @@ pub enum Lengths {
     Null,
 }
 
-/// A kind of document to refuse.
+/// A kind of document to refuse, in the older form.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]

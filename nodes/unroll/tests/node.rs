@@ -71,6 +71,61 @@ fn the_example_of_the_readme_holds() {
     assert_eq!(ran.bodies("out"), [parts[3], parts[5]]);
 }
 
+#[test]
+fn wrong_rules_are_reported_all_at_once() {
+    let refuse = |options: Value, expected: &[(&str, &str)]| check_refusal::<Unroll>(&options, expected).unwrap();
+    refuse(
+        json!({"path": "a", "rules": [
+            {"drop": "x"}, {"keys": ["a"]}, {"keys": ["a"], "drop": "x", "fail": "y"}, {"keys": ["a"], "drop": "Not good"},
+            {"keys": ["a"], "port": "1"}, {"keys": ["a"], "port": "failed"}, {"keys": ["a"], "unwrap": "b..c"},
+            {"keys": ["a"], "unwrap": "$"}, {"keys": ["a"], "unwrap": "b[*].c[*]"}, {"keys": ["a"], "unwrap": "[*]"},
+            {"keys": ["a"], "fail": "x", "decode": "base64"},
+        ], "broken": "port", "index": "i"}),
+        &[
+            ("broken", "`port` needs `single`"),
+            ("broken", "goes with none of"),
+            ("rules[0].keys", "at least one key"),
+            ("rules[1]", "a rule has one of"),
+            ("rules[2]", "a rule has one of"),
+            ("rules[3].drop", "bad reason `Not good`"),
+            ("rules[4].port", "bad name `1`"),
+            ("rules[5].port", "another meaning"),
+            ("rules[6].unwrap", "expected a key"),
+            ("rules[7].unwrap", "must name a member"),
+            ("rules[8].unwrap", "only one `[*]`"),
+            ("rules[9].unwrap", "must name a member"),
+            ("rules[10].decode", "belongs to `unwrap`"),
+            ("rules", "go with none of"),
+        ],
+    );
+    refuse(
+        json!({"from": "attributes.a", "into": "x", "single": "s", "rules": [{"keys": ["a"], "drop": "x"}]}),
+        &[("from", "must be `body`"), ("into", "belongs to `path`"), ("single", "belongs to `path`")],
+    );
+    refuse(json!({"path": []}), &[("path", "at least one path")]);
+    let keys: Vec<String> = (0..65).map(|n| n.to_string()).collect();
+    refuse(json!({"path": "a", "rules": [{"keys": keys, "drop": "x"}]}), &[("rules", "65 keys are too many")]);
+}
+
+/// The document of the README with SQS and SNS, and its record.
+#[test]
+fn the_envelopes_of_the_readme_are_unwrapped() {
+    let page = std::fs::read_to_string(here("README.md")).unwrap();
+    let line = page.lines().find(|line| line.starts_with("`{\"Records\":[{\"messageId\"")).unwrap();
+    let parts: Vec<&str> = line.split('`').collect();
+    let options = json!({"path": ["Records", "$"], "single": "eventVersion", "rules": [
+        {"equals": {"messageType": "CONTROL_MESSAGE"}, "drop": "control-message"},
+        {"keys": ["messageType", "logEvents"], "unwrap": "logEvents[*].message"},
+        {"keys": ["TopicArn", "Message"], "unwrap": "Message"},
+        {"keys": ["messageId", "receiptHandle"], "unwrap": "body"},
+        {"keys": ["digestStartTime"], "port": "digests"},
+    ]});
+    let ran = run_bodies::<Unroll>(&options, &[parts[1]]).unwrap();
+    assert_eq!(ran.bodies("out"), [parts[3]]);
+    let digest = run_bodies::<Unroll>(&options, &[r#"{"digestStartTime":1}"#]).unwrap();
+    assert_eq!(digest.bodies("digests"), [r#"{"digestStartTime":1}"#]);
+}
+
 /// Every file of a folder of samples, unpacked.
 fn samples(folder: &str) -> Vec<String> {
     let folder = here("../../../shared/data").join(folder);

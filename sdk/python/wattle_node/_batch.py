@@ -150,6 +150,7 @@ class Batch:
             host.drop(rows, code)
 
     def route(self, ports: bytes) -> None:
+        """Sets the port of each row or, after a split, of each child."""
         host.route(ports)
 
     def copy_to(self, port: int, rows: List[int]) -> None:

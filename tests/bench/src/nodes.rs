@@ -200,8 +200,10 @@ impl Process for OneByOne {
         let mut ports: Vec<ColumnBuilder> = Vec::new();
         for row in 0..u32::try_from(batch.rows()).unwrap_or(u32::MAX) {
             for mut outcome in self.0.process(batch.select(&[row])) {
-                let pieces = std::iter::from_fn(|| Some((0, outcome.children.as_mut()?.next_batch(usize::MAX)?)));
-                let pieces: Vec<(usize, Batch)> = pieces.chain(std::mem::take(&mut outcome.emitted)).collect();
+                let mut pieces = std::mem::take(&mut outcome.emitted);
+                for (port, mut children) in std::mem::take(&mut outcome.children) {
+                    pieces.extend(std::iter::from_fn(|| Some((port, children.next_batch(usize::MAX)?))));
+                }
                 for (port, piece) in pieces {
                     if ports.len() <= port {
                         ports.resize_with(port + 1, ColumnBuilder::default);

@@ -97,7 +97,7 @@ pub(crate) fn step(node: &mut dyn Process, batch: Batch) -> Vec<Batch> {
     let mut out = Vec::new();
     for outcome in node.process(batch) {
         out.extend(outcome.emitted.into_iter().map(|(_, batch)| batch));
-        if let Some(mut children) = outcome.children {
+        for (_, mut children) in outcome.children {
             while let Some(batch) = children.next_batch(256 << 10) {
                 out.push(batch);
             }

@@ -199,7 +199,8 @@ pub fn decisions(bytes: &[u8]) {
         text(&batch);
         batch.into_ack().deliver();
     }
-    if let Some(mut children) = outcome.children {
+    for (port, mut children) in outcome.children {
+        assert!(port < PORTS && children.rows() > 0 || port == 0);
         let (expected, mut seen) = (children.rows(), 0);
         while let Some(batch) = children.next_batch(64) {
             seen += batch.rows();

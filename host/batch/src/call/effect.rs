@@ -209,14 +209,27 @@ impl Call {
         if childless > 0 {
             outcome.dropped.push(("empty".into(), childless));
         }
-        // The usual case: no child must be removed.
-        if self.fates.iter().all(|f| *f == Fate::Goes) {
-            outcome.children = Some(Children::new(batch, parents, bodies));
+        let ports = self.child_routes.as_deref().filter(|ports| ports.iter().any(|port| *port != 0));
+        // The usual case: no child must be removed, and all leave on port 0.
+        if ports.is_none() && self.fates.iter().all(|f| *f == Fate::Goes) {
+            outcome.children.push((0, Children::new(batch, parents, bodies)));
             return;
         }
-        let keep: Vec<bool> = parents.iter().map(|&p| self.goes(p)).collect();
-        let (parents, bodies) = bodies.retain(parents, &keep);
-        outcome.children = Some(Children::new(batch, parents, bodies));
+        let port_of = |child: usize| ports.and_then(|ports| ports.get(child)).copied().unwrap_or(0);
+        let mut by_port: Vec<Vec<u32>> = vec![Vec::new(); self.node.ports.len()];
+        for (child, (index, &parent)) in (0_u32..).zip(&parents).enumerate() {
+            if self.goes(parent)
+                && let Some(children) = by_port.get_mut(usize::from(port_of(child)))
+            {
+                children.push(index);
+            }
+        }
+        for (port, children) in by_port.into_iter().enumerate().filter(|(_, children)| !children.is_empty()) {
+            let (parents, bodies) = bodies.select(&parents, &children);
+            outcome.children.push((port, Children::new(batch.share(), parents, bodies)));
+        }
+        // Each group of children has its own share.
+        batch.into_ack().deliver();
     }
 
     fn emit_rows(&self, batch: Batch, outcome: &mut Outcome) {

@@ -66,10 +66,10 @@ fn children_leave_in_pieces_and_childless_rows_count_as_dropped() {
     let (mut call, seen) = call(&["aabb", "", "cc", "xx"], &["body"], 1);
     call.fail(&[3], &[0], vec![("bad".into(), "why".into())]).unwrap();
     call.split(0, Form::Text, vec![0, 0, 2, 3], vec![0, 2, 4, 6], vec![2, 4, 6, 8], b"<".into(), b">".into()).unwrap();
-    let outcome = call.finish().unwrap();
+    let mut outcome = call.finish().unwrap();
     assert_eq!(outcome.dropped, [("empty".to_owned(), 1)]);
     assert_eq!(outcome.parents, 2);
-    let mut children = outcome.children.unwrap();
+    let (_, mut children) = outcome.children.remove(0);
     assert_eq!(children.rows(), 3);
     let mut pieces = Vec::new();
     while let Some(piece) = children.next_batch(8) {
@@ -82,10 +82,45 @@ fn children_leave_in_pieces_and_childless_rows_count_as_dropped() {
 }
 
 #[test]
+fn children_leave_on_their_ports_and_share_the_acknowledgement() {
+    for composed in [false, true] {
+        let (mut call, seen) = call(&["abc", "de", "f"], &["body"], 3);
+        call.route(vec![1, 1, 1]).unwrap();
+        call.fail(&[1], &[0], vec![("bad".into(), "why".into())]).unwrap();
+        let parents = vec![0, 0, 0, 1, 1, 2];
+        match composed {
+            true => call.split_into(parents, column(&["<a", "<b", "<c", "<d", "<e", "<f"])).unwrap(),
+            false => {
+                call.split(0, Form::Text, parents, (0..6).collect(), (1..7).collect(), b"<".into(), vec![]).unwrap()
+            }
+        }
+        call.route(vec![0, 2, 2, 1, 0, 0]).unwrap();
+        let outcome = call.finish().unwrap();
+        assert_eq!((outcome.parents, outcome.remaining_children()), (2, 4));
+        let mut left = Vec::new();
+        for (port, mut children) in outcome.children {
+            while let Some(piece) = children.next_batch(3) {
+                left.push((port, bodies(&piece).join(" ")));
+                assert!(seen.lock().unwrap().is_empty());
+                piece.into_ack().deliver();
+            }
+        }
+        assert_eq!(left, [(0, "<a".into()), (0, "<f".into()), (2, "<b".into()), (2, "<c".into())]);
+        assert_eq!(bodies(outcome.failed.as_ref().unwrap()), ["de"]);
+        outcome.failed.unwrap().into_ack().deliver();
+        assert_eq!(*seen.lock().unwrap(), [Disposition::Delivered]);
+    }
+    let (mut call, _) = call(&["abc"], &["body"], 2);
+    call.split_into(vec![0, 0], column(&["a", "b"])).unwrap();
+    assert!(call.route(vec![1]).unwrap_err().0.contains("1 ports for 2 children"));
+    assert!(call.route(vec![1, 2]).unwrap_err().0.contains("port 2 does not exist"));
+}
+
+#[test]
 fn a_huge_child_gets_its_own_batch() {
     let (mut call, _) = call(&["aaaaaaaaaabc"], &["body"], 1);
     call.split(0, Form::Text, vec![0; 3], vec![0, 10, 11], vec![10, 11, 12], vec![], vec![]).unwrap();
-    let mut children = call.finish().unwrap().children.unwrap();
+    let (_, mut children) = call.finish().unwrap().children.remove(0);
     assert_eq!(bodies(&children.next_batch(4).unwrap()), ["aaaaaaaaaa"]);
     assert_eq!(bodies(&children.next_batch(4).unwrap()), ["b", "c"]);
     assert!(children.next_batch(4).is_none());
@@ -251,7 +286,7 @@ fn inherited_bytes_count_for_each_child_and_copy() {
             let bodies = vec!["b"; children as usize];
             call.split_into(vec![0; children as usize], column(&bodies)).unwrap();
             match call.finish_within(None, room) {
-                Ok(outcome) => assert!(fits && outcome.children.is_some(), "{children}"),
+                Ok(outcome) => assert!(fits && !outcome.children.is_empty(), "{children}"),
                 Err(refused) => {
                     assert!(!fits && refused.1 == Refusal::TooMuch(carried), "{children}: {}", refused.1);
                     assert!(seen.lock().unwrap().is_empty(), "the batch is returned with its acknowledgement");

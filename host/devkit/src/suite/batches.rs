@@ -105,9 +105,9 @@ pub(super) fn written(outcome: Outcome) -> Vec<(String, Vec<u8>)> {
     for (port, batch) in outcome.emitted.iter().chain(&outcome.made) {
         add(&format!("port {port}"), batch, &mut all);
     }
-    if let Some(mut children) = outcome.children {
+    for (port, mut children) in outcome.children {
         while let Some(piece) = children.next_batch(64) {
-            add("children", &piece, &mut all);
+            add(&format!("children on port {port}"), &piece, &mut all);
         }
     }
     if let Some(failed) = &outcome.failed {

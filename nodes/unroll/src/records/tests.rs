@@ -10,14 +10,18 @@ fn shapes(paths: &[&str], single: Option<&str>) -> Shapes {
     Shapes {
         paths: paths.iter().map(path).collect(),
         single: single.map(|key| path(&key)),
-        known: Known::default(),
+        rules: Rules::default(),
         salvages: true,
+        broken_port: 0,
     }
 }
 
 fn found(shapes: &Shapes, text: &[u8]) -> Result<Vec<String>, Fault> {
     let mut all = Vec::new();
-    shapes.records(text, |v| all.push(String::from_utf8_lossy(v.text(text)).into_owned()))?;
+    shapes.records(text, |found| match found {
+        Found::Record(v) => all.push(String::from_utf8_lossy(v.text(text)).into_owned()),
+        other => panic!("{other:?}"),
+    })?;
     Ok(all)
 }
 

@@ -1,30 +1,28 @@
 //! Tests of records that are recovered after a broken part.
 
-use std::cell::RefCell;
-
 use proptest::prelude::*;
 use wattle_node::json::Path;
 
-use crate::known::Known;
-use crate::records::Shapes;
+use super::Piece;
+use crate::records::{Found, Shapes};
+use crate::rules::Rules;
 
 fn cloudtrail() -> Shapes {
     let path = |text: &str| Path::parse(text).unwrap();
     let paths = vec![path("Records"), path("$")];
-    Shapes { paths, single: Some(path("eventVersion")), known: Known::default(), salvages: true }
+    Shapes { paths, single: Some(path("eventVersion")), rules: Rules::default(), salvages: true, broken_port: 0 }
 }
 
 /// Records, and broken parts with a `!` before them.
 fn salvaged(text: &str) -> Vec<String> {
-    let all = RefCell::new(Vec::new());
+    let mut all = Vec::new();
     let part = |from, to| text.get(from..to).unwrap().to_owned();
-    cloudtrail().salvage(
-        text.as_bytes(),
-        0,
-        |record| all.borrow_mut().push(part(record.start, record.end)),
-        |broken| all.borrow_mut().push(format!("!{}", part(broken.start, broken.end))),
-    );
-    all.into_inner()
+    cloudtrail().salvage(text.as_bytes(), 0, |piece| match piece {
+        Piece::Found(Found::Record(record)) => all.push(part(record.start, record.end)),
+        Piece::Found(other) => panic!("{other:?}"),
+        Piece::Broken(broken) => all.push(format!("!{}", part(broken.start, broken.end))),
+    });
+    all
 }
 
 #[test]
