@@ -4,6 +4,7 @@
 
 mod credentials;
 mod double;
+mod network;
 mod queue;
 mod storage;
 
