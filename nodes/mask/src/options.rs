@@ -119,6 +119,9 @@ pub struct Replacement {
     pub fill: Option<String>,
     /// This character, as often as the value has characters. Example: `"*"`.
     pub same_length: Option<String>,
+    /// Whether the value keeps its shape: each letter becomes `x` or `X`, each digit `1`, and
+    /// everything else stays. Numbers of JSON stay numbers. Default: `false`. Example: `true`.
+    pub same_shape: Option<bool>,
     /// A keyed hash, so equal values stay equal: `hmac-sha256:` and the first 32 hexadecimal digits
     /// (128 bits) of the HMAC-SHA-256 of the value under this key. Use at least 32 random characters
     /// and keep them secret. An empty key selects `fixed`, so a parameter can switch between the

@@ -23,7 +23,7 @@ pub(crate) fn masker(options: &Options, setup: &mut Setup<'_>) -> Option<Masker>
     let skip = options.skip_values.iter().filter(|v| !v.is_empty()).map(|v| v.as_bytes().into()).collect();
     // Keep no part of a field that cannot be read.
     let whole = match &default {
-        Some(default @ (Replacement::Fixed(_) | Replacement::Hash(_))) => default.clone(),
+        Some(default @ (Replacement::Fixed(_) | Replacement::SameShape | Replacement::Hash(_))) => default.clone(),
         _ => Replacement::Fixed(DEFAULT.into()),
     };
     let (mut keys, mut searches, mut replacements) = (Vec::new(), Vec::new(), Vec::new());
@@ -206,15 +206,17 @@ fn replacement(path: &str, written: &options::Replacement, setup: &mut Setup<'_>
         }
     };
     let key = written.hmac_key.as_deref().filter(|k| !k.is_empty());
-    let options::Replacement { fixed, keep_first, keep_last, fill, same_length, hmac_key } = written;
+    let options::Replacement { fixed, keep_first, keep_last, fill, same_length, same_shape, hmac_key } = written;
+    let keeps_shape = *same_shape == Some(true);
     let fills = keep_first.is_some() || keep_last.is_some();
-    let ways =
-        usize::from(keep_first.is_some()) + usize::from(keep_last.is_some()) + usize::from(same_length.is_some());
+    let ways = [keep_first.is_some(), keep_last.is_some(), same_length.is_some(), keeps_shape];
+    let ways = ways.into_iter().filter(|is_given| *is_given).count();
     let by_text = fixed.is_some() || hmac_key.is_some();
     if ways + usize::from(by_text) > 1 {
         setup.error(
             path,
-            "a replacement has exactly one of `fixed`, `keep_first`, `keep_last`, `same_length` and `hmac_key`",
+            "a replacement has exactly one of `fixed`, `keep_first`, `keep_last`, `same_length`, `same_shape` and \
+             `hmac_key`",
         );
         return None;
     }
@@ -229,6 +231,7 @@ fn replacement(path: &str, written: &options::Replacement, setup: &mut Setup<'_>
         (Some(count), ..) => Some(Replacement::KeepFirst(*count, one_char("fill", fill.as_deref())?)),
         (_, Some(count), _) => Some(Replacement::KeepLast(*count, one_char("fill", fill.as_deref())?)),
         (.., Some(fill)) => Some(Replacement::SameLength(one_char("same_length", Some(fill))?)),
+        _ if keeps_shape => Some(Replacement::SameShape),
         _ => match key {
             Some(key) => Replacement::hash(key),
             None => Some(Replacement::Fixed(fixed.as_deref().unwrap_or(DEFAULT).into())),

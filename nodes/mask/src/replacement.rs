@@ -1,5 +1,7 @@
 //! The replacement of a masked value, written so the text around it keeps its meaning.
 
+mod shape;
+
 use std::ops::Range;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -25,6 +27,8 @@ pub(crate) enum Replacement {
     KeepLast(usize, char),
     /// One character, as often as the value has characters.
     SameLength(char),
+    /// Each letter becomes `x` or `X`, each digit `1`; everything else stays.
+    SameShape,
     /// HMAC-SHA-256 with this key.
     Hash(Box<Hmac<Sha256>>),
 }
@@ -71,6 +75,9 @@ impl Writer {
         };
         self.read(raw, depth);
         let Self { value, other } = self;
+        if quoted && matches!(replacement, Replacement::SameShape) && shape::bare(value, out) {
+            return;
+        }
         other.clear();
         render(replacement, value, other);
         for _ in 0..=depth {
@@ -119,6 +126,7 @@ impl Writer {
         let start = out.len();
         match replacement {
             Replacement::Fixed(text) if !is_plain(text) => escape(text.as_bytes(), out),
+            Replacement::SameShape => shape::escaped(raw, out),
             _ => render(replacement, raw, out),
         }
         if let Replacement::KeepFirst(_, fill) | Replacement::KeepLast(_, fill) = replacement {
@@ -138,6 +146,7 @@ fn render(replacement: &Replacement, value: &[u8], out: &mut Vec<u8>) {
     match replacement {
         Replacement::Fixed(text) => out.extend_from_slice(text.as_bytes()),
         Replacement::SameLength(fill) => keep(value, 0..0, *fill, out),
+        Replacement::SameShape => shape::text(value, out),
         // A value that would be kept completely is masked completely.
         Replacement::KeepFirst(count, fill) => match characters(value) {
             length if *count < length => keep(value, 0..*count, *fill, out),
@@ -219,6 +228,26 @@ mod tests {
         check(&Replacement::SameLength('#'), r"a\nb\u0041", Content(0), "####");
         check(&Replacement::SameLength('#'), "12", Bare(0), "\"##\"");
         check(&Replacement::SameLength('é'), "123", Bare(1), r#"\"ééé\""#);
+    }
+
+    #[test]
+    fn the_shape_of_a_value_stays() {
+        use Place::{Bare, Content, Text};
+        let shape = Replacement::SameShape;
+        check(&shape, "Hunter-2!", Text, "Xxxxxx-1!");
+        check(&shape, "4111 1111", Text, "1111 1111");
+        check(&shape, "äÖ世٣\u{1b}", Text, "xXx1\u{1b}");
+        // Escapes stay escapes, in JSON and in a query.
+        check(&shape, r#"a\"b\nc\u00e9\\"#, Text, r#"x\"x\nx\u0078\\"#);
+        check(&shape, r"a\qb\u12", Text, r"x\xx\u11");
+        check(&shape, "p%40ss%2525%zz%", Text, "x%78xx%7811%xx%");
+        check(&shape, r#"a\"\u00e9"#, Content(0), r#"x\"x"#);
+        check(&shape, r#"a\\\"b"#, Content(1), r#"x\\\"x"#);
+        // Numbers stay numbers.
+        check(&shape, "-120.5e9", Bare(0), "-111.1e1");
+        check(&shape, "false", Bare(1), "true");
+        check(&shape, "NaN", Bare(1), r#"\"XxX\""#);
+        check(&shape, "e5", Bare(0), "\"x1\"");
     }
 
     #[test]
