@@ -138,3 +138,27 @@ fn a_pipe_gets_every_complete_event_and_no_preview() {
     assert!(ended.text().lines().all(|line| serde_json::from_str::<Value>(line).unwrap()["body"].is_string()));
     assert!(!ended.log.contains("--out"), "{}", ended.log);
 }
+
+#[test]
+fn lines_that_are_too_long_are_counted_and_make_the_run_fail() {
+    let folder = folder();
+    let long = format!("{{\"a\":1}}\n{}\n", "x".repeat(3 << 20));
+    let run = |more: &[&str]| {
+        let arguments = [&["run", "--pack", "./bodies", "--out", "out"], more].concat();
+        finish(folder.wattle().args(arguments), long.as_bytes())
+    };
+    let ended = run(&[]);
+    assert_eq!(ended.code, 1, "{}", ended.log);
+    for text in [
+        "in            1 = 1 received",
+        "source stdin: 1 lines and documents were skipped because they are too long; see the log",
+        "source `stdin` skipped 1 line or document that is too long (3145728 bytes)",
+        "`wattle run --pack` has `--max-line-bytes`",
+    ] {
+        assert!(ended.log.contains(text), "{text}: {}", ended.log);
+    }
+    let ended = run(&["--max-line-bytes", "4MiB"]);
+    assert!(ended.code == 0 && ended.log.contains("2 received"), "{}", ended.log);
+    let ended = run(&["--max-line-bytes", "much"]);
+    assert!(ended.code == 2 && ended.log.contains("it must be a size such as `512KiB`"), "{}", ended.log);
+}

@@ -107,7 +107,11 @@ fn quick(pack: &str, options: &RunOptions) -> Result<String, Failure> {
             sinks.insert("stdout".into(), table(vec![("type", "console".into()), ("inputs", inputs("*"))]));
         }
     }
-    let source = table(vec![("type", "stdin".into()), ("framing", framing.into())]);
+    let mut source = vec![("type", "stdin".into()), ("framing", framing.into())];
+    if let Some(max) = options.max_line_bytes {
+        source.push(("max_line_bytes", i64::try_from(max.0).unwrap_or(i64::MAX).into()));
+    }
+    let source = table(source);
     let pipeline = table(vec![
         ("inputs", toml::Value::Array(vec!["stdin".into()])),
         ("pack", escape_dollar(&pack).into()),

@@ -28,6 +28,7 @@ mod stats;
 mod stdin;
 #[cfg(test)]
 mod testing;
+mod text;
 mod thread;
 mod transcode;
 mod types;
@@ -38,4 +39,5 @@ pub use listeners::Listeners;
 pub use sample::{Sample, sample};
 pub use source::{Batches, Source, SourceContext, Stop};
 pub use stats::{LostBytes, SourceStats};
+pub use text::text;
 pub use types::{TYPES, build};

@@ -16,6 +16,8 @@ pub struct Sample {
     pub events: Vec<Vec<u8>>,
     /// Whether the input has more.
     pub is_cut: bool,
+    /// Number of lines and documents that the sources skip by default, because they are too long.
+    pub too_long: u64,
 }
 
 /// Reads the first events of an input as the sources `stdin` and `file` do by default: compressed or
@@ -25,8 +27,8 @@ pub struct Sample {
 ///
 /// # Errors
 ///
-/// The input cannot be read, and contains no event before that. The text continues a sentence that
-/// begins with the name of the input.
+/// The input cannot be read and contains no event before that, or each of its events is too long.
+/// The text continues a sentence that begins with the name of the input.
 pub fn sample(input: impl Read, max_events: usize, max_bytes: usize) -> io::Result<Sample> {
     let stream = Stream {
         framing: Framing::default(),
@@ -49,6 +51,13 @@ pub fn sample(input: impl Read, max_events: usize, max_bytes: usize) -> io::Resu
         // The end of a damaged input is missing.
         Err(_) => sample.is_cut = true,
         Ok(()) => {}
+    }
+    if sample.events.is_empty() && sample.too_long > 0 {
+        return Err(io::Error::other(format!(
+            "contains no event that the sources read by default: a line may have {DEFAULT_MAX_LINE_BYTES} bytes \
+             (`max_line_bytes`), and {} are longer",
+            sample.too_long
+        )));
     }
     Ok(sample)
 }
@@ -74,7 +83,7 @@ impl Receive for Collector {
     }
 
     fn skipped(&mut self, skipped: &Skipped) {
-        self.sample.is_cut |= skipped.too_long > 0;
+        self.sample.too_long += skipped.too_long;
     }
 }
 
@@ -95,6 +104,15 @@ mod tests {
         assert_eq!((texts(&cut), cut.is_cut), (vec!["a", "b"], true));
         let cut = sample(&b"aaaa\nbbbb\ncccc\n"[..], 10, 8).unwrap();
         assert_eq!((texts(&cut), cut.is_cut), (vec!["aaaa", "bbbb"], true));
+    }
+
+    #[test]
+    fn events_that_are_too_long_are_counted_and_an_input_without_others_is_refused() {
+        let long = "x".repeat(2 << 20);
+        let read = sample(format!("a\n{long}\nb\n").as_bytes(), 10, 4 << 20).unwrap();
+        assert_eq!((texts(&read), read.too_long, read.is_cut), (vec!["a", "b"], 1, false));
+        let refused = sample(format!("{long}\n\n{long}").as_bytes(), 10, 4 << 20).unwrap_err().to_string();
+        assert!(refused.contains("a line may have 1048576 bytes (`max_line_bytes`), and 2 are longer"), "{refused}");
     }
 
     #[test]

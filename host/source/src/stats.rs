@@ -95,7 +95,8 @@ impl SourceStats {
                 events = skipped.too_long,
                 bytes = skipped.too_long_bytes,
                 first_at = position,
-                "skipped events longer than `max_line_bytes` or `max_event_bytes`; raise the option to read them"
+                "skipped events longer than `max_line_bytes` or `max_event_bytes`; raise the option to read \
+                 them (`wattle run --pack` has `--max-line-bytes`)"
             );
         }
     }

@@ -167,7 +167,7 @@ table! {
     one Counter "wattle_source_retried_batches_total" ["source"] "Batches that returned undelivered and are sent again." load(&s.retries), summary "batches were offered again; see the log";
     one Counter "wattle_source_lost_events_total" ["source"] "Events that returned undelivered and that the source could not send again." load(&s.lost), column "LOST", summary "events came back undelivered and are lost; see the log";
     one Counter "wattle_source_skipped_empty_total" ["source"] "Empty lines and documents, which are no events." load(&s.skipped_empty);
-    one Counter "wattle_source_skipped_long_total" ["source"] "Lines and documents that were skipped because they are longer than `max_line_bytes` or `max_event_bytes`." load(&s.skipped_long);
+    one Counter "wattle_source_skipped_long_total" ["source"] "Lines and documents that were skipped because they are longer than `max_line_bytes` or `max_event_bytes`." load(&s.skipped_long), note "lines and documents were skipped because they are too long; see the log";
     one Counter "wattle_source_skipped_long_bytes_total" ["source"] "Bytes of those lines and documents." load(&s.skipped_long_bytes);
     one Counter "wattle_source_skipped_zero_bytes_total" ["source"] "Zero bytes in front of events that were skipped; truncated files contain them." load(&s.skipped_nuls);
     by Counter "wattle_source_lost_bytes_total" ["source", "reason"] "Bytes of log files that the source saw but never read: the file was `truncated` or rewritten, `removed` while it was not open, or `closed` after its removal because too many files were open." reasons(&s.lost_bytes), note "bytes of files were lost before they were read; see the log";

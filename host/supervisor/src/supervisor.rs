@@ -18,7 +18,7 @@ use wattle_source::SourceError;
 use wattle_topology::{BuildError, NodeFactory, Observer, Topology, TopologySettings, sandboxed};
 
 pub use self::problem::Problem;
-use self::problem::{CHECK_INTERVAL, broken, lost, unread};
+use self::problem::{CHECK_INTERVAL, broken, lost, skipped, unread};
 use crate::admin::{Admin, ListenError, State};
 use crate::configuration::Configuration;
 use crate::control::{Command, CommandRequest, Control};
@@ -395,6 +395,7 @@ impl Agent {
         // An agent that keeps running has already counted and logged them; they do not make its end
         // a failure.
         if self.is_bounded {
+            problems.extend(skipped(&self.observer));
             problems.extend(lost(&self.observer));
         }
         if !drained.is_clean {

@@ -1,11 +1,11 @@
 //! The problems of a run, and how the state of sinks and sources shows them.
 
 use std::fmt;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use wattle_sink::SinkStats;
-use wattle_source::SourceError;
+use wattle_source::{SourceError, SourceStats};
 use wattle_topology::{Endpoint, Left, Observer, Stopped};
 
 /// How often the outputs of sinks are checked in a run that may end because of them.
@@ -30,6 +30,15 @@ pub enum Problem {
         source: String,
         /// Number of inputs.
         failures: u64,
+    },
+    /// A source skipped lines and documents that are longer than its options allow.
+    Skipped {
+        /// Name of the source.
+        source: String,
+        /// Number of lines and documents.
+        events: u64,
+        /// Their bytes.
+        bytes: u64,
     },
     /// A sink cannot deliver.
     Sink {
@@ -59,6 +68,14 @@ impl fmt::Display for Problem {
             Self::Source { name, error } => write!(f, "source `{name}`: {error}"),
             Self::Unread { source, failures } => {
                 write!(f, "source `{source}`: {failures} inputs were not read in full; see the log")
+            }
+            Self::Skipped { source, events, bytes } => {
+                let what = if *events == 1 { "line or document that is" } else { "lines or documents that are" };
+                write!(
+                    f,
+                    "source `{source}` skipped {events} {what} too long ({bytes} bytes); raise its option \
+                     `max_line_bytes` or `max_event_bytes` (`wattle run --pack` has `--max-line-bytes`)"
+                )
             }
             Self::Sink { name, error } => write!(f, "sink `{name}`: {error}"),
             Self::Lost { sink, events } => {
@@ -97,6 +114,16 @@ pub(super) fn unread(observer: &Observer, is_known: impl Fn(&str) -> bool) -> Ve
     let failed = sources.map(|source| (source.stats.failures.load(Ordering::Relaxed), source.name));
     let failed = failed.filter(|(failures, _)| *failures > 0);
     failed.map(|(failures, source)| Problem::Unread { source, failures }).collect()
+}
+
+/// Sources that skipped lines and documents because of their length.
+pub(super) fn skipped(observer: &Observer) -> Vec<Problem> {
+    let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    let problem = |source: Endpoint<SourceStats>| {
+        let (events, bytes) = (load(&source.stats.skipped_long), load(&source.stats.skipped_long_bytes));
+        (events > 0).then_some(Problem::Skipped { source: source.name, events, bytes })
+    };
+    observer.sources().into_iter().filter_map(problem).collect()
 }
 
 /// Sinks that lost events.
