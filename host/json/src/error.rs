@@ -91,7 +91,7 @@ impl fmt::Display for ErrorKind {
             Self::LoneSurrogate => "surrogate without its other half",
             Self::ControlCharacter => "unescaped control character in a string",
             Self::NotUtf8 => "bytes that are not UTF-8",
-            Self::TooDeep => "more nested containers than allowed",
+            Self::TooDeep => "objects and arrays nested too deep",
             Self::AfterEnd => "more text after the end of the value",
             Self::ManyPlaces => "path with `[*]` where only one value can be found",
         })

@@ -215,7 +215,8 @@ impl Rows {
         }
     }
 
-    fn note_depth(&mut self, row: usize, content: Content) {
+    /// Notes that a value can make a row too deep.
+    pub(crate) fn note_depth(&mut self, row: usize, content: Content) {
         if content.kind() >= Kind::Array
             && let Some(row) = self.rows.get_mut(row)
         {
@@ -264,10 +265,22 @@ impl Rows {
         if problem == Problem::NotJson && self.on_not_json == OnNotJson::Skip {
             return;
         }
+        let (problem, field) = match problem {
+            Problem::NotJson if self.is_body_too_deep(row) => (Problem::TooDeep, "body"),
+            problem => (problem, field),
+        };
         if let Some(state) = self.rows.get_mut(row).filter(|state| state.is_alive) {
             state.is_alive = false;
             self.reasons.add(self.first + row, problem.code(), &problem.message(self.step, field));
         }
+    }
+
+    /// Whether the body is no JSON for this node only because of its depth.
+    fn is_body_too_deep(&mut self, row: usize) -> bool {
+        let Some(state) = self.rows.get(row) else { return false };
+        let body = self.documents.content(state.body);
+        let text = self.documents.text(body, &mut self.memory);
+        matches!(json::check(text, MAX_DEPTH), Err(error) if error.kind == json::ErrorKind::TooDeep)
     }
 
     /// Whether a text is JSON, and which kind.

@@ -2,7 +2,7 @@
 
 use wattle_convert::Type;
 use wattle_document::{Content, Documents, NoPlace, Place, Source, around};
-use wattle_node::json::Kind;
+use wattle_node::json::{self, Kind};
 use wattle_node::{Batch, Column, ColumnWriter, Field as Handle, Form, Setup};
 
 use crate::field::Field;
@@ -27,6 +27,9 @@ impl Root {
     }
 }
 
+/// Maximum depth of the JSON in a body, that of the agent.
+const MAX_DEPTH: usize = 512;
+
 /// Why a field cannot be set. The text never holds contents of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Problem {
@@ -34,6 +37,8 @@ pub(crate) enum Problem {
     NoPlace,
     /// The field is below the body, and the body is not JSON.
     NotJson,
+    /// The field is below the body, whose objects and arrays lie too deep inside each other.
+    TooDeep,
     /// The cell does not have its type.
     WrongType(Type),
 }
@@ -44,6 +49,7 @@ impl Problem {
         match self {
             Self::NoPlace => "no-place",
             Self::NotJson => "not-json",
+            Self::TooDeep => "too-deep",
             Self::WrongType(_) => "wrong-type",
         }
     }
@@ -53,6 +59,9 @@ impl Problem {
         match self {
             Self::NoPlace => "could not be set, because something on its path is not an object".to_owned(),
             Self::NotJson => "is below the body, and the body is not JSON".to_owned(),
+            Self::TooDeep => {
+                format!("is below the body, whose objects and arrays lie more than {MAX_DEPTH} deep inside each other")
+            }
             Self::WrongType(wanted) => {
                 let wanted = wanted.name();
                 let article = if wanted.starts_with('i') { "an" } else { "a" };
@@ -151,7 +160,12 @@ impl Roots {
         documents: &mut Documents,
     ) -> Result<(), Problem> {
         let row = self.row;
-        let place = self.part(field.root).document(row, documents).ok_or(Problem::NotJson)?;
+        let part = self.part(field.root);
+        let Some(place) = part.document(row, documents) else {
+            let refused = json::check(part.column.row(row), MAX_DEPTH);
+            let is_deep = matches!(refused, Err(error) if error.kind == json::ErrorKind::TooDeep);
+            return Err(if is_deep { Problem::TooDeep } else { Problem::NotJson });
+        };
         if !overwrite
             && let Some(present) = documents.get(place, &field.route)
             && documents.kind(present) > Kind::Null

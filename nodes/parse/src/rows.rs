@@ -131,6 +131,11 @@ impl Place {
         };
         let field = &self.field_name;
         match json::check(text, MAX_DEPTH) {
+            Err(error) if error.kind == json::ErrorKind::TooDeep => {
+                let message =
+                    format!("objects and arrays in `{field}` lie more than {MAX_DEPTH} deep inside each other");
+                reasons.add(row, "too-deep", &message);
+            }
             Err(error) => reasons.add(row, "not-json", &format!("`{field}` is not JSON: {error}")),
             Ok(kind) => {
                 let message = format!(

@@ -10,7 +10,7 @@ mod options;
 mod template;
 
 use wattle_document::{Documents, Place, Source};
-use wattle_node::json::Kind;
+use wattle_node::json::{ErrorKind, Kind};
 use wattle_node::{Batch, Column, ColumnWriter, Field, Form, Node, Reasons, Setup, export_node};
 
 use crate::format::json::{self, Ecs};
@@ -265,6 +265,9 @@ impl Object {
     }
 }
 
+/// Maximum depth of the JSON in a body, that of the agent.
+const MAX_DEPTH: usize = 512;
+
 /// The objects of a batch.
 struct Objects {
     column: Column,
@@ -291,7 +294,12 @@ impl Objects {
             }
             // An event without attributes is one without members.
             Kind::Missing if object.path == "attributes" || object.path == "resource" => Ok(documents.open_empty()),
-            Kind::Missing if object.is_body => Err(("not-json", "is not JSON")),
+            Kind::Missing if object.is_body => match wattle_node::json::check(self.column.row(row), MAX_DEPTH) {
+                Err(error) if error.kind == ErrorKind::TooDeep => {
+                    Err(("too-deep", "has objects and arrays more than 512 deep inside each other"))
+                }
+                _ => Err(("not-json", "is not JSON")),
+            },
             Kind::Missing | Kind::Null => Err(("missing-field", "is missing")),
             _ => Err(("not-an-object", "is not an object")),
         }
