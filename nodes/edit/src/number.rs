@@ -1,4 +1,4 @@
-//! Numbers of values: whole ones are kept exactly.
+//! Numbers of values: whole ones of up to 38 digits are kept exactly.
 
 use std::io::Write as _;
 
@@ -9,7 +9,7 @@ use crate::problem::Problem;
 /// A number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Number {
-    Int(i64),
+    Int(i128),
     /// Neither infinite nor not a number.
     Float(f64),
 }
@@ -34,12 +34,19 @@ impl Number {
         if let Ok(number) = text.parse() {
             return Some(Self::Int(number));
         }
+        // A float would not have the digits of a longer whole number.
+        if text.bytes().all(|byte| !matches!(byte, b'.' | b'e' | b'E')) {
+            return None;
+        }
         text.parse().ok().and_then(Self::float)
     }
 
-    /// A float that is finite.
+    /// A float that is finite; without a fraction it is a whole number where that is exact.
     pub(crate) fn float(number: f64) -> Option<Self> {
-        number.is_finite().then_some(Self::Float(number))
+        /// The largest number below which every whole number is a float.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        let is_whole = number.fract() == 0.0 && number.abs() < EXACT;
+        number.is_finite().then_some(if is_whole { Self::Int(number as i128) } else { Self::Float(number) })
     }
 
     pub(crate) const fn as_f64(self) -> f64 {
@@ -49,19 +56,30 @@ impl Number {
         }
     }
 
-    /// Writes the number as JSON; floats without a fraction as whole numbers where that is exact.
+    /// Writes the number as JSON.
     pub(crate) fn write(self, out: &mut Vec<u8>) {
-        /// The largest number below which every whole number is a float.
-        const EXACT: f64 = 9_007_199_254_740_992.0;
         // Writing to a vector cannot fail.
         match self {
             Self::Int(number) => {
                 let _ = write!(out, "{number}");
             }
-            Self::Float(number) if number.fract() == 0.0 && number.abs() < EXACT => {
-                let _ = write!(out, "{}", number as i64);
-            }
             Self::Float(number) => out.extend_from_slice(zmij::Buffer::new().format_finite(number).as_bytes()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_are_exact_or_refused() {
+        let int = |text: &str| Number::parse(text.as_bytes());
+        assert_eq!(int("9007199254740993"), Some(Number::Int(9_007_199_254_740_993)));
+        assert_eq!(int("-170141183460469231731687303715884105728"), Some(Number::Int(i128::MIN)));
+        assert_eq!(int("170141183460469231731687303715884105728"), None);
+        assert_eq!((int("1e3"), int("5.0")), (Some(Number::Int(1000)), Some(Number::Int(5))));
+        assert_eq!((int("1e16"), int("0.5")), (Some(Number::Float(1e16)), Some(Number::Float(0.5))));
+        assert_eq!((int("1e999"), int("inf"), int("")), (None, None, None));
     }
 }

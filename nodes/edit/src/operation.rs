@@ -2,6 +2,7 @@
 
 mod case;
 mod coding;
+mod combine;
 mod convert;
 mod flatten;
 mod hash;
@@ -44,6 +45,8 @@ pub(crate) fn compile(at: &str, step: Step, plan: &mut Plan, setup: &mut Setup<'
         Step::Set(step) => set::compile(step, &mut compiler),
         Step::Copy(step) => transfer::copy(&step, &mut compiler),
         Step::Move(step) => transfer::r#move(&step, &mut compiler),
+        Step::Append(step) => combine::append(&step, &mut compiler),
+        Step::Merge(step) => combine::merge(&step, &mut compiler),
         Step::Rename(step) => rename::compile(&step, &mut compiler),
         Step::Remove(step) => keep::remove(&step, &mut compiler),
         Step::Keep(step) => keep::keep(&step, &mut compiler),

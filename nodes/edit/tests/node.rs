@@ -64,6 +64,11 @@ fn wrong_options_are_reported_all_at_once() {
             {"set": "attributes.a", "host": "host.nmae"},
             {"set": "resource", "host": "host.name"},
             {"set": "attributes.a", "host": "host.name", "from": "attributes.b"},
+            {"split": "attributes.a", "pattern": ""},
+            {"set": "attributes.a", "value": 1, "map": {"a": 1}},
+            {"set": "timestamp", "from": "attributes.a", "map": {"a": 1}},
+            {"set": "attributes.b", "from": "attributes.a", "map": {}},
+            {"split": "attributes.a", "pattern": ",*|;"},
         ]),
         &[
             ("steps[0].remov", "did you mean `remove`?"),
@@ -99,6 +104,11 @@ fn wrong_options_are_reported_all_at_once() {
             ("steps[27].host", "unknown variant `host.nmae`, expected one of `host.name`"),
             ("steps[28].host", "takes no fact"),
             ("steps[29]", "exactly one of"),
+            ("steps[30].pattern", "the pattern matches an empty text"),
+            ("steps[31].map", "is for `from` and `first_of`"),
+            ("steps[32].map.a", "takes a time of RFC 3339"),
+            ("steps[33].map", "at least one value"),
+            ("steps[34].pattern", "matches at least one character"),
         ],
     );
 }

@@ -36,7 +36,7 @@ fn every_operation_has_an_example_that_is_accepted() {
         assert!(errors.is_empty(), "{example}: {errors:?}");
         examples += 1;
     }
-    assert_eq!(examples, if cfg!(feature = "clock") { 25 } else { 24 });
+    assert_eq!(examples, if cfg!(feature = "clock") { 28 } else { 27 });
     for operation in wattle_node_edit::options::Step::OPERATIONS {
         assert!(table.contains(&format!("`{operation}`")), "{operation} is missing");
     }

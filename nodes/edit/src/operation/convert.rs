@@ -67,7 +67,7 @@ impl Convert {
         let nanoseconds = duration::parse(text, Some(duration::Unit::Seconds))?;
         let unit = self.unit.nanoseconds();
         if nanoseconds % unit == 0 {
-            return Some(Number::Int(nanoseconds / unit));
+            return Some(Number::Int((nanoseconds / unit).into()));
         }
         Number::float(nanoseconds as f64 / unit as f64)
     }
@@ -88,8 +88,8 @@ fn whole(kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Option<()> {
         return Some(());
     }
     match Number::parse(text)? {
-        Number::Float(float) if float.fract() == 0.0 && float.abs() < 9e15 => Number::Float(float).write(out),
-        _ => return None,
+        whole @ Number::Int(_) => whole.write(out),
+        Number::Float(_) => return None,
     }
     Some(())
 }

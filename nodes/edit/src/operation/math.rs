@@ -18,6 +18,9 @@ enum Sign {
     Divide,
 }
 
+/// The result is infinite, or a whole number of more than 38 digits, which a float would round.
+const OUT_OF_RANGE: Problem = Problem::BadValue("in the range of numbers after the calculation");
+
 enum Operand {
     Number(Number),
     Field(Field),
@@ -79,8 +82,11 @@ impl Math {
                 Sign::Multiply => first.checked_mul(second),
                 Sign::Divide => first.checked_rem(second).filter(|rest| *rest == 0).and(first.checked_div(second)),
             };
-            if let Some(exact) = exact {
-                return Ok(Number::Int(exact));
+            match exact {
+                Some(exact) => return Ok(Number::Int(exact)),
+                // The quotient has a fraction, or does not exist.
+                None if sign == Sign::Divide => {}
+                None => return Err(OUT_OF_RANGE),
             }
         }
         let (first, second) = (first.as_f64(), second.as_f64());
@@ -93,7 +99,7 @@ impl Math {
             Sign::Multiply => first * second,
             Sign::Divide => first / second,
         };
-        Number::float(result).ok_or(Problem::BadValue("in the range of numbers after the calculation"))
+        Number::float(result).ok_or(OUT_OF_RANGE)
     }
 }
 

@@ -1,5 +1,7 @@
 //! `set`: a field becomes a constant, a template, the first of several fields, or a fact about the machine.
 
+use std::collections::HashMap;
+
 use wattle_document::Content;
 use wattle_node::json::Kind;
 
@@ -15,6 +17,8 @@ enum Source {
     Constant(Content),
     Template(Vec<Part>),
     FirstOf(Vec<Field>),
+    /// The first of several fields, and the new value for each text.
+    Map(Vec<Field>, HashMap<Box<[u8]>, Content>),
 }
 
 /// A part of a template.
@@ -60,6 +64,9 @@ pub(super) fn compile(options: Options, compiler: &mut Compiler<'_, '_>) -> Opti
         compiler.setup.error(at, "`set` takes exactly one of `value`, `template`, `from`, `first_of` and `host`");
         return None;
     }
+    if options.map.is_some() && options.from.is_none() && options.first_of.is_none() {
+        compiler.error("map", "`map` is for `from` and `first_of`; remove it");
+    }
     if options.value.is_some() && options.default.is_some() {
         compiler.error("default", "`default` is for `template`, `from`, `first_of` and `host`; remove it");
     }
@@ -100,7 +107,23 @@ pub(super) fn compile(options: Options, compiler: &mut Compiler<'_, '_>) -> Opti
                 compiler.plan.read(&at, path, compiler.setup)
             })
             .collect();
-        Source::FirstOf(fields.into_iter().collect::<Option<_>>()?)
+        let fields = fields.into_iter().collect::<Option<_>>()?;
+        match &options.map {
+            None => Source::FirstOf(fields),
+            Some(values) => {
+                let each = values.iter().map(|(text, value)| {
+                    if let Some(target) = &target {
+                        check_root(target, Some(value), &format!("map.{text}"), compiler);
+                    }
+                    (text.as_bytes().into(), compiler.plan.constant(value))
+                });
+                let values: HashMap<_, _> = each.collect();
+                if values.is_empty() {
+                    compiler.error("map", "at least one value is needed, such as `{ warn = 4 }`");
+                }
+                Source::Map(fields, values)
+            }
+        }
     };
     Some(Box::new(Set {
         target: target?,
@@ -160,13 +183,19 @@ fn template(text: &str, compiler: &mut Compiler<'_, '_>) -> Option<Vec<Part>> {
 }
 
 impl Set {
-    /// The value for a row, or none.
-    fn value(&mut self, rows: &mut Rows, row: usize) -> Option<Content> {
+    /// The value for a row, or why there is none.
+    fn value(&mut self, rows: &mut Rows, row: usize) -> Result<Content, Problem> {
+        let first = |fields: &[Field], rows: &mut Rows| {
+            fields.iter().map(|field| rows.read(row, field)).find(|content| content.kind() > Kind::Null)
+        };
+        let mut missing = self.missing;
         let found = match &self.source {
-            Source::Constant(content) => return Some(*content),
-            Source::FirstOf(fields) => {
-                fields.iter().map(|field| rows.read(row, field)).find(|content| content.kind() > Kind::Null)
-            }
+            Source::Constant(content) => return Ok(*content),
+            Source::FirstOf(fields) => first(fields, rows),
+            Source::Map(fields, values) => first(fields, rows).and_then(|content| {
+                missing = Problem::BadValue("one of the values in `map`");
+                values.get(rows.documents.text(content, &mut self.memory)).copied()
+            }),
             Source::Template(parts) => {
                 self.out.clear();
                 let is_whole = parts.iter().all(|part| match part {
@@ -183,7 +212,7 @@ impl Set {
                 is_whole.then(|| rows.documents.new_text(&self.out))
             }
         };
-        found.or(self.default)
+        found.or(self.default).ok_or(missing)
     }
 }
 
@@ -194,12 +223,12 @@ impl Operation for Set {
                 continue;
             }
             let done = match self.value(rows, row) {
-                Some(value) => rows.put(row, &self.target, value).map(drop),
-                None if self.on_missing == OnMissing::Fail => {
-                    rows.fail(row, self.missing, &self.from);
+                Ok(value) => rows.put(row, &self.target, value).map(drop),
+                Err(missing) if self.on_missing == OnMissing::Fail => {
+                    rows.fail(row, missing, &self.from);
                     continue;
                 }
-                None => continue,
+                Err(_) => continue,
             };
             if let Err(problem) = done
                 && self.on_error == OnError::Fail

@@ -113,7 +113,19 @@ impl Split {
                 return None;
             }
             (Some(text), None) => Between::Text(Box::new(memchr::memmem::Finder::new(text).into_owned())),
-            (None, Some(pattern)) => Between::Pattern(compiler.regex("pattern", pattern)?),
+            (None, Some(pattern)) => {
+                let regex = compiler.regex("pattern", pattern)?;
+                let shortest = regex_syntax::parse(pattern).ok().and_then(|parsed| parsed.properties().minimum_len());
+                if shortest == Some(0) {
+                    compiler.error(
+                        "pattern",
+                        "the pattern matches an empty text, which stands between any two characters; write a pattern \
+                         that matches at least one character, such as `\\s+` instead of `\\s*`",
+                    );
+                    return None;
+                }
+                Between::Pattern(regex)
+            }
             _ => {
                 let at = compiler.at.to_owned();
                 compiler.setup.error(at, "`split` takes exactly one of `separator` and `pattern`");

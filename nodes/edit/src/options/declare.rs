@@ -1,6 +1,6 @@
 //! The macro that declares operations.
 
-/// Declares the struct of each operation, and everything that has one entry for each operation. All have `if`.
+/// Declares the struct of each operation. All have `if`.
 macro_rules! operations {
     ($($(#[$doc:meta])* $name:ident = $operation:literal { $($parameters:tt)* })*) => {
         $(
@@ -20,13 +20,19 @@ macro_rules! operations {
                 const OPERATION: &'static str = $operation;
             }
         )*
+    };
+}
 
+/// Declares everything that has one entry for each operation.
+macro_rules! steps {
+    ($($name:ident = $operation:literal,)*) => {
         /// One step: an operation, whose value is the field that it works on, and its parameters.
         #[derive(Clone, Debug)]
         #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
         #[cfg_attr(not(target_arch = "wasm32"), schemars(untagged))]
+        #[expect(missing_docs, reason = "each variant has the documentation of its struct")]
         pub enum Step {
-            $($(#[$doc])* $name($name),)*
+            $($name($name),)*
         }
 
         impl Step {
@@ -51,4 +57,4 @@ macro_rules! operations {
     };
 }
 
-pub(super) use operations;
+pub(super) use {operations, steps};
