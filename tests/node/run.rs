@@ -94,6 +94,8 @@ fn wrong_options_and_input_say_what_and_where() {
     let folder = Folder::new();
     folder.write("broken.toml", "steps = [");
     folder.write("lines", "x\n");
+    let block = |name: &str| format!("[nodes.{name}]\nartifact = \"builtin:edit\"\n");
+    folder.write("two.toml", format!("{}{}", block("a"), block("b")));
     for (arguments, code, text) in [
         (vec!["builtin:nix"], 1, "there is no built-in node `nix`; built-in nodes are aggregate"),
         (vec!["builtin:edit", "--options", "nix.toml"], 78, "`nix.toml`: No such file"),
@@ -106,6 +108,14 @@ fn wrong_options_and_input_say_what_and_where() {
         (vec!["builtin:edit", "--options", r#"{"steps":[{"remov":"a"},{"set":"body.a"}]}"#], 78, "`steps[1]`"),
         (vec!["builtin:unroll", "--options", r#"{"path":"a"}"#, "--events"], 1, "line 1: expected value"),
         (vec!["builtin:unroll", "--options", r#"{"path":"a"}"#, "--grants", "nix"], 78, "`nix`: No such file"),
+        (vec!["builtin:edit", "--options", ""], 78, "--options is empty; options are a JSON object"),
+        (
+            vec!["builtin:edit", "--options", r#"{"steps":[{"flatten":"attributes","depth":"x"}]}"#],
+            78,
+            "option `steps[0].depth`: invalid value \"x\": expected a whole number, 0 or more",
+        ),
+        (vec!["builtin:edit", "--options", "two.toml"], 78, "`nodes.a` and `nodes.b` both fit this node"),
+        (vec!["builtin:filter", "--options", "two.toml"], 78, "no block in `nodes` has the artifact `builtin:filter`"),
         (vec!["absent.wasm"], 1, "`absent.wasm`: No such file"),
     ] {
         let all = [&["node", "run"], arguments.as_slice(), &["--input", "lines"]].concat();
@@ -113,4 +123,35 @@ fn wrong_options_and_input_say_what_and_where() {
         assert_eq!(ended.code, code, "{all:?}: {}", ended.log);
         assert!(ended.log.contains(text), "{all:?}: {}", ended.log);
     }
+}
+
+/// Each README shows the block of its node in a pack, and that block works here too.
+#[test]
+fn options_can_be_the_block_that_a_readme_shows() {
+    let folder = Folder::new();
+    folder.write("lines", "\u{feff}{\"level\":\"info\",\"status\":\"503\"}\n");
+    let nodes = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../nodes");
+    for node in ["edit", "filter", "mask", "parse", "route", "timestamp"] {
+        let readme = std::fs::read_to_string(nodes.join(node).join("README.md")).unwrap();
+        let mut blocks = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let block =
+            blocks.find(|block| block.starts_with("[nodes.")).unwrap_or_else(|| panic!("{node} shows no block"));
+        folder.write("block.toml", block);
+        let artifact = format!("builtin:{node}");
+        let ended = folder.run(&["node", "run", &artifact, "--options", "block.toml", "--input", "lines"]);
+        assert!(ended.code == 0 && ended.text().starts_with("line 1\n"), "{node}: {}{}", ended.text(), ended.log);
+        let json = good(&folder, &["node", "run", &artifact, "--options", "block.toml", "--input", "lines", "--json"]);
+        let shown: Value = serde_json::from_str(json.text()).unwrap();
+        assert_eq!(shown["event"]["body"], "{\"level\":\"info\",\"status\":\"503\"}", "without the byte order mark");
+    }
+}
+
+#[test]
+fn input_is_read_as_the_sources_read_it() {
+    let folder = Folder::new();
+    let utf_16: Vec<u8> = "\u{feff}ä=1\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    folder.write("wide", utf_16);
+    let options = r#"{"steps":[{"set":"attributes.a","value":1}]}"#;
+    let ended = good(&folder, &["node", "run", "builtin:edit", "--options", options, "--input", "wide"]);
+    assert!(ended.text().contains("  ä=1\n"), "{}", ended.text());
 }

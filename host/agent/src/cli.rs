@@ -10,6 +10,7 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use wattle_options::Size;
 
 pub(crate) use self::config_file::ConfigFile;
 pub(crate) use self::control::{AgentPlace, HistoryOptions, ReloadOptions, RollbackOptions, ShadowOptions};
@@ -149,6 +150,10 @@ pub(crate) struct RunOptions {
     /// How to split standard input into events
     #[arg(long, value_enum, default_value_t = Framing::Auto, requires = "pack", conflicts_with = "file")]
     pub(crate) framing: Framing,
+    /// Maximum length of a line on standard input, such as 8MiB; longer lines are skipped and counted, and the command
+    /// fails. The default is 1MiB
+    #[arg(long, value_name = "SIZE", requires = "pack", conflicts_with = "file")]
+    pub(crate) max_line_bytes: Option<Size>,
     /// Number of worker threads; overrides the configuration
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) workers: Option<u16>,

@@ -78,7 +78,8 @@ pub(crate) struct ComponentOptions {
     /// A component, a project with a built node, or a built-in node such as builtin:edit
     #[arg(default_value = ".", value_name = "FILE.wasm|DIR|builtin:NAME")]
     pub(crate) component: PathBuf,
-    /// Options of the node: a JSON object, or a file in TOML or JSON. The default is those in `node.toml` of the project
+    /// Options of the node: a JSON object, or a file in TOML or JSON, with the options or with a block `[nodes.NAME]` as in
+    /// packs. The default is those in `node.toml` of the project
     #[arg(long, value_name = "JSON|FILE")]
     pub(crate) options: Option<String>,
     /// Print JSON

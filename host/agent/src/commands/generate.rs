@@ -89,10 +89,10 @@ fn write(options: &GenerateOptions, generator: &mut Generator) -> std::io::Resul
             Some(folder) => {
                 let path = folder.join(generator.next_key("", None).trim_start_matches('/'));
                 if let Some(parent) = path.parent() {
-                    std::fs::create_dir_all(parent)?;
+                    fs_err::create_dir_all(parent)?;
                 }
                 let mut gzip =
-                    flate2::write::GzEncoder::new(std::fs::File::create(path)?, flate2::Compression::default());
+                    flate2::write::GzEncoder::new(fs_err::File::create(path)?, flate2::Compression::default());
                 gzip.write_all(&document)?;
                 gzip.finish()?;
             }

@@ -6,7 +6,7 @@ use wattle_devkit::Figures;
 use crate::cli::node::BenchOptions;
 use crate::exit::{Done, Failure, print, print_json};
 
-use super::component::Component;
+use super::component::{Component, read_text};
 use super::project::Project;
 
 /// The default event.
@@ -16,8 +16,7 @@ pub(crate) fn bench(options: &BenchOptions) -> Done {
     let component = Component::find(&options.component)?;
     let bodies = match &options.input {
         Some(path) => {
-            let text = std::fs::read(path).map_err(|error| Failure::new(format!("`{}`: {error}", path.display())))?;
-            text.split(|&b| b == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect()
+            read_text(path)?.split(|&b| b == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect()
         }
         None => vec![LINE.as_bytes().to_vec()],
     };

@@ -1,5 +1,6 @@
 //! The component of a command: a file, or the artifact of a project.
 
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ use wattle_supervisor::environment;
 
 use super::project::{Project, json_of};
 
+/// What the name of a built-in node begins with.
+const BUILTIN: &str = "builtin:";
+
 /// A component, its options, and its project.
 pub(crate) struct Component {
     pub(crate) artifact: Artifact,
@@ -24,13 +28,14 @@ pub(crate) struct Component {
 
 impl Component {
     pub(crate) fn find(options: &ComponentOptions) -> Result<Self, Failure> {
-        let given = options.options.as_deref().map(json_options).transpose()?;
+        let builtin = options.component.to_str().filter(|name| name.starts_with(BUILTIN));
+        let given = options.options.as_deref().map(|given| json_options(given, builtin)).transpose()?;
         if options.component.is_dir() {
             let project = Project::open(&options.component)?;
             let options = given.map_or_else(|| project.options(), Ok)?;
             return Ok(Self { artifact: built(&project)?, options, project: Some(project) });
         }
-        let artifact = match options.component.to_str().and_then(|name| name.strip_prefix("builtin:")) {
+        let artifact = match builtin.and_then(|name| name.strip_prefix(BUILTIN)) {
             Some(name) => builtin_node(name)?,
             None => read(&options.component, "")?,
         };
@@ -43,27 +48,74 @@ impl Component {
     }
 }
 
+/// How options are given.
+const OPTIONS: &str = "options are a JSON object such as '{\"field\": \"body\"}', or a file in TOML or JSON with the \
+                       options or with the block of the node";
+
 /// The artifact of a project.
 pub(crate) fn built(project: &Project) -> Result<Artifact, Failure> {
     read(&project.artifact(), "; build it with `wattle node build`")
 }
 
+/// The contents of a file of sample events, as the sources read it.
+pub(crate) fn read_text(path: &Path) -> Result<Vec<u8>, Failure> {
+    let wrong = |error: &dyn std::fmt::Display| Failure::new(format!("`{}`: {error}", path.display()));
+    let file = std::fs::File::open(path).map_err(|error| wrong(&error))?;
+    let mut text = Vec::new();
+    wattle_source::text(file).and_then(|mut input| input.read_to_end(&mut text)).map_err(|error| wrong(&error))?;
+    Ok(text)
+}
+
 /// Options as JSON text: an object as it is written, or the contents of a file.
-fn json_options(given: &str) -> Result<String, Failure> {
+fn json_options(given: &str, builtin: Option<&str>) -> Result<String, Failure> {
     if given.trim_start().starts_with('{') {
-        return Ok(given.to_owned());
+        // The node reports text that is not JSON, with the place.
+        return match serde_json::from_str(given) {
+            Ok(options) => {
+                of_node(options, builtin).map_err(|problem| Failure::config(format!("--options: {problem}")))
+            }
+            Err(_) => Ok(given.to_owned()),
+        };
+    }
+    if given.trim().is_empty() {
+        return Err(Failure::config(format!("--options is empty; {OPTIONS}")));
     }
     let path = Path::new(given);
     let wrong = |error: &dyn std::fmt::Display| Failure::config(format!("`{given}`: {error}"));
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        let hint = "options are a JSON object such as '{\"field\": \"body\"}', or a file in TOML or JSON";
-        Failure::config(format!("`{given}`: {error}; {hint}"))
-    })?;
-    if path.extension().is_some_and(|extension| extension == "json") {
-        return Ok(text);
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Failure::config(format!("`{given}`: {error}; {OPTIONS}")))?;
+    let options = if path.extension().is_some_and(|extension| extension == "json") {
+        serde_json::from_str(&text).map_err(|error| wrong(&error))?
+    } else {
+        json_of(&toml::Value::Table(toml::from_str(&text).map_err(|error| wrong(&error))?))
+    };
+    of_node(options, builtin).map_err(|problem| wrong(&problem))
+}
+
+/// The options of a node: as they are given, or those in the block of the node, as a pack, a
+/// configuration and the READMEs of nodes have it.
+fn of_node(given: serde_json::Value, builtin: Option<&str>) -> Result<String, String> {
+    let Some(nodes) = given.get("nodes").and_then(serde_json::Value::as_object) else {
+        let is_block = given.get("artifact").is_some_and(serde_json::Value::is_string);
+        return Ok(if is_block { options_of(&given) } else { given.to_string() });
+    };
+    let artifact = |node: &serde_json::Value| node.get("artifact").and_then(|name| name.as_str().map(str::to_owned));
+    let fits = |node: &serde_json::Value| match (builtin, artifact(node)) {
+        (Some(wanted), Some(artifact)) => artifact == wanted,
+        _ => true,
+    };
+    let mut fitting = nodes.iter().filter(|(_, node)| fits(node));
+    match (fitting.next(), fitting.next()) {
+        (Some((_, node)), None) => Ok(options_of(node)),
+        (None, _) => Err(format!("no block in `nodes` has the artifact `{}`", builtin.unwrap_or_default())),
+        (Some((first, _)), Some((second, _))) => {
+            Err(format!("`nodes.{first}` and `nodes.{second}` both fit this node; leave only one of them in the file"))
+        }
     }
-    let table: toml::Table = toml::from_str(&text).map_err(|error| wrong(&error))?;
-    Ok(json_of(&toml::Value::Table(table)).to_string())
+}
+
+fn options_of(node: &serde_json::Value) -> String {
+    node.get("options").map_or_else(|| "{}".to_owned(), serde_json::Value::to_string)
 }
 
 fn builtin_node(name: &str) -> Result<Artifact, Failure> {

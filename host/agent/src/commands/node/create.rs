@@ -22,12 +22,12 @@ pub(crate) fn create(options: &NewOptions) -> Done {
         let path = if path == "gitignore" { ".gitignore".to_owned() } else { path };
         let path = root.join(renamed(&path, name));
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
+            fs_err::create_dir_all(folder)?;
         }
         // Shared files are copied unchanged; the others contain the name of the node.
         match std::str::from_utf8(bytes) {
-            Ok(text) if !path.starts_with(root.join("sdk")) => std::fs::write(&path, renamed(text, name))?,
-            _ => std::fs::write(&path, bytes)?,
+            Ok(text) if !path.starts_with(root.join("sdk")) => fs_err::write(&path, renamed(text, name))?,
+            _ => fs_err::write(&path, bytes)?,
         }
     }
     print(&format!(

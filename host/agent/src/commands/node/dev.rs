@@ -20,7 +20,7 @@ use crate::exit::{Done, Failure, print};
 use wattle_supervisor::Watch;
 
 use super::build::build_project;
-use super::component::subject;
+use super::component::{read_text, subject};
 use super::project::Project;
 
 /// How long the agent may take to compile and swap an artifact.
@@ -52,10 +52,10 @@ pub(crate) fn dev(options: &DevOptions) -> Done {
             // The project may have new folders.
             watch.set(&watched(&project));
             let since = Instant::now();
-            let before = std::fs::read(project.artifact())?;
+            let before = fs_err::read(project.artifact())?;
             match build_project(&project) {
                 Err(failure) => print(&format!("build failed, the running node stays: {}", failure.message))?,
-                Ok(_) if std::fs::read(project.artifact())? == before => print("built, unchanged")?,
+                Ok(_) if fs_err::read(project.artifact())? == before => print("built, unchanged")?,
                 Ok(_) => {
                     let built_in = since.elapsed();
                     let said = agent.wait_for("reload")?;
@@ -96,8 +96,8 @@ fn sample(project: &Project, options: &DevOptions) -> Result<Vec<Value>, Failure
     let wrong = |path: &Path, error: &dyn std::fmt::Display| Failure::new(format!("`{}`: {error}", path.display()));
     let mut events = Vec::new();
     if let Some(path) = &options.input {
-        let text = std::fs::read_to_string(path).map_err(|error| wrong(path, &error))?;
-        events.extend(text.lines().map(|line| json!({ "body": line })));
+        let text = read_text(path)?;
+        events.extend(String::from_utf8_lossy(&text).lines().map(|line| json!({ "body": line })));
     } else {
         let entries = std::fs::read_dir(project.cases()).map_err(|error| wrong(&project.cases(), &error))?;
         let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();

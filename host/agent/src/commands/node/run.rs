@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use wattle_cases::{CaseFault, Ran, Refusal, Subject as _};
 use wattle_devkit::{Provided, Sandboxed};
+use wattle_options::OptionError;
 use wattle_runtime::Compiled;
 
 use crate::cli::Color;
@@ -61,14 +62,15 @@ pub(crate) fn run(options: &RunOptions, color: Color) -> Done {
 /// The input, line by line.
 fn open(options: &RunOptions) -> Result<Box<dyn BufRead>, Failure> {
     if let Some(path) = &options.input {
-        let file = std::fs::File::open(path);
-        let file = file.map_err(|error| Failure::new(format!("`{}`: {error}", path.display())))?;
-        return Ok(Box::new(BufReader::new(file)));
+        let wrong = |error: &dyn std::fmt::Display| Failure::new(format!("`{}`: {error}", path.display()));
+        let file = std::fs::File::open(path).map_err(|error| wrong(&error))?;
+        return Ok(Box::new(BufReader::new(wattle_source::text(file).map_err(|error| wrong(&error))?)));
     }
     if std::io::stdin().is_terminal() {
         say("reading one event per line; end with ctrl-d");
     }
-    Ok(Box::new(std::io::stdin().lock()))
+    let input = wattle_source::text(std::io::stdin().lock());
+    Ok(Box::new(BufReader::new(input.map_err(|error| Failure::new(format!("standard input: {error}")))?)))
 }
 
 /// The next event; skips empty lines. `number` counts the lines.
@@ -76,7 +78,8 @@ fn next(options: &RunOptions, input: &mut dyn BufRead, number: &mut usize) -> Re
     let mut line = Vec::new();
     loop {
         line.clear();
-        if input.read_until(b'\n', &mut line)? == 0 {
+        let read = input.read_until(b'\n', &mut line);
+        if read.map_err(|error| Failure::new(format!("the input after line {number}: {error}")))? == 0 {
             return Ok(None);
         }
         *number += 1;
@@ -152,7 +155,8 @@ impl Stage {
 fn refused(refusal: Refusal) -> Failure {
     match refusal {
         Refusal::Options(all) => {
-            let all: Vec<String> = all.into_iter().map(|(path, message)| format!("`{path}`: {message}")).collect();
+            let error = |(path, message): (String, String)| OptionError::of_serde(path, &message).to_string();
+            let all: Vec<String> = all.into_iter().map(error).collect();
             Failure::config(all.join("\nwattle: "))
         }
         Refusal::Fault(_) => Failure::new(refusal.to_string()),

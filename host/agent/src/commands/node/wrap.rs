@@ -27,9 +27,9 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Done {
         return Ok(());
     }
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder)?;
+        fs_err::create_dir_all(folder)?;
     }
     let new = path.with_extension("wasm.new");
-    std::fs::write(&new, bytes)?;
-    Ok(std::fs::rename(&new, path)?)
+    fs_err::write(&new, bytes)?;
+    Ok(fs_err::rename(&new, path)?)
 }

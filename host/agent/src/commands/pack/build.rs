@@ -34,15 +34,15 @@ pub(super) fn build(options: &BuildOptions) -> Done {
         }
         changes.push(format!("{}: built, {} bytes", artifact.display(), component.len()));
         if !options.check {
-            fs::write(&artifact, component)?;
+            fs_err::write(&artifact, component)?;
         }
     }
     let (new, digests) = with_digests(folder, &text)?;
     changes.extend(digests);
     if new != text && !options.check {
         let partial = manifest.with_extension("toml.new");
-        fs::write(&partial, new)?;
-        fs::rename(&partial, &manifest)?;
+        fs_err::write(&partial, new)?;
+        fs_err::rename(&partial, &manifest)?;
     }
     for change in &changes {
         print(change)?;
@@ -72,7 +72,7 @@ fn build_project(project: &Path) -> Result<Vec<u8>, Failure> {
             project.display()
         ))
     };
-    let bytes = fs::read(&module)?;
+    let bytes = fs_err::read(&module)?;
     wattle_wrap::wrap(&bytes).map_err(|error| failed(&error))
 }
 

@@ -17,10 +17,10 @@ pub(super) fn update(folder: &Path, test: &PackTest, observed: &Observed) -> Res
     for output in test.expected.keys() {
         let name = format!("expected.{output}.ndjson");
         let path = folder.join("tests").join(&test.name).join(&name);
-        let old = if path.exists() { Some(fs::read_to_string(&path)?) } else { None };
+        let old = if path.exists() { Some(fs_err::read_to_string(&path)?) } else { None };
         let events = observed.outputs.get(output).map(Vec::as_slice).unwrap_or_default();
         if let Some(new) = rewritten(old.as_deref(), events)? {
-            fs::write(&path, new)?;
+            fs_err::write(&path, new)?;
             written.push(name);
         }
     }

@@ -1,6 +1,5 @@
 //! `wattle pack new`: creates a pack that is valid and passes its test.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::cli::pack::NewOptions;
@@ -57,7 +56,7 @@ pub(super) fn new(options: &NewOptions, color: bool) -> Done {
 
 pub(super) fn write(path: &Path, content: &str) -> Done {
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+        fs_err::create_dir_all(folder)?;
     }
-    Ok(fs::write(path, content)?)
+    Ok(fs_err::write(path, content)?)
 }

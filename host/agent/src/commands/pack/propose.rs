@@ -6,27 +6,27 @@
 mod fields;
 mod files;
 mod formats;
+mod names;
 mod sample;
+mod secrets;
 mod trial;
 
 use std::path::Path;
 
-use serde_json::{Value, json};
-
 use crate::cli::pack::{LibraryOption, TestOptions};
-use crate::exit::{Done, Failure, print};
+use crate::exit::{Done, print};
 
 use self::fields::Fields;
-use self::formats::Found;
+use self::formats::{Found, Table};
 use self::sample::Sample;
+use self::secrets::Secrets;
 use self::trial::Trial;
 
 /// A proposal: what the sample is, and what the pack does with it.
 struct Proposal {
     /// Path of the array that contains the records, if an event contains several.
     records: Option<String>,
-    /// Presets of `mask` that found a value, with the number of values.
-    masks: Vec<(String, u64)>,
+    secrets: Secrets,
     format: Found,
     fields: Fields,
 }
@@ -37,14 +37,17 @@ pub(super) fn propose(from: &Path, name: &str, folder: &Path, color: bool) -> Do
     let mut trial = Trial::new()?;
     let proposal = {
         let _waiting = trial.waiting();
-        let masks = secrets(&mut trial, &sample)?;
+        let header = Table::of(&sample.lines).and_then(|table| Some((table.delimiter, table.header?)));
+        let mut secrets = Secrets::find(&mut trial, &sample.lines, header)?;
+        sample.hide(&mut trial, &secrets)?;
         let records = sample.take_records(&mut trial)?;
         let format = formats::find(&mut trial, &sample, from)?;
         let fields = Fields::find(&mut trial, &format)?;
-        Proposal { records, masks, format, fields }
+        secrets.replace_fields(&mut trial, &format.events, &mut sample.lines)?;
+        Proposal { records, secrets, format, fields }
     };
-    files::write_all(&mut trial, &proposal, &sample, name, folder)?;
-    print(&report(&proposal, &sample, from))?;
+    let left_out = files::write_all(&proposal, &sample, name, folder)?;
+    print(&report(&proposal, &sample, left_out, from))?;
     let pack = match folder.is_absolute() {
         true => folder.display().to_string(),
         false => format!("./{}", folder.display()),
@@ -63,48 +66,36 @@ pub(super) fn propose(from: &Path, name: &str, folder: &Path, color: bool) -> Do
     print(&next)
 }
 
-/// The presets that find values in the sample.
-fn secrets(trial: &mut Trial, sample: &Sample) -> Result<Vec<(String, u64)>, Failure> {
-    let rules: Vec<Value> = PRESETS.iter().map(|preset| json!({ "preset": preset, "name": preset })).collect();
-    let options = json!({ "rules": rules, "on_undecidable": "pass" });
-    // A pack without masks would show the secrets of the sample in its test.
-    let ran = trial.run("mask", &options, &sample.events())?;
-    let ran = ran.ok_or_else(|| Failure::new("the node `mask` could not process the sample"))?;
-    Ok(ran.counts.into_iter().filter(|(_, count)| *count > 0).collect())
-}
-
-/// The presets of `mask` that a proposal contains if they find a value. Addresses are missing: logs
-/// without them are of little use, so hiding them is a decision of the author. So are card numbers:
-/// every tenth long number has a correct check digit, so a finding in any log proves nothing.
-const PRESETS: &[&str] = &[
-    "aws-access-key-id",
-    "aws-secret-access-key",
-    "aws-session-token",
-    "jwt",
-    "bearer-token",
-    "basic-auth",
-    "private-key",
-    "github-token",
-    "slack-token",
-    "basic-auth-url",
-    "email",
-];
-
 /// What the command found, for the terminal.
-fn report(proposal: &Proposal, sample: &Sample, from: &Path) -> String {
-    let Found { label, parsed, total, .. } = &proposal.format;
+fn report(proposal: &Proposal, sample: &Sample, left_out: usize, from: &Path) -> String {
+    let Found { label, parsed, total, headers, .. } = &proposal.format;
     let more = if sample.is_cut { ", the beginning of the file" } else { "" };
     let mut lines = vec![format!("{}: {} {}{more}", from.display(), sample.read, sample.unit())];
+    for (count, why) in [
+        (sample.too_long, "too long for the default of the source's option `max_line_bytes`: the agent skips them"),
+        (left_out as u64, "longer than 64 KiB: they are not in the test"),
+    ] {
+        match count {
+            0 => {}
+            1 => lines.push(format!("         1 line is {why}")),
+            _ => lines.push(format!("         {count} lines are {why}")),
+        }
+    }
     if let Some(path) = &proposal.records {
         lines.push(format!("records  {total} in the array `{path}`"));
     }
     let share = 100.0 * *parsed as f64 / (*total).max(1) as f64;
-    lines.push(format!("format   {label}: {parsed} of {total} ({share:.1} %)"));
+    let header = match headers {
+        0 => String::new(),
+        1 => ", and a header line".to_owned(),
+        _ => format!(", and {headers} header lines"),
+    };
+    lines.push(format!("format   {label}: {parsed} of {total} ({share:.1} %){header}"));
     for failure in proposal.format.failures.iter().take(3) {
         lines.push(format!("         fails: {failure}"));
     }
     match &proposal.fields.time {
-        Some(time) => lines.push(format!("time     {} as {}", time.path, time.format)),
+        Some(time) => lines.push(format!("time     {} as {}", time.path, time.formats.join(" or "))),
         None => lines.push("time     none found: events have the time at which the agent reads them".into()),
     }
     match proposal.fields.errors.as_slice() {
@@ -114,9 +105,6 @@ fn report(proposal: &Proposal, sample: &Sample, from: &Path) -> String {
             rules.iter().map(|rule| rule.field().to_owned()).collect::<Vec<_>>().join(", ")
         )),
     }
-    for (preset, count) in &proposal.masks {
-        let values = if *count == 1 { "value" } else { "values" };
-        lines.push(format!("mask     {preset}: {count} {values}; the test contains them masked"));
-    }
+    lines.extend(proposal.secrets.report());
     lines.join("\n")
 }

@@ -12,6 +12,8 @@ use super::trial::Trial;
 
 /// Number of fields that are tried as the time.
 const MAX_TRIED: usize = 10;
+/// Maximum number of formats of one time.
+const MAX_FORMATS: usize = 3;
 /// Maximum depth of fields.
 const MAX_DEPTH: usize = 4;
 /// Maximum number of distinct values of a field of levels.
@@ -41,6 +43,9 @@ const TIMES: &[&str] = &[
     "%m-%d %H:%M:%S%.f",
 ];
 
+/// Formats that read the same texts as different times.
+const AMBIGUOUS: &[&str] = &["%d/%m/%Y %H:%M:%S%.f", "%m/%d/%Y %H:%M:%S%.f"];
+
 /// Names of fields with levels, in the spelling without `_`, `-` and case.
 const LEVELS: &[&str] = &["level", "severity", "loglevel", "lvl", "levelname", "severitytext", "loglevelname"];
 
@@ -60,7 +65,8 @@ pub(super) struct Fields {
 /// The field with the time.
 pub(super) struct Time {
     pub(super) path: String,
-    pub(super) format: &'static str,
+    /// Its formats, usually one.
+    pub(super) formats: Vec<&'static str>,
 }
 
 /// A rule that selects errors.
@@ -131,7 +137,7 @@ fn type_of(values: &[&Value]) -> &'static str {
     }
 }
 
-/// The field that has a time in one format in all events that have the field.
+/// The field that has a time in all events that have the field.
 fn time(trial: &mut Trial, format: &Found, values: &BTreeMap<String, Vec<&Value>>) -> Result<Option<Time>, Failure> {
     let enough = (format.events.len() * 9).div_ceil(10);
     let mut fields: Vec<(u8, &String)> = values
@@ -141,12 +147,40 @@ fn time(trial: &mut Trial, format: &Found, values: &BTreeMap<String, Vec<&Value>
         .collect();
     fields.sort();
     for (_, path) in fields.into_iter().take(MAX_TRIED) {
-        for format_of_time in TIMES {
-            let options = json!({ "from": path, "formats": [format_of_time], "on_missing": "keep" });
-            let ran = trial.run("timestamp", &options, &format.events)?;
-            if ran.is_some_and(|ran| ran.failed.is_empty()) {
-                return Ok(Some(Time { path: path.clone(), format: format_of_time }));
+        if let Some(formats) = formats_of(trial, path, &format.events)? {
+            return Ok(Some(Time { path: path.clone(), formats }));
+        }
+    }
+    Ok(None)
+}
+
+/// The formats of a time in a field: one that fits all events, or the fewest that fit together, as in
+/// a file with the access and the error log of nginx. Each format adds those events that the formats
+/// before it do not fit.
+fn formats_of(trial: &mut Trial, path: &str, events: &[Value]) -> Result<Option<Vec<&'static str>>, Failure> {
+    let mut chosen: Vec<&'static str> = Vec::new();
+    let mut left = events.len();
+    while chosen.len() < MAX_FORMATS {
+        let mut best = None;
+        for &format in TIMES {
+            // Together they would read any order of day and month.
+            if AMBIGUOUS.contains(&format) && chosen.iter().any(|other| AMBIGUOUS.contains(other)) {
+                continue;
             }
+            let formats: Vec<&str> = chosen.iter().copied().chain([format]).collect();
+            let options = json!({ "from": path, "formats": formats, "on_missing": "keep" });
+            let Some(ran) = trial.run("timestamp", &options, events)? else { continue };
+            if ran.failed.len() < left {
+                (left, best) = (ran.failed.len(), Some(format));
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        let Some(format) = best else { return Ok(None) };
+        chosen.push(format);
+        if left == 0 {
+            return Ok(Some(chosen));
         }
     }
     Ok(None)

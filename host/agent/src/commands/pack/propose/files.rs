@@ -7,13 +7,12 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::configuration::escape_dollar;
-use crate::exit::{Done, Failure};
+use crate::exit::Failure;
 
 use super::super::new::{LICENSE, write};
 use super::Proposal;
 use super::fields::Rule;
 use super::sample::Sample;
-use super::trial::Trial;
 
 /// How the test gets tables, for an author who adds the node `enrich`.
 const TABLES: &str = "\n# A table for lookups of the node `enrich`, instead of the file that the operator grants:\n\
@@ -22,19 +21,37 @@ const TABLES: &str = "\n# A table for lookups of the node `enrich`, instead of t
 const MAX_TEST: usize = 20;
 /// Number of lines in the test that fail.
 const MAX_FAILING: usize = 3;
+/// Maximum number of bytes of a line in the test; the expectations repeat it.
+const MAX_LINE: usize = 64 << 10;
+/// Maximum number of bytes of the input of the test.
+const MAX_BYTES: usize = 512 << 10;
 /// Number of records of a document in the test.
 const MAX_RECORDS: usize = 5;
 
-/// Writes the pack, without the expectations of its test.
-pub(super) fn write_all(trial: &mut Trial, proposal: &Proposal, sample: &Sample, name: &str, folder: &Path) -> Done {
-    write(&folder.join("pack.toml"), &manifest(proposal, name))?;
-    write(&folder.join("README.md"), &readme(proposal, name))?;
-    write(&folder.join("LICENSE"), LICENSE)?;
+/// Writes the pack, without the expectations of its test. Returns the number of lines that are too
+/// long for the test.
+pub(super) fn write_all(proposal: &Proposal, sample: &Sample, name: &str, folder: &Path) -> Result<usize, Failure> {
     let (file, lines) = match proposal.records {
         Some(ref path) => ("input.ndjson", vec![document(sample, path)]),
         None => ("input.txt", representative(proposal, sample)),
     };
-    let mut text = masked(trial, proposal, &lines)?.join("\n");
+    let left_out = match proposal.records {
+        Some(_) => 0,
+        None => sample.lines.iter().filter(|line| line.len() > MAX_LINE).count(),
+    };
+    let bytes: usize = lines.iter().map(String::len).sum();
+    if bytes == 0 || bytes > MAX_BYTES {
+        return Err(Failure::new(format!(
+            "the sample is too long for the test of a pack: a line may have {} KiB, and a document with {MAX_RECORDS} \
+             records {} KiB; give a file with shorter ones",
+            MAX_LINE >> 10,
+            MAX_BYTES >> 10
+        )));
+    }
+    write(&folder.join("pack.toml"), &manifest(proposal, name))?;
+    write(&folder.join("README.md"), &readme(proposal, name))?;
+    write(&folder.join("LICENSE"), LICENSE)?;
+    let mut text = lines.join("\n");
     text.push('\n');
     let test = folder.join("tests/sample");
     write(&test.join(file), &text)?;
@@ -49,7 +66,7 @@ pub(super) fn write_all(trial: &mut Trial, proposal: &Proposal, sample: &Sample,
     for output in outputs(proposal) {
         write(&test.join(format!("expected.{output}.ndjson")), compared)?;
     }
-    Ok(())
+    Ok(left_out)
 }
 
 /// `pack.toml`.
@@ -67,9 +84,9 @@ fn manifest(proposal: &Proposal, name: &str) -> String {
         }),
     );
     let mut graph = Graph { out, last: "input".to_owned() };
-    if !proposal.masks.is_empty() {
+    if let Some(options) = proposal.secrets.options_of_pack() {
         graph.out.push_str("\n# Masks come first, so that no later node and no failure sees an unmasked value.\n");
-        graph.node("mask", "mask", &json!({ "rules": mask_rules(proposal) }));
+        graph.node("mask", "mask", &options);
     }
     if let Some(path) = &proposal.records {
         graph.node("unroll", "unroll", &json!({ "path": path }));
@@ -78,7 +95,7 @@ fn manifest(proposal: &Proposal, name: &str) -> String {
         graph.node("parse", "parse", options);
     }
     if let Some(time) = &proposal.fields.time {
-        graph.node("time", "timestamp", &json!({ "from": time.path, "formats": [time.format] }));
+        graph.node("time", "timestamp", &json!({ "from": time.path, "formats": time.formats }));
     }
     if proposal.fields.errors.is_empty() {
         // A pack has at least one node.
@@ -133,11 +150,6 @@ fn outputs(proposal: &Proposal) -> &'static [&'static str] {
     if proposal.fields.errors.is_empty() { &["events"] } else { &["errors", "events"] }
 }
 
-/// The rules of the node `mask`.
-fn mask_rules(proposal: &Proposal) -> Value {
-    proposal.masks.iter().map(|(preset, _)| json!({ "preset": preset })).collect()
-}
-
 /// What the pack does, in one sentence.
 fn description(proposal: &Proposal) -> String {
     if proposal.format.options.is_none() {
@@ -165,12 +177,17 @@ fn readme(proposal: &Proposal, name: &str) -> String {
         let _ = writeln!(out, "| `errors` | events with {} |\n| `events` | all other events |", errors(proposal));
     }
     out.push_str("| `fails` | what a node could not process, with the reason |\n");
-    if !proposal.masks.is_empty() {
-        let presets: Vec<String> = proposal.masks.iter().map(|(preset, _)| format!("`{preset}`")).collect();
-        let _ = writeln!(out, "\nThe pack masks {}; see the presets of the node `mask`.", presets.join(", "));
+    let masked = proposal.secrets.masked_labels();
+    if !masked.is_empty() {
+        let _ = writeln!(out, "\nThe pack masks {}; see the rules of the node `mask`.", masked.join(", "));
     }
     if let Some(time) = &proposal.fields.time {
-        let _ = writeln!(out, "\nThe timestamp of an event is `{}`, in the format `{}`.", time.path, time.format);
+        let _ = writeln!(
+            out,
+            "\nThe timestamp of an event is `{}`, in the format `{}`.",
+            time.path,
+            time.formats.join("` or `")
+        );
     }
     if !proposal.fields.all.is_empty() {
         out.push_str("\n| field | type |\n| --- | --- |\n");
@@ -216,14 +233,25 @@ fn representative(proposal: &Proposal, sample: &Sample) -> Vec<String> {
             chosen.insert(number);
         }
     }
-    let mut chosen: Vec<usize> = chosen.into_iter().chain(others).take(MAX_TEST).collect();
+    let mut bytes = 0;
+    let length = |number: &usize| sample.lines.get(*number).map_or(0, String::len);
+    let mut chosen: Vec<usize> = chosen
+        .into_iter()
+        .chain(others)
+        .filter(|number| length(number) <= MAX_LINE)
+        .take(MAX_TEST)
+        .take_while(|number| {
+            bytes += length(number);
+            bytes <= MAX_BYTES
+        })
+        .collect();
     chosen.sort_unstable();
-    chosen.into_iter().filter_map(|number| sample.bodies.get(number).cloned()).collect()
+    chosen.into_iter().filter_map(|number| sample.lines.get(number).cloned()).collect()
 }
 
 /// The first document, with its first records.
 fn document(sample: &Sample, path: &str) -> String {
-    let first = sample.documents.first().map(String::as_str).unwrap_or_default();
+    let first = sample.lines.first().map(String::as_str).unwrap_or_default();
     let mut document: Value = serde_json::from_str(first).unwrap_or_default();
     let records = match path {
         "$" => document.as_array_mut(),
@@ -238,17 +266,6 @@ fn document(sample: &Sample, path: &str) -> String {
         records.truncate(MAX_RECORDS);
     }
     document.to_string()
-}
-
-/// The lines as the masks of the pack leave them, so that the test contains no secret.
-fn masked(trial: &mut Trial, proposal: &Proposal, lines: &[String]) -> Result<Vec<String>, Failure> {
-    if proposal.masks.is_empty() {
-        return Ok(lines.to_vec());
-    }
-    let events: Vec<Value> = lines.iter().map(|line| json!({ "body": line })).collect();
-    let ran = trial.run("mask", &json!({ "rules": mask_rules(proposal), "on_undecidable": "mask" }), &events)?;
-    let ran = ran.ok_or_else(|| Failure::new("the node `mask` could not process the lines of the test"))?;
-    Ok(ran.bodies("out"))
 }
 
 /// A string in TOML, in which no `$` stands for a parameter.

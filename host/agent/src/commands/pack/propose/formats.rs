@@ -31,6 +31,8 @@ pub(super) struct Found {
     pub(super) pack: Option<&'static str>,
     pub(super) parsed: usize,
     pub(super) total: usize,
+    /// Lines that name columns, which are not events.
+    pub(super) headers: usize,
     /// Parsed events, as the `json` codec writes them.
     pub(super) events: Vec<Value>,
     /// The first lines that fail.
@@ -70,7 +72,7 @@ pub(super) fn find(trial: &mut Trial, sample: &Sample, path: &Path) -> Result<Fo
 fn unknown(events: Vec<Value>) -> Found {
     let total = events.len();
     let label = "no known format; the pack keeps each line as it is".to_owned();
-    Found { label, options: None, pack: None, parsed: total, total, events, failures: Vec::new() }
+    Found { label, options: None, pack: None, parsed: total, total, headers: 0, events, failures: Vec::new() }
 }
 
 fn share(found: &Found) -> f64 {
@@ -87,14 +89,14 @@ fn attempt(trial: &mut Trial, candidate: Candidate, events: &[Value]) -> Result<
     Ok(Some(Found {
         label: candidate.label,
         pack: candidate.pack,
-        parsed: events.len() - ran.failed.len(),
-        // Lines such as headers are read, and are not events.
-        total: events.len(),
+        parsed: events.len() - ran.failed.len() - dropped,
+        total: events.len() - dropped,
+        headers: dropped,
         failures: ran.failed.iter().map(text).collect(),
         events: ran.ports.into_values().flatten().collect(),
         options: Some(candidate.options),
     })
-    .filter(|found| dropped < found.total && has_pairs(found)))
+    .filter(|found| found.total > 0 && has_pairs(found)))
 }
 
 /// Whether each line has several pairs, whose keys look like keys. Prose with a separator is not pairs.
@@ -184,20 +186,38 @@ const APPLICATIONS: &[(&str, &str)] = &[
 /// The last resort for lines that begin with a time.
 const WITH_TIME: (&str, &str) = ("lines with a time and a message (regex)", r"(?s)^\[?TIME\]?:?\s+(?<message>.*)$");
 
+/// Lines with the same number of columns.
+pub(super) struct Table {
+    pub(super) delimiter: char,
+    count: usize,
+    /// The names of the columns, if the first line has them.
+    pub(super) header: Option<Vec<String>>,
+}
+
+impl Table {
+    /// The table that the lines are.
+    pub(super) fn of(lines: &[String]) -> Option<Self> {
+        let (delimiter, count) = [',', ';', '\t', '|'].into_iter().find_map(|delimiter| {
+            let mut counts = lines.iter().map(|line| split(line, delimiter).len());
+            let count = counts.next().filter(|count| *count >= 3)?;
+            counts.all(|other| other == count).then_some((delimiter, count))
+        })?;
+        let first: Vec<String> = lines.first().map(|line| split(line, delimiter)).unwrap_or_default();
+        let is_name = |name: &String| name.chars().next().is_some_and(char::is_alphabetic) && name.len() <= 64;
+        let is_header = first.iter().all(is_name)
+            && first.iter().collect::<BTreeSet<_>>().len() == count
+            && lines.len() > 1
+            && lines.get(1..).is_some_and(|rest| !rest.contains(&first.join(&delimiter.to_string())));
+        Some(Self { delimiter, count, header: is_header.then_some(first) })
+    }
+}
+
 /// Options of `csv`, if all lines have the same number of columns.
 fn columns(sample: &Sample) -> Option<(String, Value)> {
-    let (delimiter, count) = [',', ';', '\t', '|'].into_iter().find_map(|delimiter| {
-        let mut counts = sample.bodies.iter().map(|line| split(line, delimiter).len());
-        let count = counts.next().filter(|count| *count >= 3)?;
-        counts.all(|other| other == count).then_some((delimiter, count))
-    })?;
-    let first: Vec<String> = sample.bodies.first().map(|line| split(line, delimiter)).unwrap_or_default();
-    let is_name = |name: &String| name.chars().next().is_some_and(char::is_alphabetic) && name.len() <= 64;
-    let is_header = first.iter().all(is_name)
-        && first.iter().collect::<BTreeSet<_>>().len() == count
-        && sample.bodies.len() > 1
-        && sample.bodies.get(1..).is_some_and(|rest| !rest.contains(&first.join(&delimiter.to_string())));
-    let names = if is_header { first } else { (1..=count).map(|number| format!("column_{number}")).collect() };
+    let Table { delimiter, count, header } = Table::of(&sample.bodies)?;
+    let with_header = if header.is_some() { " with a header" } else { "" };
+    let is_header = header.is_some();
+    let names = header.unwrap_or_else(|| (1..=count).map(|number| format!("column_{number}")).collect());
     let mut options = json!({ "format": "csv", "columns": names });
     if let Some(options) = options.as_object_mut() {
         if delimiter != ',' {
@@ -207,8 +227,7 @@ fn columns(sample: &Sample) -> Option<(String, Value)> {
             options.insert("skip_header".into(), true.into());
         }
     }
-    let header = if is_header { " with a header" } else { "" };
-    Some((format!("csv, {count} columns{header}"), options))
+    Some((format!("csv, {count} columns{with_header}"), options))
 }
 
 /// The columns of a line; delimiters inside quotes do not count.

@@ -7,6 +7,7 @@ use wattle_json::Segment;
 
 use crate::exit::{Failure, say};
 
+use super::secrets::Secrets;
 use super::trial::Trial;
 
 /// Maximum number of events that a proposal looks at.
@@ -18,14 +19,17 @@ const MAX_ENVELOPE: usize = 8;
 
 /// The beginning of a file as events.
 pub(super) struct Sample {
-    /// The text of each event.
+    /// The lines of the file, one for each event, or each document; without secrets after
+    /// [`Sample::hide`].
+    pub(super) lines: Vec<String>,
+    /// The text of each event as the node after the masks gets it: a line, or a record of a document.
     pub(super) bodies: Vec<String>,
-    /// Documents with the array that contains the events, before it was split.
-    pub(super) documents: Vec<String>,
     /// Number of lines or documents that were read.
     pub(super) read: usize,
     /// Whether the file is longer.
     pub(super) is_cut: bool,
+    /// Number of lines that are too long to be read.
+    pub(super) too_long: u64,
     is_documents: bool,
 }
 
@@ -48,7 +52,16 @@ impl Sample {
         if bodies.is_empty() {
             return Err(wrong(&"the file contains no line"));
         }
-        Ok(Self { read: bodies.len(), bodies, documents: Vec::new(), is_cut: sample.is_cut, is_documents })
+        let lines = bodies.clone();
+        Ok(Self { read: bodies.len(), lines, bodies, is_cut: sample.is_cut, too_long: sample.too_long, is_documents })
+    }
+
+    /// Replaces the secrets of the lines, and masks the bodies as the pack does.
+    pub(super) fn hide(&mut self, trial: &mut Trial, secrets: &Secrets) -> Result<(), Failure> {
+        let replaced = secrets.replaced(trial, &self.lines)?;
+        self.bodies = secrets.masked(trial, &self.lines, &replaced)?;
+        self.lines = replaced;
+        Ok(())
     }
 
     pub(super) const fn unit(&self) -> &'static str {
@@ -80,7 +93,7 @@ impl Sample {
         if records.is_empty() {
             return Ok(None);
         }
-        self.documents = std::mem::replace(&mut self.bodies, records);
+        self.bodies = records;
         Ok(Some(path))
     }
 }
