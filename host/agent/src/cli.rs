@@ -262,6 +262,7 @@ pub(crate) struct GraphOptions {
 #[derive(Args)]
 pub(crate) struct InspectOptions {
     /// A `.wasm` file, or the name of a built-in node such as mask
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) artifact: String,
     /// Print JSON
     #[arg(long)]

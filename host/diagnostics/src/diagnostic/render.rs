@@ -25,7 +25,9 @@ impl Diagnostic {
         let mut out = paint(tone, &format!("{}[{}]", self.severity, self.code));
         // Writing to a string cannot fail.
         let _ = writeln!(out, "{}", paint(BOLD, &format!(": {}", continued(&self.message))));
-        let _ = writeln!(out, "{gutter}{} {}", paint(BLUE, "-->"), self.position());
+        if let Some(position) = self.position() {
+            let _ = writeln!(out, "{gutter}{} {position}", paint(BLUE, "-->"));
+        }
         if let Some(excerpt) = &self.excerpt {
             // Keep tabs before the carets, so that the carets stay aligned at any tab width.
             let indent: String =
@@ -46,7 +48,8 @@ impl Diagnostic {
 
     /// Renders the diagnostic on one line, as `file:line:column: error[E0203]: message; hint`.
     pub fn render_line(&self) -> String {
-        let mut out = format!("{}: {}[{}]: {}", self.position(), self.severity, self.code, line(&self.message));
+        let mut out = self.position().map(|position| format!("{position}: ")).unwrap_or_default();
+        let _ = write!(out, "{}[{}]: {}", self.severity, self.code, line(&self.message));
         if let Some(hint) = &self.hint {
             let _ = write!(out, "; {}", line(hint));
         }
@@ -59,9 +62,13 @@ impl Diagnostic {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    fn position(&self) -> String {
+    /// The place in a file; `None` for a value of the command line, which has no file.
+    fn position(&self) -> Option<String> {
+        if self.file.as_os_str().is_empty() {
+            return None;
+        }
         let file = Line(self.file.display());
-        if self.line == 0 { file.to_string() } else { format!("{file}:{}:{}", self.line, self.column) }
+        Some(if self.line == 0 { file.to_string() } else { format!("{file}:{}:{}", self.line, self.column) })
     }
 }
 
@@ -126,6 +133,19 @@ mod tests {
             &diagnostic.render_line(),
             expect!["agent.toml: error[E0203]: unknown node type `unrol`; did you mean `builtin:unroll`?"],
         );
+    }
+
+    #[test]
+    fn shows_no_place_without_a_file() {
+        let diagnostic =
+            Diagnostic { file: "".into(), line: 0, column: 0, length: 0, excerpt: None, hint: None, ..sample() };
+        check(
+            &diagnostic.render(false),
+            expect![[r#"
+                error[E0203]: unknown node type `unrol`
+            "#]],
+        );
+        check(&diagnostic.render_line(), expect!["error[E0203]: unknown node type `unrol`"]);
     }
 
     #[test]

@@ -144,6 +144,7 @@ const DESCRIBES: &[&str] = &[
     "at",
     "attempts",
     "changed",
+    "console",
     "count",
     "created",
     "date",
@@ -157,6 +158,7 @@ const DESCRIBES: &[&str] = &[
     "file",
     "format",
     "length",
+    "list",
     "limit",
     "max",
     "method",
@@ -176,6 +178,7 @@ const DESCRIBES: &[&str] = &[
     "status",
     "success",
     "time",
+    "to",
     "ttl",
     "type",
     "updated",
@@ -230,12 +233,18 @@ pub(super) fn is_secret(name: &str) -> bool {
     if DESCRIBES.contains(&last.as_str()) || matches!(name, "PWD" | "OLDPWD") {
         return false;
     }
+    // The id of a secret is not the secret, but that of a session is.
+    let is_id =
+        last == "id" && !NAMES.iter().any(|known| plain(name) == plain(known)) && !plain(name).ends_with("sessionid");
+    if is_id {
+        return false;
+    }
     let is_position = words.iter().any(|word| POSITIONS.contains(&word.as_str()));
-    let plain = plain(name);
-    NAMES.iter().any(|known| plain == self::plain(known))
+    let spelled = plain(name);
+    NAMES.iter().any(|known| spelled == plain(known))
         || words.iter().any(|word| WORDS.contains(&word.as_str()) && !(is_position && word == "token"))
         || words.windows(2).any(|pair| PAIRS.contains(&pair.concat().as_str()))
-        || !is_position && ENDS.iter().any(|end| plain.ends_with(end))
+        || !is_position && ENDS.iter().any(|end| spelled.ends_with(end))
 }
 
 /// A name without case and separators.
@@ -307,6 +316,8 @@ mod tests {
             "discard",
             "company",
             "secretArn",
+            "secretId",
+            "credentialsIssuedTo",
             "keyboard",
             "compass",
             "",
