@@ -1,6 +1,5 @@
 //! `wattle pack test --update`: writes the actual events of a test as its expectations.
 
-use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
