@@ -183,7 +183,7 @@ impl Mock {
             kept: NodeState::with("", "", Store::with(&self.values), SeenStore::with(&self.seen)),
             grants: grants.clone(),
             target: self.log.clone(),
-            clock: self.clock,
+            clock: self.clock.clone(),
             random: Random::of(self.seed),
             facts: Arc::new(self.facts.clone()),
             tables: Lookup::Mocked(self.tables.clone()),
@@ -285,8 +285,8 @@ impl NodeServices {
     }
 
     /// The time.
-    pub fn clock(&self) -> Clock {
-        self.0.clock
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
     }
 
     /// Randomness.

@@ -6,6 +6,7 @@
 //! describes how events are compared; the crate that runs the tests compares them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
@@ -66,6 +67,8 @@ pub struct PackTest {
     pub mocks: Map<String, Json>,
     /// How the input is split into events.
     pub framing: Framing,
+    /// How far the time of the mocks moves between two events.
+    pub clock_step: Duration,
     /// File name of the input; its extension gives the compression.
     pub input_name: String,
     /// Content of the input file, not decompressed.
@@ -117,7 +120,7 @@ fn load_test(
     let folder = format!("{TESTS}/{name}");
     let entries = files.list(&folder);
     let place = Place::file(findings.add_manifest(&files.path(&folder), ""));
-    let CaseFile { params, mocks, framing } = if entries.iter().any(|entry| entry == "case.toml") {
+    let CaseFile { params, mocks, framing, clock_step } = if entries.iter().any(|entry| entry == "case.toml") {
         read_case(files, &format!("{folder}/case.toml"), findings)?
     } else {
         CaseFile::default()
@@ -146,7 +149,7 @@ fn load_test(
         }
     }
     let (input_name, input) = input?;
-    Some(PackTest { name, params, mocks, framing, input_name, input, expected })
+    Some(PackTest { name, params, mocks, framing, clock_step, input_name, input, expected })
 }
 
 fn has_output(graph: &GraphManifest, name: &str) -> bool {
@@ -159,7 +162,11 @@ struct CaseFile {
     params: Map<String, Json>,
     mocks: Map<String, Json>,
     framing: Framing,
+    clock_step: Duration,
 }
+
+/// Longest time between two events of a test.
+const MAX_STEP: Duration = Duration::from_hours(366 * 24);
 
 fn read_case(files: &PackFiles, relative: &str, findings: &mut Findings) -> Option<CaseFile> {
     let path = files.path(relative);
@@ -185,8 +192,14 @@ fn read_case(files: &PackFiles, relative: &str, findings: &mut Findings) -> Opti
             Framing::Document
         }
     };
+    let step = reader.optional("clock_step").map(|entry| entry.place);
+    let clock_step = reader.duration("clock_step", Duration::ZERO..=MAX_STEP, findings).unwrap_or_default();
+    if let Some(place) = step.filter(|_| !mocks.contains_key("clock")) {
+        let finding = codes::BAD_VALUE.at(place, "`clock_step` needs `clock` in `[mocks]`, the time to start with");
+        findings.report(finding.hint("add `mocks.clock = 2024-05-01T00:00:00Z`"));
+    }
     reader.finish(findings);
-    Some(CaseFile { params, mocks, framing })
+    Some(CaseFile { params, mocks, framing, clock_step })
 }
 
 fn read_input(

@@ -161,6 +161,7 @@ impl Runner {
         let (instance, info, requested) = make(&compiled, &settings)?;
         let mut memory = MemoryShare::new(stats.clone());
         memory.set(instance.memory_bytes());
+        let clock = settings.services.as_ref().map(|services| services.clock().clone()).unwrap_or_default();
         Ok(Self {
             compiled,
             settings,
@@ -175,7 +176,7 @@ impl Runner {
             unsaid: 0,
             slot: None,
             saved: None,
-            timer: requested.tick.map(Timer::new),
+            timer: requested.tick.map(|interval| Timer::new(interval, clock)),
             sharing: requested.sharing,
         })
     }
@@ -342,7 +343,7 @@ impl Process for Runner {
             unsaid: 0,
             slot: None,
             saved: None,
-            timer: self.timer.as_ref().map(|timer| Timer::new(timer.interval)),
+            timer: self.timer.as_ref().map(|timer| Timer::new(timer.interval, timer.clock.clone())),
             sharing: self.sharing.clone(),
         }))
     }
@@ -353,7 +354,7 @@ impl Process for Runner {
 
     fn tick(&mut self, is_last: bool) -> Vec<Outcome> {
         let Some(timer) = &self.timer else { return Vec::new() };
-        if !is_last && Instant::now() < timer.next {
+        if !is_last && !timer.is_due() {
             return Vec::new();
         }
         // A node at rest that remembers nothing has nothing to do.

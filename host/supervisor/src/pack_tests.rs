@@ -17,7 +17,7 @@ use wattle_mocks::Provided;
 use wattle_pack::Library;
 use wattle_plan::{PipelinePlan, Plan};
 use wattle_runtime::Catalog;
-use wattle_topology::{BuildError, run_offline, sandboxed};
+use wattle_topology::{BuildError, Pace, run_offline, sandboxed};
 
 /// Why a test cannot be run.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +90,9 @@ pub struct Bench<'a> {
 struct Built {
     plan: PipelinePlan,
     services: Arc<Services>,
+    clock: Clock,
+    /// The time at which each test begins, if its mocks say so.
+    start: Option<i64>,
 }
 
 impl<'a> Bench<'a> {
@@ -115,9 +118,12 @@ impl<'a> Bench<'a> {
     pub fn observe(&mut self, test: &PackTest) -> Result<Observed, TestError> {
         let bodies = events(test)?;
         let runtime = self.catalog.runtime().clone();
-        let Built { plan, services } = self.built(test)?;
+        let Built { plan, services, clock, start } = self.built(test)?;
+        if let Some(start) = start {
+            clock.set(*start);
+        }
         let make = sandboxed(runtime, services.clone());
-        let ran = run_offline(plan, &*make, bodies)?;
+        let ran = run_offline(plan, &*make, &bodies, &Pace { clock: clock.clone(), step: test.clock_step })?;
         let mut outputs = BTreeMap::new();
         for (output, lines) in &ran.outputs {
             let events = lines.iter().map(|line| serde_json::from_slice(line)).collect::<Result<Vec<Value>, _>>();
@@ -134,9 +140,10 @@ impl<'a> Bench<'a> {
             Entry::Occupied(built) => return Ok(built.into_mut()),
             Entry::Vacant(vacant) => vacant,
         };
-        let catalog = catalog_of_tests(self.catalog, std::slice::from_ref(test))?;
+        let (catalog, clock) = provided(self.catalog, std::slice::from_ref(test))?;
+        let start = clock.is_mocked().then(|| clock.now());
         match wattle_manifest::load_pack(self.pack, &test.params, &catalog, self.library) {
-            Ok((plan, _)) => Ok(vacant.insert(Built { plan, services: catalog.services().clone() })),
+            Ok((plan, _)) => Ok(vacant.insert(Built { plan, services: catalog.services().clone(), clock, start })),
             Err(invalid) => Err(TestError::Pack(lines(&invalid))),
         }
     }
@@ -149,17 +156,22 @@ impl<'a> Bench<'a> {
 ///
 /// The mocks of a test are invalid.
 pub fn catalog_of_tests(catalog: &Catalog, tests: &[PackTest]) -> Result<Catalog, TestError> {
+    provided(catalog, tests).map(|(catalog, _)| catalog)
+}
+
+/// The catalog of these tests, and its clock, which the run of a test moves.
+fn provided(catalog: &Catalog, tests: &[PackTest]) -> Result<(Catalog, Clock), TestError> {
     let mut provided = Provided::default();
     let mut clock = Clock::Machine;
     for test in tests {
         let wrong = |problem: String| TestError::Mocks { test: test.name.clone(), problem };
         let mocks = Mocks::read(&Value::Object(test.mocks.clone())).map_err(wrong)?;
-        clock = mocks.clock.map_or(clock, Clock::Fixed);
+        clock = mocks.clock.map_or(clock, Clock::moved);
         provided = provided.with(&mocks).map_err(wrong)?;
         provided.services(LogTarget::Nowhere).map_err(wrong)?;
     }
-    let mock = Mock { clock, ..provided.mock(LogTarget::Nowhere) };
-    Ok(catalog.with_services(Arc::new(Services::mocked(mock))))
+    let mock = Mock { clock: clock.clone(), ..provided.mock(LogTarget::Nowhere) };
+    Ok((catalog.with_services(Arc::new(Services::mocked(mock))), clock))
 }
 
 fn lines(invalid: &Invalid) -> Vec<String> {

@@ -44,7 +44,7 @@ pub use canary::canary_name;
 pub use counts::{BatchTotals, Counts, NodeCounts, OutputCounts, PipelineCounts, Rates, Snapshot};
 pub use generation::{BuildError, InstanceError, NodeFactory, NodeScope, sandboxed};
 pub use observer::{Buffer, Endpoint, EndpointState, Observer};
-pub use offline::{Offline, run_offline};
+pub use offline::{Offline, Pace, run_offline};
 pub use quarantine::{QuarantineError, QuarantineStore, Quarantined, Retried, RetryError, retry};
 pub use ratio::Ratio;
 pub use running::{Drained, Left, Swapped, Topology, TopologySettings};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use wattle_batch::{Ack, Batch, Column, Origin};
 use wattle_buffer::Queue;
+use wattle_capability::Clock;
 use wattle_plan::{
     AgentSettings, ArtifactLimits, BatchSettings, BufferPlan, CircuitSettings, EndpointPlan, NodeLimits, NodePlan,
     PipelinePlan, Plan, QuarantineSettings, RegistrySettings, RollbackSettings, SinkPlan, TrustPolicy,
@@ -16,6 +17,7 @@ use wattle_sink::{Encoder, Payload, SinkStats};
 use wattle_source::Batches;
 
 use crate::counts::{Counts, Snapshot};
+use crate::emitter::Emitter;
 use crate::generation::{BuildContext, BuildError, Generation, NodeFactory};
 use crate::lane::Lane;
 use crate::lanes::Lanes;
@@ -23,7 +25,7 @@ use crate::shadow::Shadows;
 use crate::sink_handle::SinkHandle;
 use crate::states::States;
 use crate::stops::Stops;
-use crate::worker::process;
+use crate::worker::{process, tick};
 
 const SOURCE: &str = "test";
 
@@ -52,12 +54,27 @@ impl Encoder for JsonLines {
     }
 }
 
-/// Runs a pipeline over events with these bodies.
+/// The time of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Pace {
+    /// The clock that the nodes see. If a test determines it, it is also the time at which an event was read, which is
+    /// 1970 otherwise.
+    pub clock: Clock,
+    /// Time between two events; only a clock of [`Clock::moved`] follows it.
+    pub step: std::time::Duration,
+}
+
+/// Runs a pipeline over events with these bodies. Timers run when they are due, and once more at the end.
 ///
 /// # Errors
 ///
 /// A node could not be created.
-pub fn run_offline(pipeline: &PipelinePlan, make: &NodeFactory, bodies: Column) -> Result<Offline, BuildError> {
+pub fn run_offline(
+    pipeline: &PipelinePlan,
+    make: &NodeFactory,
+    bodies: &Column,
+    pace: &Pace,
+) -> Result<Offline, BuildError> {
     let endpoint = |name: &str| EndpointPlan {
         name: name.into(),
         type_name: SOURCE.into(),
@@ -123,16 +140,25 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &NodeFactory, bodies: Column) 
     let lanes = Lanes::new(1);
     let lane = Lane::new(SOURCE.into(), usize::MAX, &lanes);
     lanes.add(lane.clone());
-    let origin = Origin { source: SOURCE.into(), resource: r#"{"source":{"name":"test"}}"#.into(), observed: 0 };
+    let mut last = 0;
     // Small batches, so the result cannot depend on all events arriving at once.
     for row in 0..u32::try_from(bodies.rows()).unwrap_or(u32::MAX) {
-        let batch = Batch::new(bodies.select(&[row]), Arc::new(origin.clone()), Ack::none());
+        if row > 0 && !pace.step.is_zero() {
+            pace.clock.advance(pace.step);
+            if let Some(sequence) = lanes.timers.begin() {
+                tick(&generation, &mut nodes, 0, false, Emitter::new(&lanes.timers, sequence));
+            }
+        }
+        let observed = if pace.clock.is_mocked() { pace.clock.now() } else { 0 };
+        let origin = Origin { source: SOURCE.into(), resource: r#"{"source":{"name":"test"}}"#.into(), observed };
+        let batch = Batch::new(bodies.select(&[row]), Arc::new(origin), Ack::none());
         let _ = lane.queue.try_push(Batches(batch));
+        while let Some(work) = lanes.take(&mut last, |_| false) {
+            process(&generation, &mut nodes, work);
+        }
     }
-    let mut last = 0;
-    while let Some(work) = lanes.take(&mut last, |_| false) {
-        process(&generation, &mut nodes, work);
-    }
+    generation.give_back_nodes(0, nodes);
+    generation.tick_last(&lanes.timers);
     let mut result = BTreeMap::new();
     for (name, handle) in &handles {
         let events: &mut Vec<Vec<u8>> = result.entry(name.clone()).or_default();

@@ -1,9 +1,10 @@
 //! The instance of a runner: created with the last saved state, ticked, saved, and dropped.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use wattle_batch::{NodeInfo, Outcome};
+use wattle_capability::Clock;
 
 use super::{Process as _, Runner, RunnerSettings, SAY_AGAIN};
 use crate::artifact::Compiled;
@@ -28,6 +29,8 @@ pub(super) struct SavedState {
 
 /// The timer of a node.
 pub(super) struct Timer {
+    /// The time that the node sees. A test can stop or move it.
+    pub(super) clock: Clock,
     pub(super) interval: Duration,
     pub(super) next: Instant,
     /// The time of the last tick in nanoseconds since the epoch.
@@ -39,16 +42,24 @@ pub(super) struct Timer {
 }
 
 impl Timer {
-    pub(super) fn new(interval: Duration) -> Self {
-        Self { interval, next: Instant::now(), now: i64::MIN, has_ticked: false, early: Vec::new() }
+    pub(super) fn new(interval: Duration, clock: Clock) -> Self {
+        Self { clock, interval, next: Instant::now(), now: i64::MIN, has_ticked: false, early: Vec::new() }
     }
 
     /// The time for the next tick. It never goes back.
     pub(super) fn advance(&mut self) -> i64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.now = self.now.max(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
+        self.now = self.now.max(self.clock.now());
         self.next = Instant::now() + self.interval;
         self.now
+    }
+
+    /// Whether the interval since the last tick has passed.
+    pub(super) fn is_due(&self) -> bool {
+        if self.clock.is_mocked() {
+            let interval = i64::try_from(self.interval.as_nanos()).unwrap_or(i64::MAX);
+            return self.clock.now() >= self.now.saturating_add(interval);
+        }
+        Instant::now() >= self.next
     }
 }
 
