@@ -110,7 +110,7 @@ fn the_configuration_is_a_file_an_option_or_a_variable() {
         assert_eq!(with_variable("absent.toml", &[]).code, 78);
     }
     let mut pack = folder.wattle();
-    pack.args(["run", "--pack", "cloudtrail", "--quiet"]).env("WATTLE_CONFIG", "absent.toml");
+    pack.args(["run", "--pack", "cloudtrail@1.2.0", "--quiet"]).env("WATTLE_CONFIG", "absent.toml");
     assert_eq!(finish(&mut pack, b"").code, 0, "a pack takes precedence over the variable as well");
 }
 
@@ -174,7 +174,7 @@ fn standard_input_runs_through_a_pack_to_a_folder_or_standard_output() {
     let folder = Folder::new();
     let mut trail = Trail::new(4, 50);
     let input: Vec<u8> = (0..3).flat_map(|_| [trail.document(), b"\n".to_vec()].concat()).collect();
-    let ended = finish(folder.wattle().args(["run", "--pack", "cloudtrail", "--out", "out"]), &input);
+    let ended = finish(folder.wattle().args(["run", "--pack", "cloudtrail@1.2.0", "--out", "out"]), &input);
     assert_eq!(ended.code, 0, "{}", ended.log);
     let pipeline = ended.summary().pipeline().clone();
     assert_eq!((pipeline.received, pipeline.delivered), (3, 150));
@@ -225,7 +225,7 @@ fn the_binary_runs_the_pack_alone_in_an_empty_environment() {
     fs::copy(binary(), &alone).unwrap();
     let document = Trail::new(8, 20).document();
     let mut command = Command::new(&alone);
-    let arguments = ["run", "--pack", "cloudtrail", "--framing", "document", "--out", "out"];
+    let arguments = ["run", "--pack", "cloudtrail@1.2.0", "--framing", "document", "--out", "out"];
     // For root the default data folder is in /var/lib, and a test must leave nothing there.
     command.args(arguments).env_clear().env("WATTLE_DATA_DIR", place.path().join("data")).current_dir(place.path());
     let ended = finish(&mut command, &document);

@@ -34,7 +34,7 @@ fn the_cloudtrail_pack_runs_in_a_gigabyte_of_address_space() {
     for run in 0..3 {
         let mut command = Command::new("bash");
         command.args(["-c", "ulimit -v 1000000; exec \"$0\" \"$@\""]).arg(binary());
-        command.args(["run", "--pack", "cloudtrail", "--out", "out"]).current_dir(folder.path("."));
+        command.args(["run", "--pack", "cloudtrail@1.2.0", "--out", "out"]).current_dir(folder.path("."));
         let ended = finish(command.env("WATTLE_DATA_DIR", folder.path("data")), document.as_bytes());
         assert_eq!(ended.code, 0, "{run}: {}", ended.log);
         assert_eq!(ended.summary().pipeline().delivered + ended.summary().pipeline().dropped, 200, "{}", ended.log);

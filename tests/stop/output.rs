@@ -37,7 +37,7 @@ fn a_filter_ends_quietly_when_its_reader_closes() {
     for documents in [1, 2, 5000] {
         let folder = Folder::new();
         let mut command = folder.wattle();
-        command.args(["run", "--pack", "cloudtrail", "--quiet"]);
+        command.args(["run", "--pack", "cloudtrail@1.2.0", "--quiet"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut input = child.stdin.take().unwrap();

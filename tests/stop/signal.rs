@@ -134,7 +134,7 @@ fn a_second_signal_ends_a_long_drain() {
 fn sighup_ends_a_run_without_a_configuration() {
     let folder = Folder::new();
     let mut command = folder.wattle();
-    command.args(["run", "--pack", "cloudtrail"]).stdin(std::process::Stdio::piped());
+    command.args(["run", "--pack", "cloudtrail@1.2.0"]).stdin(std::process::Stdio::piped());
     let mut agent = Agent::start(&mut command);
     agent.wait_for("running");
     agent.signal("HUP");
