@@ -95,6 +95,21 @@ fn a_pin_holds_its_version_until_an_upgrade() {
 }
 
 #[test]
+fn a_pre_release_runs_only_if_a_requirement_names_one() {
+    let place = Place::new();
+    place.publish("2.0.0-rc.1");
+    place.configure("pack = \"p\"");
+    assert_eq!(place.runs(), "E0402", "a reference without a version names no pre-release");
+    place.publish("1.0.0");
+    for (reference, runs) in
+        [("p", "p@1.0.0"), ("p@>=1", "p@1.0.0"), ("p@2.0.0-rc.1", "p@2.0.0-rc.1"), ("p@^2.0.0-rc.0", "p@2.0.0-rc.1")]
+    {
+        place.configure(&format!("pack = \"{reference}\""));
+        assert_eq!(place.runs(), runs, "{reference}");
+    }
+}
+
+#[test]
 fn another_requirement_uses_the_same_pin_if_it_matches() {
     let place = Place::new();
     place.publish("1.0.0");

@@ -7,6 +7,7 @@ use wattle_diagnostics::{Findings, Place, codes};
 /// Acceptable versions of a pack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Requirement {
+    /// Every version that is not a pre-release.
     Any,
     Exact(Version),
     Range(VersionReq),
@@ -21,7 +22,8 @@ impl Requirement {
 
     pub(crate) fn matches(&self, version: &Version) -> bool {
         match self {
-            Self::Any => true,
+            // As with Cargo, a pre-release runs only where a requirement names one.
+            Self::Any => version.pre.is_empty(),
             Self::Exact(exact) => exact == version,
             Self::Range(range) => range.matches(version),
         }
