@@ -1,6 +1,6 @@
 //! Requested and granted capabilities.
 
-use wattle_tests::{Config, get};
+use wattle_tests::{Config, Folder, get};
 
 use crate::{ALL, all_but, answers, append, config, failures, folder, pack};
 
@@ -43,6 +43,39 @@ fn a_pack_gives_a_reason_and_the_operator_grants() {
     }
     folder.once(&agent(ALL));
     assert_eq!(answers(&folder).len(), 1);
+}
+
+#[test]
+fn a_built_in_node_that_remembers_keys_needs_the_grant() {
+    let folder = Folder::new();
+    let pack = |capabilities: &str| {
+        format!(
+            "[pack]\nname = \"unique\"\nversion = \"1.0.0\"\ncontract = \"0.2\"\ndescription = \"Unique lines.\"\n\
+             [input]\ndescription = \"Lines.\"\n{capabilities}\n[nodes.once]\nartifact = \"builtin:dedup\"\n\
+             inputs = [\"input\"]\noptions = {{ key = \"body\" }}\n[outputs.all]\ninputs = [\"once\", \"once.failed\"]\n"
+        )
+    };
+    let agent = |grants: &str| {
+        let config = Config::new().file_source("lines", "in.log").pack("main", &["lines"], "./unique");
+        config.grants(grants).file_sink("all", &["main.all"], "all.ndjson").text()
+    };
+    let check = |capabilities: &str, grants: &str| {
+        folder.write("unique/pack.toml", pack(capabilities));
+        folder.write("agent.toml", agent(grants));
+        folder.run(&["validate", "agent.toml"])
+    };
+    let asked = "[capabilities.seen]\nreason = \"finds duplicates\"";
+    let ended = check(asked, "clock = true");
+    assert_eq!(ended.code, 78, "{}", ended.text());
+    for part in ["E0210", "node `once` of pack `unique@1.0.0` needs", "`seen = true`", "finds duplicates"] {
+        assert!(ended.text().contains(part), "`{part}` is not in {}", ended.text());
+    }
+    let ended = check("", "seen = true");
+    assert!(ended.code == 78 && ended.text().contains("E0209"), "{}", ended.text());
+    let ended = check(asked, "seen = true");
+    assert_eq!(ended.code, 0, "{}", ended.text());
+    let shown = folder.run(&["pack", "lint", "unique"]);
+    assert!(!shown.text().contains("W0604") && !shown.log.contains("W0604"), "{}{}", shown.text(), shown.log);
 }
 
 #[test]

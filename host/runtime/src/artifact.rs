@@ -67,8 +67,9 @@ pub struct Compiled {
     finalized: OnceLock<()>,
     /// Self-description of the artifact.
     pub description: Description,
-    /// Capabilities that it imports, and thereby requires. None for a built-in artifact, since its
-    /// options decide what it needs; each call of a capability is checked in any case.
+    /// Capabilities that it imports, and thereby requires. The options of a built-in artifact decide what it needs, and
+    /// its call of `configure` shows that, except for `seen`, which a node can call only in `process`. Each call of a
+    /// capability is checked in any case.
     pub capabilities: Vec<Capability>,
     /// Digest of its bytes.
     pub digest: String,
@@ -89,9 +90,10 @@ impl Compiled {
         let compiled = Arc::new(Self {
             runtime: runtime.clone(),
             description: describe(runtime, &code)?,
-            capabilities: match artifact.origin {
-                Origin::Builtin => Vec::new(),
-                _ => capabilities(&imports(&tier.engine, &component)),
+            capabilities: {
+                let mut imported = capabilities(&imports(&tier.engine, &component));
+                imported.retain(|imported| artifact.origin != Origin::Builtin || *imported == Capability::Seen);
+                imported
             },
             digest: artifact.digest.clone(),
             code: RwLock::new(Arc::new(code)),

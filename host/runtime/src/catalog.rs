@@ -153,12 +153,13 @@ impl Nodes for Catalog {
             Ok((instance, info, requested)) => {
                 let durability = if compiled.description.holds_events { Durability::Disk } else { Durability::Memory };
                 let state = StateSettings { sharing: requested.sharing, durability, ..StateSettings::default() };
+                let used = instance.used_capabilities().iter().chain(&compiled.capabilities);
                 let shape = NodeShape {
                     ports: info.ports,
                     name: compiled.description.name.clone(),
                     version: compiled.description.version.clone(),
                     masks: compiled.description.masks,
-                    capabilities: instance.used_capabilities().iter().map(|capability| capability.name()).collect(),
+                    capabilities: used.map(|capability| capability.name()).collect(),
                     state,
                 };
                 let mut shapes = self.shapes.lock();

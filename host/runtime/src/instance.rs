@@ -83,7 +83,7 @@ fn allow_output(store: &mut Store<State>) {
 /// Why `configure` failed.
 pub(crate) enum ConfigureError {
     Options(Vec<GuestOptionError>),
-    /// The node called a capability that is not granted.
+    /// The node called or imports a capability that is not granted.
     Capability(Capability),
     Fault(Fault),
 }
@@ -133,7 +133,7 @@ impl Instance {
         };
         let granted = |capability: &Capability| services.is_some_and(|s| s.grants().has(capability.name()));
         if let Some(missing) = compiled.capabilities.iter().find(|capability| !granted(capability)) {
-            return Err(ConfigureError::Fault(not_granted(*missing)));
+            return Err(ConfigureError::Capability(*missing));
         }
         let code = compiled.code();
         let mut store = code.store(limits.clone(), compiled.runtime.metered);
