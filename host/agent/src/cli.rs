@@ -137,14 +137,16 @@ pub(crate) enum Command {
 pub(crate) struct RunOptions {
     #[command(flatten)]
     pub(crate) config: ConfigFile,
-    /// Run standard input through this pack (name, name@version, or a folder), without a configuration
+    /// Run standard input through this pack (name, name@version, or a folder), without a configuration. Its nodes may use
+    /// all capabilities except `lookup` and `http-client`, which need settings
     #[arg(short, long, value_name = "PACK", conflicts_with = "file")]
     pub(crate) pack: Option<String>,
     /// Parameter of the pack; can be repeated
     #[arg(long = "param", value_name = "NAME=VALUE", requires = "pack", conflicts_with = "file")]
     pub(crate) params: Vec<String>,
-    /// Write each output of the pack to <DIR>/<output>.ndjson, one JSON value per line. Without this option, a terminal
-    /// shows the first 5 events of each output, and a pipe gets all events
+    /// Write each output of the pack to <DIR>/<output>.ndjson, one JSON value per line: whole events for `fails`, `findings`
+    /// and `metrics`, else bodies. Without this option, a terminal shows the first 5 events of each output, and a pipe gets
+    /// all events
     #[arg(short, long, value_name = "DIR", requires = "pack", conflicts_with = "file")]
     pub(crate) out: Option<PathBuf>,
     /// How to split standard input into events

@@ -81,8 +81,10 @@ fn quick(pack: &str, options: &RunOptions) -> Result<String, Failure> {
         Some(folder) => {
             for output in outputs(&pack, &params)? {
                 let path = folder.join(format!("{output}.ndjson"));
-                // Write failed events with their reason, and of all others only the body, as JSON.
-                let codec = if output == "fails" { "json" } else { "ndjson" };
+                // The attributes of these events say what failed, was found or was counted. Of all others, write only the
+                // body, as JSON.
+                let is_whole = matches!(output.as_str(), "fails" | "findings" | "metrics");
+                let codec = if is_whole { "json" } else { "ndjson" };
                 let sink = table(vec![
                     ("type", "file".into()),
                     ("inputs", inputs(&output)),
@@ -112,8 +114,8 @@ fn quick(pack: &str, options: &RunOptions) -> Result<String, Failure> {
         source.push(("max_line_bytes", i64::try_from(max.0).unwrap_or(i64::MAX).into()));
     }
     let source = table(source);
-    // Who names a pack on the command line wants it to run. These capabilities need nothing from the operator and reach
-    // nothing outside of the agent; claims of `seen` end with the run, so they need no shorter limit.
+    // A pack must run without a configuration. These capabilities need no settings and reach nothing outside of the
+    // agent. Claims of `seen` end with the run, so they need no shorter limit.
     let mut grants: Vec<_> = ["log", "metrics", "clock", "random", "host", "kv"].map(|name| (name, true.into())).into();
     grants.push(("seen", table(vec![("max_age", "366d".into())])));
     let pipeline = table(vec![
