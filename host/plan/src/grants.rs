@@ -32,7 +32,7 @@ pub struct Grants {
 
 impl Grants {
     /// All capabilities that need no settings from the operator. A pack that is checked or tested
-    /// on its own gets these.
+    /// on its own gets these. Nodes remember as long as they ask for, since a test ends soon.
     pub fn of_tests() -> Self {
         Self {
             log: Some(LogGrant::default()),
@@ -43,7 +43,7 @@ impl Grants {
             lookup: Some(LookupGrant::default()),
             kv: Some(KvGrant::default()),
             http_client: Some(HttpGrant::default()),
-            seen: Some(SeenGrant::default()),
+            seen: Some(SeenGrant { max_age: SeenGrant::MAX_AGE, ..SeenGrant::default() }),
         }
     }
 
@@ -226,6 +226,8 @@ pub struct SeenGrant {
 impl SeenGrant {
     /// The largest `max_keys`. So many claims take about 4.5 GB.
     pub const MOST_KEYS: u64 = 100_000_000;
+    /// The largest `max_age`.
+    pub const MAX_AGE: Duration = Duration::from_hours(366 * 24);
 }
 
 impl Default for SeenGrant {

@@ -11,7 +11,6 @@ use wattle_plan::{
 
 const MAX_TIME: Duration = Duration::from_mins(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
-const MAX_AGE: Duration = Duration::from_hours(366 * 24);
 
 /// Reads the table `grants` from the text of a project's `node.toml`; `None` if it has none. Paths
 /// in it are relative to the file. Leaves all other keys to the reader of the project.
@@ -66,7 +65,9 @@ pub(crate) fn read(pipeline: &mut Reader<'_>, owner: &str, folder: &Path, findin
             let default = SeenGrant::default();
             SeenGrant {
                 max_keys: reader.number("max_keys", 1..=SeenGrant::MOST_KEYS, findings).unwrap_or(default.max_keys),
-                max_age: reader.duration("max_age", MILLISECOND..=MAX_AGE, findings).unwrap_or(default.max_age),
+                max_age: reader
+                    .duration("max_age", MILLISECOND..=SeenGrant::MAX_AGE, findings)
+                    .unwrap_or(default.max_age),
                 durable: reader.boolean("durable", findings).unwrap_or(default.durable),
             }
         }),
