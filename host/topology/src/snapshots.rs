@@ -204,6 +204,10 @@ impl Shared {
         match self.states.write_slot(slot, &staged) {
             Ok(()) => {
                 staged.release();
+                if retry.is_some() {
+                    let DurableSlot { pipeline, node, .. } = slot;
+                    tracing::info!(pipeline, node, "the state of the node is written again");
+                }
                 None
             }
             Err(error) => {
