@@ -1,10 +1,9 @@
 //! Full buffers and full disks.
 
 use std::fs;
-use std::process::Command;
 use std::time::Instant;
 
-use wattle_tests::{Endpoint, Folder, free_address, wait_until};
+use wattle_tests::{Endpoint, Folder, SmallDisk, free_address, wait_until};
 
 use crate::{assert_came, bytes_on_disk, config, lines, numbers};
 
@@ -65,40 +64,21 @@ fn wait_until_quiet(endpoint: &Endpoint) {
     });
 }
 
-/// A small file system that is unmounted on drop.
-struct SmallDisk(std::path::PathBuf);
-
-impl SmallDisk {
-    /// Mounts it; `None` if the user may not mount.
-    fn mount(path: std::path::PathBuf, bytes: u64) -> Option<Self> {
-        fs::create_dir_all(&path).unwrap();
-        let options = format!("size={bytes}");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&path).output();
-        mounted.is_ok_and(|output| output.status.success()).then_some(Self(path))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_stops_the_source_until_there_is_space() {
     let folder = Folder::new();
     // Smaller than a batch of the source can be, so one batch must be divided.
-    let Some(disk) = SmallDisk::mount(folder.path("data/buffer"), 2 << 20) else {
+    let Some(disk) = SmallDisk::mount(folder.path("data/buffer"), "size=2m") else {
         println!("only root may mount a small disk; the model test of host/buffer has full disks for all");
         return;
     };
     let to = free_address();
     folder.write("in/a.log", lines(0..20_000, 1000));
-    fs::write(disk.0.join("ballast"), vec![0; 1 << 20]).unwrap();
+    fs::write(disk.ballast(), vec![0; 1 << 20]).unwrap();
     let mut agent = folder.start(&config(to, "buffer = { type = \"disk\", max_size = \"64MiB\" }"));
     let line = agent.wait_for("cannot write the disk buffer, retrying; its sources wait");
     assert!(line.contains("No space left"), "{line}");
-    fs::remove_file(disk.0.join("ballast")).unwrap();
+    fs::remove_file(disk.ballast()).unwrap();
     agent.wait_for("the disk buffer stores events again");
     let endpoint = Endpoint::listen(to);
     wait_until("all lines", || numbers(&endpoint).len() >= 20_000);

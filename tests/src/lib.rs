@@ -23,6 +23,7 @@ mod place;
 mod records;
 mod registry;
 pub mod signing;
+mod small_disk;
 mod summary;
 mod web;
 
@@ -35,5 +36,6 @@ pub use metrics::Metrics;
 pub use place::{binary, built, samples, workspace};
 pub use records::{Trail, event_id, json_lines, values};
 pub use registry::{DockerRegistry, FakeRegistry, Manner};
+pub use small_disk::SmallDisk;
 pub use summary::{Pipeline, Summary};
 pub use web::{Answer, Endpoint, free_address, get, send};

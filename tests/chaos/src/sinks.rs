@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use wattle_tests::{Agent, Config, Folder};
+use wattle_tests::{Agent, Config, Folder, SmallDisk};
 
 use crate::load::{Known, Load, OUTPUTS};
 use crate::outputs::{Tail, tally};
@@ -275,29 +275,6 @@ fn command(program: &str, arguments: &[&str]) -> bool {
     Command::new(program).args(arguments).output().is_ok_and(|out| out.status.success())
 }
 
-/// A small separate file system, unmounted on drop.
-struct Mount(PathBuf);
-
-impl Mount {
-    /// `None` if the user may not mount.
-    fn new(folder: PathBuf, options: &str) -> Option<Self> {
-        std::fs::create_dir_all(&folder).unwrap();
-        let mounted = is_root() && command("mount", &["-t", "tmpfs", "-o", options, "tmpfs", folder.to_str().unwrap()]);
-        mounted.then_some(Self(folder))
-    }
-
-    fn remount(&self, options: &str) {
-        let done = command("mount", &["-o", &format!("remount,{options}"), self.0.to_str().unwrap()]);
-        assert!(done, "{} cannot be mounted again with {options}", self.0.display());
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        command("umount", &["-l", self.0.to_str().unwrap()]);
-    }
-}
-
 fn tails(folder: &Path) -> [Tail; 2] {
     OUTPUTS.map(|output| Tail::new(folder.join(output)))
 }
@@ -313,7 +290,7 @@ fn disk_full(seed: u64, size: Size) -> Outcome {
     let folder = Folder::new();
     let mut input = Input::new(&folder, seed);
     let out = folder.path("out");
-    let mount = Mount::new(out.clone(), "size=8m");
+    let mount = SmallDisk::mount(out.clone(), "size=8m");
     std::fs::create_dir_all(&out).unwrap();
     // Without permission to mount, a limit on the size of files replaces the small disk. Its signal
     // must be ignored, as by a service manager.
@@ -348,7 +325,7 @@ fn read_only(seed: u64, size: Size) -> Outcome {
     let folder = Folder::new();
     let mut input = Input::new(&folder, seed);
     let out = folder.path("out");
-    let mount = Mount::new(out.clone(), "size=4g,ro");
+    let mount = SmallDisk::mount(out.clone(), "size=4g,ro");
     std::fs::create_dir_all(&out).unwrap();
     let chmod = |mode: &str| assert!(command("chmod", &[mode, out.to_str().unwrap()]));
     if mount.is_none() {
