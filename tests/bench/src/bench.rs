@@ -54,9 +54,11 @@ impl Bench {
     /// nothing else.
     pub(crate) fn data_dir(&self) -> anyhow::Result<PathBuf> {
         let folder = self.work.join("data");
-        let sources = folder.join("sources");
-        if sources.exists() {
-            fs::remove_dir_all(&sources).with_context(|| sources.display().to_string())?;
+        for name in ["sources", "state", "seen"] {
+            let kept = folder.join(name);
+            if kept.exists() {
+                fs::remove_dir_all(&kept).with_context(|| kept.display().to_string())?;
+            }
         }
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         Ok(folder)

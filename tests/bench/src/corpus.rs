@@ -45,6 +45,23 @@ impl Corpus {
         self.lines(&format!("records-{bytes}.ndjson"), bytes, Shape::Ndjson, DocumentSize::Fixed(100))
     }
 
+    /// Events of a service, one JSON object per line, of about 190 bytes each. Every tenth has the id of an earlier one;
+    /// of the messages, a half continue the one before.
+    pub(crate) fn events(&self, count: u64) -> anyhow::Result<Input> {
+        self.once(&format!("events-{count}.ndjson"), |path| {
+            let mut random = fastrand::Rng::with_seed(SEED);
+            let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
+            let mut written = 0;
+            for number in 0..count {
+                let line = event(number, &mut random);
+                out.write_all(line.as_bytes())?;
+                written += line.len() as u64;
+            }
+            out.flush()?;
+            Ok(written)
+        })
+    }
+
     /// One line: a document of one record.
     pub(crate) fn single(&self) -> anyhow::Result<Input> {
         self.documents(1, 1)
@@ -120,6 +137,28 @@ impl Corpus {
         fs::write(&stamp, bytes.to_string()).with_context(|| stamp.display().to_string())?;
         Ok(Input { path, bytes })
     }
+}
+
+fn event(number: u64, random: &mut fastrand::Rng) -> String {
+    let original = if number % 10 == 9 { number - random.u64(1..=number.min(1200)) } else { number };
+    // Spreads the ids like random ones.
+    let id = original.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let (host, service, user) = (random.u8(..8), random.u8(..5), random.u16(..1000));
+    let status = random.choice([200, 200, 200, 200, 304, 404, 500]).unwrap_or(200);
+    let (bytes, ms) = (random.u32(..100_000), random.u32(..5_000_000));
+    let message = match random.u8(..8) {
+        0 => format!("connection from 10.0.{}.{}:{} closed", random.u8(..), random.u8(..), random.u16(1024..)),
+        1 => format!("user u{user} logged in from 192.168.{}.{}", random.u8(..), random.u8(..)),
+        2 => format!("took {ms} us to read {bytes} bytes from disk sd{}", char::from(random.u8(b'a'..=b'h'))),
+        3 => format!("error: no space left on volume {}", random.u16(..500)),
+        _ => format!("    at handler.call (/srv/app/handler.js:{}:{})", random.u16(1..900), random.u8(1..80)),
+    };
+    format!(
+        "{{\"id\":\"{id:016x}\",\"host\":\"h{host}\",\"service\":\"s{service}\",\"user\":\"u{user}\",\"status\":{status},\
+         \"bytes\":{bytes},\"ms\":{}.{:03},\"message\":\"{message}\"}}\n",
+        ms / 1000,
+        ms % 1000
+    )
 }
 
 fn generator(shape: Shape, records_per_document: DocumentSize) -> Generator {

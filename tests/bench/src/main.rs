@@ -15,6 +15,7 @@ mod nodes;
 mod peers;
 mod small;
 mod start;
+mod stateful;
 mod twin;
 mod whole;
 
@@ -40,7 +41,8 @@ struct Cli {
     /// A small corpus and fewer repetitions: under two minutes
     #[arg(long)]
     quick: bool,
-    /// Only these sections: whole, memory, twin, start, small, copies, growth; and `flame`, which draws a flame graph
+    /// Only these sections: whole, memory, twin, start, small, copies, growth, stateful, shared; and `flame`, which draws
+    /// a flame graph
     #[arg(long, value_delimiter = ',')]
     only: Vec<Section>,
     #[command(subcommand)]
@@ -56,6 +58,8 @@ enum Section {
     Small,
     Copies,
     Growth,
+    Stateful,
+    Shared,
     Flame,
 }
 
@@ -121,6 +125,12 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted(Section::Growth) {
         growth::measure(&bench, &mut report)?;
+    }
+    if wanted(Section::Stateful) {
+        stateful::measure(&bench, &mut report)?;
+    }
+    if wanted(Section::Shared) {
+        stateful::shared(&bench, &mut report)?;
     }
     // A picture and not a figure, and it needs perf: only on request.
     if cli.only.contains(&Section::Flame) {

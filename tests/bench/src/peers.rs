@@ -79,7 +79,7 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report, input: &Input) -> anyh
 }
 
 /// Copies a configuration and the files beside it, and fills in folders.
-fn prepare(bench: &Bench, input: &Input, configuration: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn prepare(bench: &Bench, input: &Input, configuration: &str) -> anyhow::Result<PathBuf> {
     let folder = bench.fresh("peer")?;
     fs::create_dir_all(folder.join("vdata"))?;
     let from: PathBuf = [env!("CARGO_MANIFEST_DIR"), "peers"].iter().collect();

@@ -43,7 +43,9 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
         speed.push(input.megabytes() / two.wall_s);
         two_over_one.push((one.wall_s - idle.0) / (two.wall_s - idle.1));
         two_over_one_whole.push(one.wall_s / two.wall_s);
-        ceiling.push(2.0 * one.wall_s / side_by_side(bench, &input)?);
+        let beside =
+            side_by_side(bench, &input, |data, out| configuration(data, "type = \"stdin\"", &file_sinks(out)))?;
+        ceiling.push(2.0 * one.wall_s / beside);
         if let Some(jq) = &jq {
             let unrolled = peers::jq(jq, &input)?;
             jq_rate.push(input.megabytes() / unrolled);
@@ -88,21 +90,23 @@ fn on_workers(bench: &Bench, input: &Input, workers: usize, out: &str) -> anyhow
     bench.run_configuration(&configuration(&bench.data_dir()?, "type = \"stdin\"", &sinks), Some(input), workers)
 }
 
-/// Wall time of two processes that each do the whole job on a separate core.
-fn side_by_side(bench: &Bench, input: &Input) -> anyhow::Result<f64> {
+/// Wall time of two processes that each run a configuration on a separate core. `config` gets their data folder and
+/// a folder for outputs.
+pub(crate) fn side_by_side(
+    bench: &Bench,
+    input: &Input,
+    config: impl Fn(&Path, &Path) -> String,
+) -> anyhow::Result<f64> {
     let mut jobs = Vec::new();
     for core in ["0", "1"] {
         let out = bench.fresh(&format!("side-{core}"))?;
-        let data = bench.work.join(format!("data-{core}"));
-        fs::create_dir_all(&data)?;
-        // The nodes are already compiled, and this data folder is used only once.
-        let cache = data.join("cache");
-        if !cache.exists() {
-            std::os::unix::fs::symlink(bench.work.join("data/cache"), cache)?;
-        }
+        let data = bench.fresh(&format!("data-{core}"))?;
+        // The nodes are already compiled.
+        std::os::unix::fs::symlink(bench.work.join("data/cache"), data.join("cache"))?;
         let path = bench.work.join(format!("side-{core}.toml"));
-        fs::write(&path, configuration(&data, "type = \"stdin\"", &file_sinks(&out)))?;
-        let job = bench.agent()?.args(["run", "--once", "--no-watch", "--quiet", "--workers", "1", "--config"]);
+        fs::write(&path, config(&data, &out))?;
+        let job = bench.agent()?.env("WATTLE_DATA_DIR", &data);
+        let job = job.args(["run", "--once", "--no-watch", "--quiet", "--workers", "1", "--config"]);
         jobs.push(job.args([&path]).on_cores(core).stdin(&input.path));
     }
     let since = Instant::now();
