@@ -121,7 +121,7 @@ fn examples_in_the_documents_match() {
         assert_fits(&pack, "docs/PACKS.md", &block.replace("sha256:…", &format!("sha256:{}", "0".repeat(64))));
         seen += 1;
     }
-    assert_eq!(seen, 3);
+    assert_eq!(seen, 4);
 }
 
 /// Configurations with every key.
