@@ -181,7 +181,8 @@ fn the_first_example_of_every_node_is_valid() {
         let text = format!(
             "[sources.in]\ntype = \"stdin\"\n[pipelines.p]\ninputs = [\"in\"]\noutputs.out.inputs = [\"*.*\"]\n\
              [sinks.out]\ntype = \"blackhole\"\ninputs = [\"p.out\"]\n\
-             [pipelines.p.grants.lookup.tables]\ngeo = \"geo.mmdb\"\naccounts = \"accounts.csv\"\n{}",
+             [pipelines.p.grants]\nseen = true\n[pipelines.p.grants.lookup.tables]\n\
+             geo = \"geo.mmdb\"\naccounts = \"accounts.csv\"\n{}",
             example.replace("[[nodes.", "[[pipelines.p.nodes.")
         );
         assert_valid(&name, &text);
