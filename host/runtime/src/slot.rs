@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use wattle_batch::{Ack, Batch};
 
 use crate::bindings::Snapshot;
@@ -149,7 +149,12 @@ impl StateSlot {
         // A node uses the slot again.
         held.heir = None;
         self.returned.move_to(None);
-        if !is_durable {
+        Self::acknowledge_unless_durable(held);
+    }
+
+    /// Without snapshots on disk, no acknowledgement waits for one.
+    fn acknowledge_unless_durable(mut held: MutexGuard<'_, Held>) {
+        if !held.is_durable {
             let acks = [std::mem::take(&mut held.open.acks), std::mem::take(&mut held.saved.acks)];
             // Ending an acknowledgement runs code of the source.
             drop(held);
@@ -173,6 +178,9 @@ impl StateSlot {
             held.saved.is_changed = true;
         }
         other.returned.move_to(Some(&self.returned));
+        drop(before);
+        // The state can move from a durable slot into one that is not.
+        Self::acknowledge_unless_durable(held);
     }
 
     /// Whether the state moved into another slot.
@@ -288,6 +296,8 @@ impl StateSlot {
             return heir.unstage(staged);
         }
         held.saved.absorb(staged.epoch);
+        // A reload can end the durability while a snapshot waits to be written.
+        Self::acknowledge_unless_durable(held);
     }
 
     /// The files that contain the state as of the last write.

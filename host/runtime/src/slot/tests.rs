@@ -49,6 +49,38 @@ fn a_batch_is_acknowledged_by_a_later_snapshot_on_disk() {
 }
 
 #[test]
+fn a_slot_that_is_not_durable_acknowledges_what_it_takes_over() {
+    let before = durable();
+    let ((one, first), (two, second), (three, third)) = (watched(), watched(), watched());
+    before.seen(one, 1);
+    before.set(vec![snapshot(1)]);
+    let staged = before.stage().unwrap();
+    before.seen(two, 1);
+    before.set(vec![snapshot(2)]);
+    before.seen(three, 1);
+    let heir = Arc::new(StateSlot::default());
+    heir.take_from(&before);
+    assert_eq!((*first.lock(), *second.lock()), (None, Some(Disposition::Delivered)));
+    assert_eq!(*third.lock(), Some(Disposition::Delivered));
+    // The snapshot that was on its way to disk comes back through the former slot.
+    before.unstage(staged);
+    assert_eq!(*first.lock(), Some(Disposition::Delivered));
+}
+
+#[test]
+fn a_staged_snapshot_of_a_slot_that_stopped_being_durable_acknowledges() {
+    let slot = durable();
+    let (ack, seen) = watched();
+    slot.seen(ack, 1);
+    slot.set(vec![snapshot(1)]);
+    let staged = slot.stage().unwrap();
+    slot.set_durable(false);
+    assert_eq!(*seen.lock(), None);
+    slot.unstage(staged);
+    assert_eq!(*seen.lock(), Some(Disposition::Delivered));
+}
+
+#[test]
 fn what_a_lost_instance_has_seen_since_its_snapshot_is_offered_again() {
     let slot = durable();
     let ((one, first), (two, second)) = (watched(), watched());
