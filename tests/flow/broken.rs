@@ -90,12 +90,12 @@ fn documents() -> BTreeMap<String, (Vec<u8>, &'static str)> {
     add("nul-inside.json", records(&[b"{\"eventName\":\"a\0b\"}"]), "not-json");
     add("not-utf8.json", records(&[b"{\"eventName\":\"\xff\"}"]), "not-json");
     add("utf16.json", "{\"Records\":[]}".encode_utf16().flat_map(u16::to_le_bytes).collect(), "not-text");
-    add("deep.json", deep(10_000), "not-json");
-    add("deep-element.json", records(&[&deep(10_000)]), "not-json");
+    add("deep.json", deep(10_000), "too-deep");
+    add("deep-element.json", records(&[&deep(10_000)]), "too-deep");
     add(
         "deep-value.json",
         records(&[&[b"{\"eventName\":\"A\",\"x\":".as_slice(), &deep(10_000), b"}"].concat()]),
-        "not-json",
+        "too-deep",
     );
     add("no-name.json", records(&[b"{\"eventVersion\":\"1\"}"]), "missing-field");
     add("name-null.json", records(&[b"{\"eventName\":null}"]), "missing-field");
