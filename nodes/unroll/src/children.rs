@@ -24,6 +24,8 @@ pub(crate) struct Children {
     escaped: bool,
     /// Which children leave unchanged, without the wrapper, in order, and on which port.
     unchanged: Vec<(usize, u8)>,
+    /// How many rows leave as they are, because there is no path and no rule for them.
+    whole_rows: usize,
     /// Size of the column. Spans after it are of `decoded`.
     column: usize,
     /// The children that are not in the column, because they were inside strings.
@@ -79,6 +81,7 @@ impl Children {
         self.strings.clear();
         self.escaped = false;
         self.unchanged.clear();
+        self.whole_rows = 0;
         self.column = column;
         self.decoded.clear();
         self.broken = 0;
@@ -114,6 +117,7 @@ impl Children {
         let before = self.mark();
         let mut done = match shapes.passes(text) {
             true => {
+                self.whole_rows += 1;
                 self.push_unchanged(Some(base), text, 0, text.len(), 0);
                 Ok(())
             }
@@ -298,13 +302,9 @@ impl Children {
         }
     }
 
-    /// Whether all children are rows of the batch as they are.
+    /// Whether every row of the batch leaves as it is.
     pub(crate) fn is_unchanged(&self, rows: usize) -> bool {
-        self.unchanged.len() == rows
-            && self.starts.len() == rows
-            && self.decoded.is_empty()
-            && self.unchanged.iter().all(|(_, port)| *port == 0)
-            && self.parents.iter().zip(0..).all(|(parent, row)| *parent == row)
+        self.whole_rows == rows
     }
 
     /// Drops the rows of which nothing is left, and counts the documents dropped from others.

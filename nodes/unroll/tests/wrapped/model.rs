@@ -116,7 +116,7 @@ impl Document {
     }
 
     /// Adds what comes out of the document.
-    fn parts(&self, parts: &mut Parts) {
+    fn parts(&self, is_nested: bool, parts: &mut Parts) {
         let mut fault = |code: &'static str| {
             parts.first_code.get_or_insert(code);
             parts.broken.push(self.text());
@@ -130,14 +130,19 @@ impl Document {
             Self::Control => parts.dropped += 1,
             Self::Notification => fault("unsupported"),
             Self::Text(text) => {
-                fault(if serde_json::from_str::<Value>(text).is_ok() { "missing-path" } else { "not-json" })
+                // Values may follow each other. A text from a string is checked completely, one that
+                // arrived alone only up to its first fault.
+                let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>().peekable();
+                let first = matches!(values.peek(), Some(Ok(_)));
+                let is_json = first && (!is_nested || values.all(|value| value.is_ok()));
+                fault(if is_json { "missing-path" } else { "not-json" });
             }
-            Self::EventBridge(inner) | Self::Sns(inner, _) => inner.parts(parts),
+            Self::EventBridge(inner) | Self::Sns(inner, _) => inner.parts(true, parts),
             Self::CloudWatch(all, _)
             | Self::Sqs(all, _)
             | Self::Received(all, _)
             | Self::Lookup(all, _)
-            | Self::Firehose(all, _) => all.iter().for_each(|inner| inner.parts(parts)),
+            | Self::Firehose(all, _) => all.iter().for_each(|inner| inner.parts(true, parts)),
         }
     }
 }
@@ -164,7 +169,8 @@ fn document() -> impl Strategy<Value = Document> {
             1 => Just(Document::Notification),
         ]
     };
-    let text = "[a-z{\\[\"]{0,6}|\\{\"x\":[0-9]{1,2}\\}".prop_map(Document::Text);
+    // No arrays: what is whole in one without an end is a record, if it arrived alone.
+    let text = "[a-z{\"]{0,6}|\\{\"x\":[0-9]{1,2}\\}".prop_map(Document::Text);
     let leaf = prop_oneof![8 => object(), 1 => text];
     leaf.prop_recursive(4, 24, 4, move |inner| {
         let all = || prop::collection::vec(inner.clone(), 0..4);
@@ -193,7 +199,7 @@ fn check(documents: &[Document], broken: &str) -> Result<(), TestCaseError> {
     let (mut codes, mut dropped, mut empty) = (Vec::new(), 0, 0);
     for document in documents {
         let mut parts = Parts::default();
-        document.parts(&mut parts);
+        document.parts(false, &mut parts);
         let children = parts.out.len() + parts.digests;
         let is_lost = broken == "fail" || (children == 0 && parts.dropped == 0);
         if let Some(code) = parts.first_code.filter(|_| is_lost) {
@@ -233,6 +239,32 @@ proptest! {
         broken in prop::sample::select(vec!["fail", "apart", "port"]),
     ) {
         check(&documents, broken)?;
+    }
+
+    /// A node with rules only, and one with a path after it, give what one node gives.
+    #[test]
+    fn documents_can_be_unwrapped_by_a_node_before(documents in prop::collection::vec(document(), 1..4)) {
+        let mut rules = cloudtrail("fail");
+        rules["rules"].as_array_mut().unwrap().retain(|rule| rule.get("port").is_none() && rule.get("fail").is_none());
+        let mut rules = json!({ "rules": rules["rules"] });
+        // Without a path, this key has no meaning of its own.
+        rules["rules"].as_array_mut().unwrap().push(json!({"keys": ["Records"], "unwrap": "Records[*]"}));
+        for document in &documents {
+            let mut parts = Parts::default();
+            document.parts(false, &mut parts);
+            let text = document.text();
+            let unwrapped = run_bodies::<Unroll>(&rules, &[&text]).map_err(TestCaseError::fail)?;
+            prop_assert_eq!(unwrapped.codes(), Vec::<String>::new(), "{}", text);
+            let mut out = Vec::new();
+            let (mut digests, mut failed) = (0, 0);
+            for body in unwrapped.bodies("out") {
+                let ran = run_bodies::<Unroll>(&cloudtrail("fail"), &[&body]).map_err(TestCaseError::fail)?;
+                out.extend(json_of(&ran.bodies("out")));
+                digests += ran.bodies("digests").len();
+                failed += ran.failed.len();
+            }
+            prop_assert_eq!((out, digests, failed), (parts.out, parts.digests, parts.broken.len()), "{}", text);
+        }
     }
 
     #[test]

@@ -81,6 +81,21 @@ fn every_shape_gives_its_records() {
 }
 
 #[test]
+fn a_document_that_is_alone_in_its_envelope_is_unwrapped_without_a_path() {
+    let rules = json!({"rules": [
+        {"keys": ["detail"], "unwrap": "detail"},
+        {"keys": ["items"], "unwrap": "items[*]"},
+        {"keys": ["message"], "unwrap": "message"},
+    ]});
+    for envelope in [r#"{"detail":{"a":1}}"#, r#"{"items":[{"a":1}]}"#, r#"{"message":"{\"a\":1}"}"#] {
+        let ran = run_bodies::<Unroll>(&rules, &[envelope]).unwrap();
+        assert_eq!(ran.bodies("out"), [r#"{"a":1}"#], "{envelope}");
+    }
+    let ran = run_bodies::<Unroll>(&rules, &[r#"{"message":""}"#, " {\"b\" : 1} "]).unwrap();
+    assert_eq!(ran.bodies("out"), ["", " {\"b\" : 1} "]);
+}
+
+#[test]
 fn documents_of_other_kinds_leave_on_their_ports_from_any_depth() {
     let digest = json!({"digestStartTime": "a", "digestEndTime": "b", "logFiles": []});
     let insight = json!({"eventVersion": "1.07", "insightDetails": {"state": "Start"}});
