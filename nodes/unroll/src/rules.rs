@@ -35,18 +35,22 @@ pub(crate) struct Unwrap {
     pub(crate) port: Option<u8>,
 }
 
-/// A member that rules look for.
+/// A key that rules look for. Each way to look for it has a bit.
 #[derive(Debug)]
 struct Member {
     key: Box<[u8]>,
-    /// The value that it must have; `None` for any.
-    value: Option<Scalar>,
+    /// The bit for a member with any value; 0 if no rule asks for it.
+    any: u64,
+    /// Values that the member may have, and their bits.
+    values: Vec<(Scalar, u64)>,
 }
 
 /// The rules, ready for use.
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
     members: Vec<Member>,
+    /// How many bits are in use.
+    bits: usize,
     /// Which members a rule needs, one bit each, and its action.
     entries: Vec<(u64, Action)>,
 }
@@ -80,21 +84,35 @@ impl Rules {
             let bits = entry.keys.iter().fold(0, |bits, key| bits | all.bit(key, None));
             all.entries.push((bits, Action::Fail(entry.message.as_str().into())));
         }
-        if all.members.len() > MAX_MEMBERS {
+        if all.bits > MAX_MEMBERS {
             let option = if rules.is_empty() { "unsupported" } else { "rules" };
-            setup.error(option, format!("{} keys are too many; the limit is {MAX_MEMBERS}", all.members.len()));
+            setup.error(option, format!("{} keys are too many; the limit is {MAX_MEMBERS}", all.bits));
         }
         all
     }
 
-    /// The bit of a member.
+    /// The bit of a key, or of a key with a value.
     fn bit(&mut self, key: &str, value: Option<&Scalar>) -> u64 {
-        let is_same = |member: &Member| *member.key == *key.as_bytes() && member.value.as_ref() == value;
-        let index = self.members.iter().position(is_same).unwrap_or(self.members.len());
+        let index = self.members.iter().position(|member| *member.key == *key.as_bytes()).unwrap_or(self.members.len());
         if index == self.members.len() {
-            self.members.push(Member { key: key.as_bytes().into(), value: value.cloned() });
+            self.members.push(Member { key: key.as_bytes().into(), any: 0, values: Vec::new() });
         }
-        u32::try_from(index).ok().and_then(|index| 1_u64.checked_shl(index)).unwrap_or_default()
+        let Some(member) = self.members.get_mut(index) else { return 0 };
+        let known = match value {
+            None => member.any,
+            Some(value) => member.values.iter().find(|(known, _)| known == value).map_or(0, |(_, bit)| *bit),
+        };
+        if known != 0 {
+            return known;
+        }
+        // Too many bits are an error, so it does not matter that they have none.
+        let bit = u32::try_from(self.bits).ok().and_then(|index| 1_u64.checked_shl(index)).unwrap_or_default();
+        self.bits += 1;
+        match value {
+            None => member.any = bit,
+            Some(value) => member.values.push((value.clone(), bit)),
+        }
+        bit
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -111,7 +129,7 @@ impl Rules {
         if self.is_empty() || text.get(start) != Some(&b'{') {
             return None;
         }
-        // Members that the object has, and those whose key it has, whatever the value.
+        // What the object has, and which keys were there.
         let (mut bits, mut seen) = (0_u64, 0_u64);
         let object = Value { start, end: text.len(), kind: Kind::Object };
         // In a truncated object, the keys before the end decide. An error after them does not
@@ -129,17 +147,19 @@ impl Rules {
         self.entries.iter().position(|(wanted, _)| bits & wanted == *wanted)
     }
 
-    /// Marks the members that this key and value are.
+    /// Marks what this key and value are.
     #[inline]
     fn mark(&self, name: &[u8], text: &[u8], value: Value, bits: &mut u64, seen: &mut u64) {
-        for (index, member) in self.members.iter().enumerate().take(MAX_MEMBERS) {
-            // Of members with the same key, the first counts.
-            if *member.key == *name && *seen & 1 << index == 0 {
-                *seen |= 1 << index;
-                if member.value.as_ref().is_none_or(|wanted| wanted.is(text, value)) {
-                    *bits |= 1 << index;
-                }
-            }
+        let Some(index) = self.members.iter().position(|member| *member.key == *name) else { return };
+        let place = 1_u64 << index.min(MAX_MEMBERS - 1);
+        // Of members with the same key, the first counts.
+        if *seen & place != 0 {
+            return;
+        }
+        *seen |= place;
+        if let Some(member) = self.members.get(index) {
+            let values = member.values.iter().filter(|(wanted, _)| wanted.is(text, value));
+            *bits |= values.fold(member.any, |bits, (_, bit)| bits | bit);
         }
     }
 
