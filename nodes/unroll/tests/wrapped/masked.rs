@@ -1,4 +1,4 @@
-//! Masks before the node: what they hid in escaped text stays hidden when the node unescapes it.
+//! Masks and the node: which order hides what, when documents are in strings with escapes.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -38,6 +38,7 @@ fn string(text: &str, style: u8) -> String {
             ('"', 1) => out += "\\u0022",
             ('/', 1 | 2) => out += "\\/",
             ('+' | '=' | '<' | '>' | '&' | '\'', 2) => out += &format!("\\u{:04X}", char as u32),
+            (c, 3) if c.is_ascii_alphabetic() => out += &format!("\\u{:04x}", c as u32),
             ('"', _) => out += "\\\"",
             ('\\', _) => out += "\\\\",
             ('\n', _) => out += "\\n",
@@ -65,40 +66,61 @@ fn document(styles: &[u8]) -> String {
     text
 }
 
-/// Masks a document, unrolls it, and checks that it is one record without any secret.
-fn check(document: &str) -> Result<(), TestCaseError> {
-    let bare = run_bodies::<Unroll>(&cloudtrail("port"), &[document]).map_err(TestCaseError::fail)?;
-    let bare = bare.bodies("out").join("");
-    let value: Value = serde_json::from_str(&bare).unwrap();
+/// The bodies that a node makes of a text.
+fn bodies<N: wattle_node::Node>(options: &Value, text: &str) -> Result<Vec<String>, TestCaseError> {
+    let ran = run_bodies::<N>(options, &[text]).map_err(TestCaseError::fail)?;
+    prop_assert!(ran.failed.is_empty(), "{:?}", ran.failed);
+    Ok(ran.bodies("out"))
+}
+
+/// The secrets that are still in the record of a document after the masks.
+fn shown(document: &str, masks_first: bool) -> Result<Vec<&'static str>, TestCaseError> {
+    let bare = bodies::<Unroll>(&cloudtrail("port"), document)?;
+    let value: Value = serde_json::from_str(&bare.join("")).unwrap();
     for (key, secret) in SECRETS {
         prop_assert_eq!(&value["Record"]["userIdentity"][key], secret, "the test has no secrets");
     }
-    let masked = run_bodies::<Mask>(&mask(), &[document]).map_err(TestCaseError::fail)?;
-    let masked = masked.bodies("out");
-    prop_assert_eq!(masked.len(), 1, "the node searched the document");
-    let ran = run_bodies::<Unroll>(&cloudtrail("port"), &[&masked[0]]).map_err(TestCaseError::fail)?;
-    let out = ran.bodies("out");
-    prop_assert_eq!(out.len(), 1, "{:?}", ran.failed);
+    let unrolled = |text: &str| bodies::<Unroll>(&cloudtrail("port"), text);
+    let masked = |text: &str| bodies::<Mask>(&mask(), text);
+    let out = match masks_first {
+        true => unrolled(&masked(document)?.join(""))?,
+        false => masked(&unrolled(document)?.join(""))?,
+    };
+    prop_assert_eq!(out.len(), 1);
     let record: Value = serde_json::from_str(&out[0]).map_err(|error| TestCaseError::fail(error.to_string()))?;
-    for (key, secret) in SECRETS {
-        for part in ["userIdentity", "responseElements"] {
+    let is_shown = |key: &str, secret: &str| {
+        ["userIdentity", "responseElements"].iter().any(|part| {
             let value = record["Record"][part][key].as_str().unwrap_or_default();
-            prop_assert!(value.contains("****") && !value.contains(secret), "{}.{}: {}", part, key, value);
-        }
-    }
-    Ok(())
+            value.contains(secret) || !value.contains("****")
+        })
+    };
+    Ok(SECRETS.iter().filter(|(key, secret)| is_shown(key, secret)).map(|(key, _)| *key).collect())
 }
 
+/// The limit that the README names: a preset does not see a value whose letters are escapes.
 #[test]
-fn secrets_in_texts_that_are_escaped_twice_stay_hidden() {
-    for styles in [&[0][..], &[0, 0], &[0, 0, 0], &[2, 0, 0], &[2, 2, 0], &[1, 1, 1], &[2, 1, 0], &[0, 1, 2, 0]] {
-        check(&document(styles)).unwrap();
+fn presets_before_the_node_miss_values_with_escaped_letters() {
+    for styles in [&[0, 3][..], &[0, 0, 3], &[0, 3, 0]] {
+        assert_eq!(shown(&document(styles), true).unwrap(), ["principalId"], "{styles:?}");
+        assert_eq!(shown(&document(styles), false).unwrap(), [""; 0], "{styles:?}");
     }
 }
 
 proptest! {
     #[test]
-    fn secrets_stay_hidden_however_deep_they_are_escaped(styles in prop::collection::vec(0..3_u8, 1..5)) {
-        check(&document(&styles))?;
+    fn masks_before_the_node_hide_what_has_ordinary_escapes(styles in prop::collection::vec(0..3_u8, 1..5)) {
+        prop_assert_eq!(shown(&document(&styles), true)?, [""; 0]);
+    }
+
+    #[test]
+    fn rules_by_key_before_the_node_hide_values_in_any_spelling(styles in prop::collection::vec(0..4_u8, 1..4)) {
+        prop_assert!(shown(&document(&styles), true)?.iter().all(|key| *key == "principalId"));
+    }
+
+    /// The record itself has ordinary escapes, as AWS writes it; its envelopes have any.
+    #[test]
+    fn masks_after_the_node_hide_everything(record in 0..3_u8, envelopes in prop::collection::vec(0..4_u8, 0..4)) {
+        let styles: Vec<u8> = std::iter::once(record).chain(envelopes).collect();
+        prop_assert_eq!(shown(&document(&styles), false)?, [""; 0]);
     }
 }
