@@ -20,6 +20,37 @@ pub(crate) trait Durable: Debug + Send + Sync {
     fn has_waiting(&self) -> bool;
 }
 
+/// Pause after a write that failed, in milliseconds.
+const RETRY_MILLISECONDS: u64 = 1000;
+
+/// What failed writes mean for the next one.
+#[derive(Debug, Default)]
+pub(crate) struct WriteState {
+    /// The file lacks changes, because a write failed or too many waited.
+    pub(crate) must_rewrite: bool,
+    /// When writing failed: not before this time again, in milliseconds since 1970.
+    retry_at: u64,
+}
+
+impl WriteState {
+    /// Whether the pause after a failure is still on.
+    pub(crate) fn is_paused(&self, now: u64) -> bool {
+        now < self.retry_at
+    }
+
+    /// A write succeeded.
+    pub(crate) fn succeed(&mut self) {
+        *self = Self::default();
+    }
+
+    /// A write failed. Returns whether it is the first one since a success.
+    pub(crate) fn fail(&mut self, now: u64) -> bool {
+        let is_first = self.retry_at == 0;
+        *self = Self { must_rewrite: true, retry_at: now.saturating_add(RETRY_MILLISECONDS) };
+        is_first
+    }
+}
+
 /// Wakes the thread that writes.
 #[derive(Debug, Default)]
 pub(crate) struct Waker {

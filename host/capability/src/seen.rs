@@ -29,7 +29,7 @@ use wattle_plan::SeenGrant;
 
 use self::log::Log;
 use self::memory::{Firm, Hash, Memory, Span};
-use crate::flusher::Waker;
+use crate::flusher::{Waker, WriteState};
 use crate::values::Values;
 
 /// Firm claims that wait for the log. If a disk is so slow that there are more, the whole log is
@@ -59,10 +59,7 @@ struct Claimed {
 #[derive(Debug)]
 struct LogState {
     log: Log,
-    /// The file lacks claims, since a write failed or too many waited.
-    must_rewrite: bool,
-    /// When writing failed: not before this time again, in milliseconds since 1970.
-    retry_at: u64,
+    writes: WriteState,
 }
 
 /// How many keys a store has, and what it wrote.

@@ -13,14 +13,11 @@ use super::Store;
 use super::entries::Value;
 use super::log::{Found, Log};
 use crate::ambient::Clock;
-use crate::flusher::{Durable, Waker};
+use crate::flusher::{Durable, Waker, WriteState};
 
 /// Minimum interval between two groups. Acknowledgements wait that long, and a group of all calls
 /// meanwhile is synced once.
 const INTERVAL: Duration = Duration::from_millis(20);
-
-/// Pause after a write that failed, in milliseconds.
-const RETRY_MILLISECONDS: u64 = 1000;
 
 /// A log is written again when it is more than twice as long as all values, plus these bytes.
 const SLACK_BYTES: u64 = 1 << 20;
@@ -38,10 +35,7 @@ pub(super) struct KvLog {
 #[derive(Debug)]
 struct LogState {
     log: Log,
-    /// The file lacks changes, because a write failed.
-    must_rewrite: bool,
-    /// When writing failed: not before this time again, in milliseconds since 1970.
-    retry_at: u64,
+    writes: WriteState,
 }
 
 /// How much a store has, and what it wrote.
@@ -98,11 +92,12 @@ impl Store {
                 tracing::error!(path = %log.path().display(), %error, "cannot read the keys and values of a node");
             }
         }
-        let must_rewrite = !newer.is_empty();
+        let mut writes = WriteState::default();
+        writes.must_rewrite = !newer.is_empty();
         newer.into_iter().for_each(|(key, Value { bytes, until })| entries.put(&key, bytes, until));
         entries.record();
         self.log.bytes.store(log.bytes(), Ordering::Relaxed);
-        *state = Some(LogState { log, must_rewrite, retry_at: 0 });
+        *state = Some(LogState { log, writes });
         let _ = self.log.waker.set(waker.clone());
     }
 
@@ -122,18 +117,18 @@ impl Durable for Store {
 
     fn flush(&self, is_last: bool) {
         let mut state = self.log.state.lock();
-        let Some(LogState { log, must_rewrite, retry_at }) = &mut *state else { return };
+        let Some(LogState { log, writes }) = &mut *state else { return };
         let now = Clock::Machine.steady();
-        if now < *retry_at && !is_last {
+        if writes.is_paused(now) && !is_last {
             return;
         }
         let mut entries = self.entries.lock();
-        if !entries.has_unwritten() && !*must_rewrite {
+        if !entries.has_unwritten() && !writes.must_rewrite {
             return;
         }
         let unwritten = entries.take_unwritten();
         let is_long = log.bytes() > 2 * entries.usage().1 as u64 + SLACK_BYTES;
-        let is_whole = *must_rewrite || is_long || !log.is_appendable();
+        let is_whole = writes.must_rewrite || is_long || !log.is_appendable();
         // Clones of keys and values share their bytes.
         let changes: Vec<(Bytes, Option<Value>)> = if is_whole {
             entries.all().map(|(key, value)| (key.clone(), Some(value.clone()))).collect()
@@ -145,19 +140,18 @@ impl Durable for Store {
         self.log.bytes.store(log.bytes(), Ordering::Relaxed);
         match written {
             Ok(()) => {
-                (*must_rewrite, *retry_at) = (false, 0);
+                writes.succeed();
                 drop(state);
                 unwritten.waiting.into_iter().for_each(|written| written());
             }
             Err(error) => {
                 self.log.errors.fetch_add(1, Ordering::Relaxed);
-                if *retry_at == 0 {
+                if writes.fail(now) {
                     tracing::error!(
                         path = %log.path().display(), %error,
                         "cannot write the keys and values of a node; retrying, until then its events stay unacknowledged"
                     );
                 }
-                (*must_rewrite, *retry_at) = (true, now.saturating_add(RETRY_MILLISECONDS));
                 self.entries.lock().put_back(unwritten);
             }
         }

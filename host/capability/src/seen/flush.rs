@@ -11,13 +11,10 @@ use super::log::{Found, Log, RECORD_BYTES};
 use super::memory::{Firm, Span};
 use super::{LogState, SeenStore, limit, milliseconds};
 use crate::ambient::Clock;
-use crate::flusher::{Durable, Waker};
+use crate::flusher::{Durable, Waker, WriteState};
 
 /// Minimum interval between two groups. A kill forgets at most what was delivered in this time.
 pub(super) const INTERVAL: Duration = Duration::from_millis(100);
-
-/// Pause after a write that failed, in milliseconds.
-const RETRY_MILLISECONDS: u64 = 1000;
 
 /// The store is not locked for more claims than these at once while the log is read or written.
 const CHUNK: usize = 4096;
@@ -67,7 +64,7 @@ impl SeenStore {
             }
         }
         self.usage.bytes.store(log.records * RECORD_BYTES as u64, Ordering::Relaxed);
-        *state = Some(LogState { log, must_rewrite: false, retry_at: 0 });
+        *state = Some(LogState { log, writes: WriteState::default() });
         let _ = self.waker.set(waker.clone());
         self.claimed.lock().memory.take_forgotten()
     }
@@ -104,9 +101,9 @@ impl Durable for SeenStore {
 
     fn flush(&self, is_last: bool) {
         let mut state = self.log.lock();
-        let Some(LogState { log, must_rewrite, retry_at }) = &mut *state else { return };
+        let Some(LogState { log, writes }) = &mut *state else { return };
         let now = Clock::Machine.steady();
-        if now < *retry_at && !is_last {
+        if writes.is_paused(now) && !is_last {
             return;
         }
         let (group, has_overflowed, live) = {
@@ -115,12 +112,12 @@ impl Durable for SeenStore {
             (std::mem::take(&mut claimed.waiting), has_overflowed, claimed.memory.len() as u64)
         };
         // Also after a failure: the file may lack a group.
-        *must_rewrite |= has_overflowed;
-        if group.is_empty() && !*must_rewrite {
+        writes.must_rewrite |= has_overflowed;
+        if group.is_empty() && !writes.must_rewrite {
             return;
         }
         let is_long = log.records + group.len() as u64 > 2 * live + SLACK_RECORDS;
-        let written = if log.is_appendable() && !*must_rewrite && !is_long {
+        let written = if log.is_appendable() && !writes.must_rewrite && !is_long {
             log.append(&group)
         } else {
             // The memory has all claims of the group that still count.
@@ -134,16 +131,15 @@ impl Durable for SeenStore {
         };
         self.usage.bytes.store(log.records * RECORD_BYTES as u64, Ordering::Relaxed);
         match written {
-            Ok(()) => (*must_rewrite, *retry_at) = (false, 0),
+            Ok(()) => writes.succeed(),
             Err(error) => {
                 self.usage.errors.fetch_add(1, Ordering::Relaxed);
-                if *retry_at == 0 {
+                if writes.fail(now) {
                     tracing::warn!(
                         path = %log.path().display(), %error,
                         "cannot write the claims of a node; retrying, until then a kill forgets them"
                     );
                 }
-                (*must_rewrite, *retry_at) = (true, now.saturating_add(RETRY_MILLISECONDS));
             }
         }
     }
@@ -153,6 +149,6 @@ impl Durable for SeenStore {
         let has_claims = !claimed.waiting.is_empty() || claimed.has_overflowed;
         drop(claimed);
         // A write that failed is repeated.
-        has_claims || self.log.lock().as_ref().is_some_and(|state| state.must_rewrite)
+        has_claims || self.log.lock().as_ref().is_some_and(|state| state.writes.must_rewrite)
     }
 }

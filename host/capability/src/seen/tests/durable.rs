@@ -229,7 +229,7 @@ fn a_write_that_fails_is_repeated_with_all_claims() {
     let folder = path.parent().unwrap();
     fs::rename(folder, folder.with_file_name("moved")).unwrap();
     fs::write(folder, "a file").unwrap();
-    process.store.log.lock().as_mut().unwrap().must_rewrite = true;
+    process.store.log.lock().as_mut().unwrap().writes.must_rewrite = true;
     assert_eq!(process.call(&["b"], true), [1]);
     process.flusher.flush();
     assert!(process.store.usage().log_errors > 0);
