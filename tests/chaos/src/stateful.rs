@@ -320,7 +320,8 @@ impl Run {
 pub fn run(seed: u64, size: Size, figures: &mut Figures) -> Outcome {
     let mut run = Run::new(seed);
     let mut number = 0;
-    let most = 3 * size.kills.max(size.swaps);
+    // Enough lives for a rollback also on a loaded machine, where a life has few changes.
+    let most = 10 * size.kills.max(size.swaps);
     let is_done = |f: &Figures| f.kills >= size.kills && f.swaps >= size.swaps && f.rollbacks >= size.rollbacks;
     while !is_done(&run.figures) && number < most {
         let kills = size.kills > 0 && run.random.u8(..10) > 0;
