@@ -302,8 +302,8 @@ impl Batch {
         self
     }
 
-    /// Replaces all bodies with empty ones and removes all attributes, severities, traces and scopes, so that the batch can leave
-    /// in place of events that must stay unseen.
+    /// Replaces all bodies with empty ones and removes all attributes, severities, traces and scopes,
+    /// so that the batch can leave in place of events that must stay unseen.
     pub fn without_contents(self) -> Self {
         let rows = self.rows();
         let body = Column::from_spans(Bytes::new(), vec![Span::default(); rows]).unwrap_or_default();

@@ -66,7 +66,7 @@ impl Node for Unroll {
         let salvages = options.broken != Broken::Fail;
         let broken = if options.broken == Broken::Port { "port" } else { "apart" };
         if salvages && options.path.is_some() && options.single.is_none() {
-            let message = format!("`{broken}` needs `single`, the key that tells where the next record begins");
+            let message = format!("`{broken}` needs `single`, the key that shows where the next record begins");
             setup.error("broken", message);
         }
         let joined = Joined::new(&options, setup);

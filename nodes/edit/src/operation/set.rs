@@ -183,7 +183,7 @@ fn template(text: &str, compiler: &mut Compiler<'_, '_>) -> Option<Vec<Part>> {
 }
 
 impl Set {
-    /// The value for a row, or why there is none.
+    /// The value for a row, or why it has no value.
     fn value(&mut self, rows: &mut Rows, row: usize) -> Result<Content, Problem> {
         let first = |fields: &[Field], rows: &mut Rows| {
             fields.iter().map(|field| rows.read(row, field)).find(|content| content.kind() > Kind::Null)

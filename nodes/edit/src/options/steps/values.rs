@@ -147,7 +147,7 @@ operations! {
         /// What happens to an event that lacks a field: `keep`, `fail`. Default: `keep`.
         #[serde(default)]
         pub on_missing: OnMissing,
-        /// What happens if a value is not a number, or the result is none: `fail`, `keep`, `null`, `remove`.
+        /// What happens if a value is not a number, or there is no result: `fail`, `keep`, `null`, `remove`.
         /// Default: `fail`.
         #[serde(default)]
         pub on_error: ConvertError,
