@@ -415,19 +415,27 @@ impl Call {
 
     /// Decides the port of each row or, after a split, of each child.
     pub fn route(&mut self, ports: Vec<u8>) -> Checked {
-        let (count, what) = match &self.split {
-            Some((parents, _)) => (parents.len(), "children"),
-            None => (self.batch.rows(), "rows"),
-        };
+        let Some((parents, _)) = &self.split else { return self.route_rows(ports) };
+        self.check_ports(&ports, parents.len(), "children")?;
+        self.child_routes = Some(ports);
+        Ok(())
+    }
+
+    /// Decides the port of each row, also after a split, as in contract 0.1: its children leave on port 0.
+    pub fn route_rows(&mut self, ports: Vec<u8>) -> Checked {
+        self.check_ports(&ports, self.batch.rows(), "rows")?;
+        self.routes = Some(ports);
+        Ok(())
+    }
+
+    fn check_ports(&self, ports: &[u8], count: usize, what: &str) -> Checked {
         if ports.len() != count {
             return invalid(format!("route: {} ports for {count} {what}", ports.len()));
         }
-        if let Some(port) = ports.iter().find(|&&p| usize::from(p) >= self.node.ports.len()) {
-            return invalid(format!("route: port {port} does not exist"));
+        match ports.iter().find(|&&port| usize::from(port) >= self.node.ports.len()) {
+            Some(port) => invalid(format!("route: port {port} does not exist")),
+            None => Ok(()),
         }
-        let routes = if self.split.is_some() { &mut self.child_routes } else { &mut self.routes };
-        *routes = Some(ports);
-        Ok(())
     }
 
     /// Decides to send copies of rows to a further port.

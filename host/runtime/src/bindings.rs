@@ -261,7 +261,7 @@ pub(crate) fn linker(engine: &Engine) -> Done<Linker<State>> {
 }
 
 /// The interfaces of every node in one version. A component imports one version only, and gets the
-/// same functions from each.
+/// same functions from each; only `route` after a split differs.
 fn link(linker: &mut Linker<State>, contract: Contract) -> Done<()> {
     linker.instance(&contract.interface("types"))?;
 
@@ -298,7 +298,7 @@ fn link(linker: &mut Linker<State>, contract: Contract) -> Done<()> {
         Ok((store.data_mut().in_call(0, |call| call.check_json(field))?.to_vec(),))
     })?;
     link_changes(&mut batch)?;
-    link_rows(&mut batch)?;
+    link_rows(&mut batch, contract)?;
     if contract == Contract::V02 {
         link_memory(&mut batch)?;
         link_events(&mut linker.instance(&contract.interface("events"))?)?;
@@ -378,7 +378,7 @@ fn link_changes(batch: &mut wasmtime::component::LinkerInstance<'_, State>) -> D
 }
 
 /// Decisions that route rows.
-fn link_rows(batch: &mut wasmtime::component::LinkerInstance<'_, State>) -> Done<()> {
+fn link_rows(batch: &mut wasmtime::component::LinkerInstance<'_, State>, contract: Contract) -> Done<()> {
     type Split = (u32, Form, Vec<u32>, Vec<u32>, Vec<u32>, Vec<u8>, Vec<u8>);
     batch.func_wrap("split", |mut store: Store<'_>, (field, form, parents, starts, ends, prefix, suffix): Split| {
         // Each child repeats prefix and suffix, and spans may overlap.
@@ -395,8 +395,12 @@ fn link_rows(batch: &mut wasmtime::component::LinkerInstance<'_, State>) -> Done
     batch.func_wrap("drop", |mut store: Store<'_>, (rows, code): (Vec<u32>, String)| {
         store.data_mut().in_call(code.len() + 4 * rows.len(), |call| call.drop_rows(&rows, code))
     })?;
-    batch.func_wrap("route", |mut store: Store<'_>, (ports,): (Vec<u8>,)| {
-        store.data_mut().in_call(ports.len(), |call| call.route(ports))
+    batch.func_wrap("route", move |mut store: Store<'_>, (ports,): (Vec<u8>,)| {
+        store.data_mut().in_call(ports.len(), |call| match contract {
+            // Children had no ports of their own.
+            Contract::V01 => call.route_rows(ports),
+            Contract::V02 => call.route(ports),
+        })
     })?;
     batch.func_wrap("copy-to", |mut store: Store<'_>, (port, rows): (u8, Vec<u32>)| {
         let given = 4 * rows.len() + store.data().body_bytes(&rows);

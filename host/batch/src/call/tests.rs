@@ -117,6 +117,15 @@ fn children_leave_on_their_ports_and_share_the_acknowledgement() {
 }
 
 #[test]
+fn a_node_of_contract_0_1_can_route_its_rows_after_a_split() {
+    let (mut call, _) = call(&["abc", "d"], &["body"], 2);
+    call.split_into(vec![0, 1], column(&["a", "d"])).unwrap();
+    call.route_rows(vec![1, 1]).unwrap();
+    let (port, mut children) = call.finish().unwrap().children.remove(0);
+    assert_eq!((port, bodies(&children.next_batch(8).unwrap())), (0, vec!["a".to_owned(), "d".to_owned()]));
+}
+
+#[test]
 fn a_huge_child_gets_its_own_batch() {
     let (mut call, _) = call(&["aaaaaaaaaabc"], &["body"], 1);
     call.split(0, Form::Text, vec![0; 3], vec![0, 10, 11], vec![10, 11, 12], vec![], vec![]).unwrap();
