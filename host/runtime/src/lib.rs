@@ -31,6 +31,7 @@ mod snapshot;
 mod state;
 mod stats;
 mod tier;
+mod time;
 
 pub use artifact::{ArtifactError, Compiled, Description};
 pub use bindings::{GuestOptionError, Snapshot};

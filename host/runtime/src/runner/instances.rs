@@ -10,6 +10,7 @@ use super::{Process as _, Runner, RunnerSettings, SAY_AGAIN};
 use crate::artifact::Compiled;
 use crate::fault::{Fault, FaultKind};
 use crate::instance::{ConfigureError, Instance, Processed, Requested, not_granted};
+use crate::time;
 
 /// State is saved after a call if this many times the duration of the last save has passed, so
 /// saving takes at most a fiftieth of the time. Small state is saved after nearly every call.
@@ -48,7 +49,7 @@ impl Timer {
 
     /// The time for the next tick. It never goes back.
     pub(super) fn advance(&mut self) -> i64 {
-        self.now = self.now.max(self.clock.now());
+        self.now = if self.clock.is_mocked() { self.now.max(self.clock.now()) } else { time::now() };
         self.next = Instant::now() + self.interval;
         self.now
     }
