@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wattle_tests::{Endpoint, free_address, wait_until};
+use wattle_tests::{Endpoint, SmallDisk, free_address, wait_until};
 
 use super::{append, config, folder, pipeline, total, windows, windows_of};
 
@@ -70,4 +70,45 @@ fn rows_are_acknowledged_only_after_their_window_is_delivered() {
     let sum = || windows_of(endpoint.events()).values().sum::<u64>();
     wait_until("all rows", || sum() >= 400);
     agent.stop();
+}
+
+#[test]
+fn a_disk_that_is_full_while_snapshots_are_written_loses_nothing() {
+    for is_killed in [false, true] {
+        let folder = folder();
+        let Some(disk) = SmallDisk::mount(folder.path("data/state"), "size=256k,mode=700") else {
+            println!("only root may mount a small disk; see also state_that_cannot_be_written_holds_its_events_back");
+            return;
+        };
+        let text = config("", "state = { snapshot_interval = \"20ms\" }").text();
+        let mut agent = folder.start(&text);
+        append(&folder, 0, 1000);
+        wait_until("the first windows", || total(&folder) >= 1000);
+        disk.fill();
+        append(&folder, 1000, 1000);
+        let line = agent.wait_for("cannot write the state of a node");
+        assert!(line.contains("No space left"), "{line}");
+        append(&folder, 2000, 1000);
+        // Their windows leave, since only the acknowledgements wait for snapshots.
+        wait_until("the windows of a full disk", || total(&folder) >= 3000);
+        if is_killed {
+            agent.kill();
+            std::fs::remove_file(disk.ballast()).unwrap();
+            agent = folder.start(&text);
+        } else {
+            std::fs::remove_file(disk.ballast()).unwrap();
+            agent.wait_for("the state of the node is written again");
+        }
+        append(&folder, 3000, 1000);
+        wait_until("all rows", || total(&folder) >= 4000);
+        let ended = agent.stop();
+        let summary = ended.summary();
+        assert!(!ended.log.contains("state is corrupt"), "{}", ended.log);
+        if is_killed {
+            // The last snapshot on disk lacks what came while the disk was full, so the source sent it again.
+            assert!(summary.pipeline().received >= 3000, "{summary:?}");
+        } else {
+            assert_eq!((summary.pipeline().received, total(&folder)), (4000, 4000), "{summary:?}");
+        }
+    }
 }

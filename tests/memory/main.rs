@@ -1,5 +1,5 @@
-//! Nodes with memory: windows, held rows, events without a parent, sharing of state, and what a crash
-//! leaves.
+//! Nodes with memory: windows, held rows, events without a parent, sharing of state, dedup, and what a
+//! crash, a full disk and a clock that jumps leave.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,7 +8,9 @@
     reason = "a test that cannot go on fails; clippy exempts only the test functions themselves"
 )]
 
+mod clock;
 mod crash;
+mod dedup;
 mod limits;
 mod redelivered;
 mod sharing;
