@@ -64,7 +64,7 @@ fn a_clock_that_jumps_under_load_loses_nothing_and_doubles_nothing() {
         .with("options = { window = \"100ms\", mode = \"pass\" }")
         .node("to-metric", "builtin:to-metric", &["aggregate"])
         .with("options = { interval = \"100ms\", metrics = [{ name = \"lines\", type = \"counter\" }] }")
-        .output("passed", &["to-metric.out"])
+        .output("passed", &["to-metric.out", "dedup.failed", "aggregate.failed", "to-metric.failed"])
         .output("windows", &["aggregate.windows"])
         .output("metrics", &["to-metric.metrics"])
         .file_sinks(&["passed", "windows", "metrics"])
