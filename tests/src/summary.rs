@@ -9,6 +9,9 @@ pub struct Summary {
     pub pipelines: BTreeMap<String, Pipeline>,
     /// Events that each sink delivered.
     pub sinks: BTreeMap<String, u64>,
+    /// Batches that sinks or pipelines returned and that each source sent again. A source without
+    /// such batches is not in here.
+    pub sent_again: BTreeMap<String, u64>,
 }
 
 /// The events of one pipeline.
@@ -54,6 +57,9 @@ impl Summary {
             } else if let ["sink", name, count, "events", ..] = words[..] {
                 current = None;
                 summary.sinks.insert(name.trim_end_matches(':').to_owned(), number(count));
+            } else if let ["source", name, count, "batches", "were", "offered", "again;", ..] = words[..] {
+                current = None;
+                summary.sent_again.insert(name.trim_end_matches(':').to_owned(), number(count));
             } else if let Some(pipeline) = current.as_ref().and_then(|name| summary.pipelines.get_mut(name)) {
                 pipeline.read(line.trim(), &words);
             }
