@@ -1,9 +1,17 @@
 //! State that all workers share.
 
 use serde_json::Value;
-use wattle_tests::wait_until;
+use wattle_tests::{Folder, wait_until};
 
-use super::{append, config, folder, total, windows};
+use super::{append, config, folder, windows};
+
+/// The sum of all windows of a run without a kill. Not by id: two instances can begin a window of the same
+/// key in the same millisecond.
+fn sum(folder: &Folder) -> u64 {
+    let count =
+        |event: &Value| serde_json::from_str::<Value>(event["body"].as_str().unwrap()).unwrap()["count"].as_u64();
+    folder.events("summary.ndjson").iter().filter_map(count).sum()
+}
 
 #[test]
 fn one_instance_counts_the_rows_of_all_workers() {
@@ -16,11 +24,7 @@ fn one_instance_counts_the_rows_of_all_workers() {
         let text = config(&format!("window_ms = 600000, sharing = \"{sharing}\""), node).text();
         append(&folder, 0, 50_000);
         folder.once(&text);
-        // Not by id: two instances can begin a window of the same key in the same millisecond.
-        let count =
-            |event: &Value| serde_json::from_str::<Value>(event["body"].as_str().unwrap()).unwrap()["count"].as_u64();
-        let sum: u64 = folder.events("summary.ndjson").iter().filter_map(count).sum();
-        assert_eq!(sum, 50_000, "{sharing} {node}");
+        assert_eq!(sum(&folder), 50_000, "{sharing} {node}");
         if node.is_empty() || node.contains("single") {
             // Two windows of one key would have different ids, or the same id and not add up.
             assert_eq!(windows(&folder).len(), 10, "{sharing} {node}");
@@ -65,10 +69,10 @@ fn state_continues_over_swaps_with_another_sharing() {
         folder.replace("agent.toml", text(node, limit));
         agent.wait_for("reloaded");
     }
-    wait_until("all windows", || total(&folder) == written as u64);
+    wait_until("all windows", || sum(&folder) == written as u64);
     let ended = agent.stop();
     assert_eq!(ended.summary().pipeline().held, written as u64);
-    assert_eq!(total(&folder), written as u64);
+    assert_eq!(sum(&folder), written as u64);
 }
 
 #[test]
