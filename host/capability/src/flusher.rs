@@ -2,6 +2,7 @@
 //! `kv`.
 
 use std::fmt::Debug;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -18,6 +19,9 @@ pub(crate) trait Durable: Debug + Send + Sync {
 
     /// Whether `flush` has something to write, now or later.
     fn has_waiting(&self) -> bool;
+
+    /// The file; `None` before the first write.
+    fn path(&self) -> Option<PathBuf>;
 }
 
 /// Pause after a write that failed, in milliseconds.
@@ -134,9 +138,11 @@ impl Flusher {
         &self.waker
     }
 
-    /// Writes all stores now.
-    pub(crate) fn flush(&self) {
+    /// Writes all stores now. Returns the files of those that cannot be written.
+    pub(crate) fn flush(&self) -> Vec<PathBuf> {
         self.waker.flush(true);
+        let work = self.waker.work.lock();
+        work.stores.iter().filter(|store| store.has_waiting()).filter_map(|store| store.path()).collect()
     }
 }
 

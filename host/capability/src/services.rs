@@ -139,9 +139,10 @@ impl Services {
     }
 
     /// Writes everything durable to the disk: firm claims, keys and values. Call it at the end of a
-    /// run, when all acknowledgements have ended. Blocks while it writes.
-    pub fn flush(&self) {
-        self.flusher.flush();
+    /// run, when all acknowledgements have ended. Blocks while it writes. Returns the files that cannot
+    /// be written; the log has the reasons.
+    pub fn flush(&self) -> Vec<PathBuf> {
+        self.flusher.flush()
     }
 
     /// Logs how many log lines were suppressed recently. Call it about every second, and at the end

@@ -9,7 +9,7 @@ use wattle_diagnostics::{Diagnostic, Invalid};
 use wattle_manifest::{EndpointKind, Endpoints, load_text};
 use wattle_options::OptionError;
 use wattle_pack::{BuiltinPack, Library};
-use wattle_plan::{Artifact, Grants, NodeError, NodeLimits, NodeShape, Nodes, Origin, Plan, StateSettings};
+use wattle_plan::{Artifact, Grants, NodeError, NodeLimits, NodeShape, Nodes, Origin, Plan, Sharing, StateSettings};
 
 /// Nodes with the ports of the built-in nodes. The artifact of any other node is a text: `ports a
 /// b` is a node with these ports, `imports a b` a node with these imports, and any other text is
@@ -18,6 +18,7 @@ pub(crate) struct FakeNodes;
 
 /// Options of each built-in node.
 const OPTIONS: &[(&str, &[&str])] = &[
+    ("aggregate", &["by"]),
     ("edit", &["now"]),
     ("extract", &["fields"]),
     ("mask", &["fields", "rules", "replacement", "skip_values"]),
@@ -85,7 +86,12 @@ impl Nodes for FakeNodes {
         };
         let masks = artifact.name == "mask";
         let version = "0.1.0".to_owned();
-        let state = StateSettings::default();
+        let sharing = match (artifact.name.as_str(), options["by"].as_array()) {
+            ("aggregate", Some(by)) => Sharing::Key(by.iter().map(|by| by.as_str().unwrap().to_owned()).collect()),
+            ("aggregate", None) => Sharing::Single,
+            _ => Sharing::Worker,
+        };
+        let state = StateSettings { sharing, ..StateSettings::default() };
         Ok(NodeShape { ports, name: artifact.name.clone(), version, masks, capabilities, state })
     }
 }

@@ -19,6 +19,8 @@ pub struct Count<S: 'static> {
     pub(crate) metric: Metric,
     pub(crate) read: Read<S>,
     column: Option<&'static str>,
+    /// The column is shown only if a row has a number other than zero.
+    is_optional: bool,
     note: Option<&'static str>,
     summary: Option<&'static str>,
 }
@@ -43,6 +45,7 @@ impl<S> Count<S> {
             metric: Metric { name, kind, labels, help },
             read: Read::One(read),
             column: None,
+            is_optional: false,
             note: None,
             summary: None,
         }
@@ -59,6 +62,7 @@ impl<S> Count<S> {
             metric: Metric { name, kind, labels, help },
             read: Read::By(read),
             column: None,
+            is_optional: false,
             note: None,
             summary: None,
         }
@@ -68,6 +72,12 @@ impl<S> Count<S> {
     const fn column(mut self, title: &'static str) -> Self {
         self.column = Some(title);
         self
+    }
+
+    /// Gives the count a column of `wattle status` that is shown only if a row has a number other than zero.
+    const fn optional(mut self, title: &'static str) -> Self {
+        self.is_optional = true;
+        self.column(title)
     }
 
     /// Adds a line to the summary of a run if the count is not zero.
@@ -88,9 +98,9 @@ impl<S> Count<S> {
         name.strip_suffix("_total").unwrap_or(name)
     }
 
-    /// The title of the column in `wattle status`, if it has one.
-    pub fn title(&self) -> Option<&'static str> {
-        self.column
+    /// The title of the column in `wattle status` for these subjects, if it has one.
+    pub fn title<'a>(&self, mut subjects: impl Iterator<Item = &'a Counted>) -> Option<&'static str> {
+        self.column.filter(|_| !self.is_optional || subjects.any(|counted| counted.get(self.key()) > 0))
     }
 
     /// The text after the number in a line of `wattle status`, which shows the line if the count is
@@ -180,14 +190,14 @@ table! {
     one Counter "wattle_pipeline_received_events_total" ["pipeline"] "Events that a pipeline received from its sources." load(&p.received), column "IN";
     one Counter "wattle_pipeline_received_bytes_total" ["pipeline"] "Bytes of the bodies of those events." load(&p.received_bytes);
     one Counter "wattle_pipeline_split_parents_total" ["pipeline"] "Events that were split or combined." load(&p.parents);
-    one Counter "wattle_pipeline_split_children_total" ["pipeline"] "Events that they became." load(&p.children);
-    one Counter "wattle_pipeline_made_events_total" ["pipeline"] "Events that nodes made without a parent, such as summaries of windows." load(&p.made);
-    one Counter "wattle_pipeline_held_events_total" ["pipeline"] "Events that ended in the memory of a node." load(&p.held);
-    one Counter "wattle_pipeline_copied_events_total" ["pipeline"] "Copies made for a second port or link." load(&p.copied);
+    one Counter "wattle_pipeline_split_children_total" ["pipeline"] "Events that they became." load(&p.children), optional "SPLIT";
+    one Counter "wattle_pipeline_made_events_total" ["pipeline"] "Events that nodes made without a parent, such as summaries of windows." load(&p.made), optional "MADE";
+    one Counter "wattle_pipeline_held_events_total" ["pipeline"] "Events that ended in the memory of a node." load(&p.held), optional "HELD";
+    one Counter "wattle_pipeline_copied_events_total" ["pipeline"] "Copies made for a second port or link." load(&p.copied), optional "COPIED";
     one Counter "wattle_pipeline_delivered_events_total" ["pipeline"] "Events that left through an output and had not failed." load(&p.delivered), column "OUT";
     one Counter "wattle_pipeline_failed_events_total" ["pipeline"] "Events that left through an output after they failed at a node." load(&p.failed), column "FAILED";
     one Counter "wattle_pipeline_dropped_events_total" ["pipeline"] "Events that were dropped on purpose, by a node or by a discarded output." load(&p.dropped), column "DROPPED";
-    one Counter "wattle_pipeline_returned_events_total" ["pipeline"] "Events that a pipeline returned undelivered because it stopped or its quarantine could not be written. The source sends them again." load(&p.returned);
+    one Counter "wattle_pipeline_returned_events_total" ["pipeline"] "Events that a pipeline returned undelivered because it stopped or its quarantine could not be written. The source sends them again." load(&p.returned), optional "RETURNED";
 }
 
 table! {

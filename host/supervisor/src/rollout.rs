@@ -25,6 +25,8 @@ use self::judge::{Verdict, judge_canary, judge_probation};
 
 /// Name of the file in the data folder.
 const FILE: &str = "rollout.json";
+/// Largest file: a few hundred bytes for each pipeline.
+const MAX_BYTES: u64 = 16 << 20;
 
 /// A canary and the decision about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,13 +108,15 @@ impl Rollout {
     /// Reads the decisions in a data folder; `None` for a run that keeps nothing.
     pub(crate) fn open(data_dir: Option<&Path>) -> Self {
         let path = data_dir.map(|dir| dir.join(FILE));
-        let canaries = path.as_ref().and_then(|path| match fs::read(path).map(|text| serde_json::from_slice(&text)) {
-            Ok(Ok(canaries)) => Some(canaries),
-            Ok(Err(error)) => {
-                tracing::warn!(path = %path.display(), %error, "cannot read earlier decisions about canaries; all canaries start again");
-                None
-            }
-            Err(_) => None,
+        let canaries = path.as_ref().and_then(|path| {
+            let read = wattle_files::read(path, MAX_BYTES).and_then(|text| Ok(serde_json::from_slice(&text)?));
+            read.inspect_err(|error| {
+                // Without a canary there is no file.
+                if error.kind() != io::ErrorKind::NotFound {
+                    tracing::warn!(path = %path.display(), %error, "cannot read earlier decisions about canaries; all canaries start again");
+                }
+            })
+            .ok()
         });
         Self { path, canaries: canaries.unwrap_or_default(), ..Self::default() }
     }

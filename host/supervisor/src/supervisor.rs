@@ -391,7 +391,8 @@ impl Agent {
         state.services.report_suppressed(true);
         let services = state.services.clone();
         // It waits for the disk. If it panics, the end of the process writes what is left.
-        let _ = tokio::task::spawn_blocking(move || services.flush()).await;
+        let unsaved = tokio::task::spawn_blocking(move || services.flush()).await.unwrap_or_default();
+        problems.extend(drained.unsaved.into_iter().chain(unsaved).map(Problem::Unsaved));
         // An agent that keeps running has already counted and logged them; they do not make its end
         // a failure.
         if self.is_bounded {

@@ -300,8 +300,10 @@ impl States {
         }
     }
 
-    /// Writes the state of all nodes that have any and that is not written while the agent runs.
-    pub(crate) fn write(&self) {
+    /// Writes the state of all nodes that have any and that is not written while the agent runs. Returns
+    /// the files that cannot be written.
+    pub(crate) fn write(&self) -> Vec<PathBuf> {
+        let mut unsaved = Vec::new();
         for ((pipeline, node), state) in self.all.lock().iter() {
             if state.slots.iter().all(|slot| slot.get().is_empty()) {
                 continue;
@@ -313,9 +315,11 @@ impl States {
                 let path = file_of(pipeline, node, index, state.number);
                 if let Err(error) = self.write_file(slot, &path, &state.sharing, &slot.get(), &slot.files()) {
                     tracing::error!(pipeline, node, %error, "cannot save state; the next start uses that of the last drain");
+                    unsaved.extend(self.folder.as_ref().map(|folder| folder.join(path)));
                 }
             }
         }
+        unsaved
     }
 
     /// Reads the files of a node.

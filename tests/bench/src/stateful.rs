@@ -222,15 +222,11 @@ fn trail(sharing: Option<&str>) -> String {
     text
 }
 
-/// One worker and two, with a node whose state they share or not.
+/// One worker and two, with a node whose state they share.
 pub(crate) fn shared(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     report.section("Shared state: pack cloudtrail 1.0.0 -> aggregate -> nothing");
     let (input, single) = (bench.documents()?, bench.corpus.single()?);
-    let states = [
-        ("worker", "sharing = \"worker\""),
-        ("single", "sharing = \"single\""),
-        ("key", "key = [\"body.eventName\"], shards = 8"),
-    ];
+    let states = [("single", "sharing = \"single\""), ("key", "key = [\"body.eventName\"], shards = 8")];
     let without = trail(None);
     for (_, state) in states {
         bench.run_configuration(&trail(Some(state)), Some(&single), 2)?;
@@ -263,8 +259,7 @@ pub(crate) fn shared(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     report.row("2 workers / 1, without the node", &none, "times", "");
     for ((name, _), [share, ratio]) in states.iter().zip(&samples) {
         report.row(&format!("`{name}`: share of the node in the time"), share, "%", "");
-        let note = if *name == "worker" { "" } else { "bar 1.7" };
-        report.key(&format!("{name}_2_over_1"), &format!("`{name}`: 2 workers / 1"), ratio, "times", note);
+        report.key(&format!("{name}_2_over_1"), &format!("`{name}`: 2 workers / 1"), ratio, "times", "bar 1.7");
     }
     Ok(())
 }

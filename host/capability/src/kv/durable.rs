@@ -160,6 +160,10 @@ impl Durable for Store {
     fn has_waiting(&self) -> bool {
         self.entries.lock().has_unwritten()
     }
+
+    fn path(&self) -> Option<PathBuf> {
+        self.log.state.lock().as_ref().map(|state| state.log.path().to_owned())
+    }
 }
 
 #[cfg(test)]

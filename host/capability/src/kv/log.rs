@@ -22,6 +22,8 @@ use super::entries::Value;
 const MAGIC: &[u8; 8] = b"WATTLEKV";
 const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 16;
+/// Largest file. The values live in memory, and a log has at most a few times their bytes.
+const MAX_BYTES: u64 = 4 << 30;
 /// Length and checksum before the changes of a group.
 const GROUP_BYTES: usize = 12;
 
@@ -133,7 +135,7 @@ impl Log {
     ///
     /// The file cannot be read. It is set aside, so that nothing replaces it.
     pub(super) fn read(&mut self, mut each: impl FnMut(Bytes, Option<Value>)) -> io::Result<Found> {
-        let mut rest = match fs::read(&self.path) {
+        let mut rest = match wattle_files::read(&self.path, MAX_BYTES) {
             Ok(bytes) => Bytes::from(bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Whole),
             Err(error) => {

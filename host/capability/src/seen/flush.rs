@@ -134,10 +134,10 @@ impl Durable for SeenStore {
             Ok(()) => writes.succeed(),
             Err(error) => {
                 self.usage.errors.fetch_add(1, Ordering::Relaxed);
-                if writes.fail(now) {
+                if writes.fail(now) || is_last {
                     tracing::warn!(
                         path = %log.path().display(), %error,
-                        "cannot write the claims of a node; retrying, until then a kill forgets them"
+                        "cannot write the claims of a node; retrying, until then a kill or the end of the agent forgets them"
                     );
                 }
             }
@@ -150,5 +150,9 @@ impl Durable for SeenStore {
         drop(claimed);
         // A write that failed is repeated.
         has_claims || self.log.lock().as_ref().is_some_and(|state| state.writes.must_rewrite)
+    }
+
+    fn path(&self) -> Option<PathBuf> {
+        self.log.lock().as_ref().map(|state| state.log.path().to_owned())
     }
 }

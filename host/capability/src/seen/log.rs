@@ -101,9 +101,13 @@ impl Log {
     /// The file cannot be read.
     pub(super) fn read(&mut self, mut each: impl FnMut(Firm)) -> io::Result<Found> {
         let mut found = Found::default();
-        let file = match File::open(&self.path) {
+        let file = match wattle_files::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+            Err(error) if wattle_files::is_foreign(&error) => {
+                self.set_aside(&error.to_string());
+                return Ok(found);
+            }
             Err(error) => return Err(error),
         };
         let mut reader = BufReader::with_capacity(64 << 10, file);
@@ -112,7 +116,7 @@ impl Log {
         if start != header() {
             // A crash can leave an empty file, but a header that differs is damage.
             if !start.is_empty() {
-                self.set_aside();
+                self.set_aside("its header is damaged or of another version");
             }
             return Ok(found);
         }
@@ -138,14 +142,20 @@ impl Log {
         Ok(found)
     }
 
-    fn set_aside(&self) {
+    fn set_aside(&self, reason: &str) {
         let mut aside = self.path.clone().into_os_string();
         aside.push("~damaged");
-        let moved = fs::rename(&self.path, &aside).err().map(|error| error.to_string()).unwrap_or_default();
-        tracing::warn!(
-            path = %self.path.display(), aside = %Path::new(&aside).display(), error = moved,
-            "the claims of a node are damaged or of another version and were set aside; duplicates of earlier events can pass"
-        );
+        let (path, aside) = (self.path.display(), Path::new(&aside));
+        match fs::rename(&self.path, aside) {
+            Ok(()) => tracing::warn!(
+                %path, aside = %aside.display(), reason,
+                "the claims of a node were set aside; duplicates of earlier events can pass"
+            ),
+            Err(error) => tracing::warn!(
+                %path, %error, reason,
+                "the claims of a node are unusable and cannot be set aside; duplicates of earlier events can pass"
+            ),
+        }
     }
 
     /// Whether a group can be appended; otherwise the file must be written again.

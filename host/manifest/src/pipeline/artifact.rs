@@ -148,7 +148,7 @@ impl Builder<'_> {
             Ok(shape) => match bad_ports(&shape) {
                 None => {
                     check_on_fault(node, manifest, &shape, findings);
-                    manifest.state.check_key(self.nodes, &owner, findings);
+                    manifest.state.check(self.nodes, &shape.state, &owner, findings);
                     scope.needed.extend(&shape.capabilities);
                     return Some(shape);
                 }

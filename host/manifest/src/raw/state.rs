@@ -14,6 +14,8 @@ const MAX_SHARDS: u64 = 256;
 #[derive(Default)]
 pub(crate) struct StateManifest {
     sharing: Option<Sharing>,
+    /// Where the settings are, or the setting that decides about the sharing.
+    place: Option<Place>,
     /// The fields of the key, with their places.
     key: Vec<Text>,
     shards: Option<u32>,
@@ -41,13 +43,15 @@ impl StateManifest {
             (Some("key"), None) => {
                 let message = format!("{name} shares the state by `key`, but has no `key`");
                 let hint = "list the fields, as in `key = [\"attributes.user\"]`";
-                findings.report(codes::BAD_VALUE.at(kind.map_or(place, |kind| kind.place), message).hint(hint));
+                findings
+                    .report(codes::BAD_VALUE.at(kind.as_ref().map_or(place, |kind| kind.place), message).hint(hint));
                 None
             }
             (Some("worker" | "single"), Some(_)) => {
                 let message = format!("{name} has a `key`, but does not share the state by it");
                 let hint = "remove `key`, or set `sharing = \"key\"`";
-                findings.report(codes::BAD_VALUE.at(kind.map_or(place, |kind| kind.place), message).hint(hint));
+                findings
+                    .report(codes::BAD_VALUE.at(kind.as_ref().map_or(place, |kind| kind.place), message).hint(hint));
                 None
             }
             (Some(other), _) => {
@@ -61,10 +65,17 @@ impl StateManifest {
                 None
             }
         };
+        let shards = reader.number("shards", 1..=MAX_SHARDS, findings).and_then(|number| u32::try_from(number).ok());
+        if let Some(kind) = kind.as_ref().filter(|kind| kind.text != "key" && shards.is_some()) {
+            let message = format!("{name} has `shards`, but does not share the state by a key");
+            findings.report(codes::BAD_VALUE.at(kind.place, message).hint("remove `shards`, or set `key`"));
+        }
+        let decides = kind.as_ref().or_else(|| key.as_ref()?.first());
         let state = Self {
             sharing,
+            place: Some(decides.map_or(place, |text| text.place)),
             key: key.unwrap_or_default(),
-            shards: reader.number("shards", 1..=MAX_SHARDS, findings).and_then(|number| u32::try_from(number).ok()),
+            shards,
             durability: reader.choice("durability", &Durability::ALL, findings),
             snapshot_interval: reader.duration("snapshot_interval", INTERVALS, findings),
         };
@@ -72,13 +83,33 @@ impl StateManifest {
         state
     }
 
-    /// Checks the fields of the key.
-    pub(crate) fn check_key(&self, nodes: &dyn Nodes, owner: &str, findings: &mut Findings) {
+    /// Checks the fields of the key, and that the node can share its state as the settings say.
+    pub(crate) fn check(&self, nodes: &dyn Nodes, node: &StateSettings, owner: &str, findings: &mut Findings) {
         for Text { text, place } in &self.key {
             if let Err(problem) = nodes.check_field(text) {
                 findings.report(codes::BAD_VALUE.at(*place, format!("bad `key` of the state of {owner}: {problem}")));
             }
         }
+        let Some(place) = self.place else { return };
+        let list = |fields: &[String]| suggest::list(fields.iter().map(String::as_str));
+        let rows_of = |fields: &[String]| format!("needs all rows with the same {} in one instance", list(fields));
+        // A node that needs all rows of a key in one instance would count some of them apart, and make
+        // events with the same id from different rows.
+        let needs = match (&node.sharing, &self.sharing) {
+            (Sharing::Single, Some(Sharing::Worker)) => "needs one state for all workers".to_owned(),
+            (Sharing::Key(fields), Some(Sharing::Worker)) => rows_of(fields),
+            (Sharing::Key(fields), Some(Sharing::Key(own))) if !own.iter().all(|own| fields.contains(own)) => {
+                rows_of(fields)
+            }
+            _ => return,
+        };
+        let hint = match &node.sharing {
+            Sharing::Key(fields) => {
+                format!("use only fields of {} as `key`, or set `sharing = \"single\"`", list(fields))
+            }
+            _ => "remove `sharing`".to_owned(),
+        };
+        findings.report(codes::BAD_VALUE.at(place, format!("{owner} {needs}")).hint(hint));
     }
 
     pub(crate) fn over(&self, node: &StateSettings) -> StateSettings {

@@ -98,6 +98,8 @@ pub(crate) struct Store {
     saving: Mutex<()>,
 }
 
+/// Largest file of positions: some four million files.
+const MAX_BYTES: u64 = 1 << 30;
 /// Prefix of temporary files.
 const TEMPORARY: &str = "checkpoints.json.new-";
 
@@ -154,15 +156,15 @@ impl Store {
     }
 
     fn load_from(&self, path: &Path) -> Result<Loaded, SourceError> {
-        let text = match fs::read(path) {
-            Ok(text) => text,
+        let reason = match wattle_files::read(path, MAX_BYTES) {
+            Ok(text) => match serde_json::from_slice::<Checkpoints>(&text) {
+                Ok(checkpoints) if checkpoints.version == VERSION => return Ok(Loaded::Entries(checkpoints.files)),
+                Ok(checkpoints) => format!("its format is version {}; this agent reads {VERSION}", checkpoints.version),
+                Err(error) => damage(&error),
+            },
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::Missing),
+            Err(error) if wattle_files::is_foreign(&error) => error.to_string(),
             Err(error) => return Err(SourceError::positions("read positions from", path)(error)),
-        };
-        let reason = match serde_json::from_slice::<Checkpoints>(&text) {
-            Ok(checkpoints) if checkpoints.version == VERSION => return Ok(Loaded::Entries(checkpoints.files)),
-            Ok(checkpoints) => format!("its format is version {}; this agent reads {VERSION}", checkpoints.version),
-            Err(error) => damage(&error),
         };
         let aside = self.folder.join(format!("checkpoints.json.corrupt-{}", now()));
         fs::rename(path, &aside).map_err(SourceError::positions("set aside damaged positions in", path))?;

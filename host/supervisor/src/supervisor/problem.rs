@@ -1,6 +1,7 @@
 //! The problems of a run, and how the state of sinks and sources shows them.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ pub enum Problem {
     Undelivered,
     /// What a sink did not deliver before the deadline.
     Left(Left),
+    /// A file with what a node remembers could not be written.
+    Unsaved(PathBuf),
 }
 
 impl fmt::Display for Problem {
@@ -85,6 +88,9 @@ impl fmt::Display for Problem {
             Self::Stopped(stopped) => stopped.fmt(f),
             Self::Undelivered => {
                 f.write_str("not everything was delivered in time; the sources offer it again at the next start")
+            }
+            Self::Unsaved(path) => {
+                write!(f, "cannot write `{}`: its node starts with what it knew before; see the log", path.display())
             }
             Self::Left(Left { sink, events, bytes }) => {
                 write!(f, "sink `{sink}` did not deliver {events} events ({bytes} bytes)")

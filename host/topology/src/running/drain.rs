@@ -1,6 +1,7 @@
 //! The drain: sources stop, events in progress are delivered, and events that miss the deadline
 //! stay unacknowledged.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,9 @@ pub struct Drained {
     pub is_clean: bool,
     /// Events that sinks did not deliver. The sources send them again at the next start.
     pub left: Vec<Left>,
+    /// Files for the state of nodes that could not be written: the nodes start with older state, or
+    /// without any. The log has the reasons.
+    pub unsaved: Vec<PathBuf>,
 }
 
 /// Undelivered events of a sink.
@@ -112,7 +116,7 @@ impl Topology {
             clean &= self.tick_last(current.clone(), sources_until).await;
         }
         current.inherit();
-        self.states.write();
+        let unsaved = self.states.write();
         drop(current);
         // These are the last handles to the sinks: their queues close, and they flush.
         self.current.store(Arc::new(Generation::empty(u64::MAX)));
@@ -132,12 +136,12 @@ impl Topology {
         }
         if clean {
             counted.abort();
-            return Drained { is_clean: true, left: Vec::new() };
+            return Drained { is_clean: true, left: Vec::new(), unsaved };
         }
         let counted = counted.await.unwrap_or_default();
         let left = counted.into_iter().filter(|(_, backlog)| backlog.events > 0);
         let left = left.map(|(sink, Backlog { events, bytes, .. })| Left { sink, events, bytes });
-        Drained { is_clean: false, left: left.collect() }
+        Drained { is_clean: false, left: left.collect(), unsaved }
     }
 
     /// Has the nodes make everything that they still owe, because the run ends with its input. Returns

@@ -18,6 +18,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use wattle_runtime::Snapshot;
 
 const HEAD: &[u8] = b"wattle state 2\n";
+/// Largest file: the whole memory of an instance, which 32-bit addresses bound.
+const MAX_BYTES: u64 = 4 << 30;
 
 /// The name of a file: the index of the slot, and how often state moved before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,25 +64,36 @@ pub(super) fn names(folder: &Path) -> Vec<Name> {
     names
 }
 
-/// Reads a file; sets it aside and returns `None` if it is corrupt.
+/// Reads a file; sets it aside and returns `None` if it is corrupt, larger than any state, or not a
+/// regular file.
 ///
 /// # Errors
 ///
 /// The file cannot be read.
 pub(super) fn read(path: &Path) -> io::Result<Option<Content>> {
-    let content = decode(&fs::read(path)?);
+    let (content, reason) = match wattle_files::read(path, MAX_BYTES) {
+        Ok(bytes) => (decode(&bytes), "its checksum or its form is wrong".to_owned()),
+        Err(error) if wattle_files::is_foreign(&error) => (None, error.to_string()),
+        Err(error) => return Err(error),
+    };
     if content.is_none() {
-        set_aside(path);
+        set_aside(path, &reason);
     }
     Ok(content)
 }
 
-fn set_aside(path: &Path) {
+fn set_aside(path: &Path, reason: &str) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let aside = path.with_file_name(format!("{name}.corrupt-{now}"));
-    let error = fs::rename(path, &aside).err().map(|error| error.to_string()).unwrap_or_default();
-    tracing::warn!(path = %path.display(), aside = %aside.display(), error, "saved state is corrupt and was set aside");
+    match fs::rename(path, &aside) {
+        Ok(()) => {
+            tracing::warn!(path = %path.display(), aside = %aside.display(), reason, "saved state is corrupt and was set aside");
+        }
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, reason, "saved state is corrupt and cannot be set aside");
+        }
+    }
 }
 
 /// Writes a file, and its folder.

@@ -81,26 +81,34 @@ fn head(status: &Status, color: bool) -> String {
     out
 }
 
-/// The columns of a table of counts.
-fn titles<S>(table: &[Count<S>]) -> impl Iterator<Item = (&'static str, Align)> {
-    table.iter().filter_map(|count| Some((count.title()?, Right)))
-}
+/// The columns of a table of counts for these subjects.
+struct Columns<'a, S: 'static>(Vec<(&'static str, &'a Count<S>)>);
 
-/// The cells of these columns.
-fn cells<S>(table: &[Count<S>], counted: &Counted) -> impl Iterator<Item = String> {
-    table.iter().filter(|count| count.title().is_some()).map(|count| {
-        let number = counted.get(count.key());
-        if count.is_bytes() { size(number) } else { number.to_string() }
-    })
+impl<'a, S> Columns<'a, S> {
+    fn new<'c>(table: &'a [Count<S>], subjects: impl Iterator<Item = &'c Counted> + Clone) -> Self {
+        Self(table.iter().filter_map(|count| Some((count.title(subjects.clone())?, count))).collect())
+    }
+
+    fn titles(&self) -> impl Iterator<Item = (&'static str, Align)> {
+        self.0.iter().map(|(title, _)| (*title, Right))
+    }
+
+    fn cells(&self, counted: &Counted) -> impl Iterator<Item = String> {
+        self.0.iter().map(|(_, count)| {
+            let number = counted.get(count.key());
+            if count.is_bytes() { size(number) } else { number.to_string() }
+        })
+    }
 }
 
 fn sources(status: &Status) -> String {
     let mut columns = vec![("SOURCE", Left), ("TYPE", Left), ("STATE", Left)];
-    columns.extend(titles(counts::SOURCES));
+    let counts = Columns::new(counts::SOURCES, status.sources.iter().map(|s| &s.counts));
+    columns.extend(counts.titles());
     columns.extend([("QUEUE", Right), ("BLOCKED", Right)]);
     let rows = status.sources.iter().map(|s| {
         let mut row = vec![s.name.clone(), s.type_name.clone(), s.state.clone()];
-        row.extend(cells(counts::SOURCES, &s.counts));
+        row.extend(counts.cells(&s.counts));
         row.extend([fill(&s.buffer), ago(s.blocked_seconds)]);
         row
     });
@@ -109,11 +117,12 @@ fn sources(status: &Status) -> String {
 
 fn pipelines(status: &Status) -> String {
     let mut columns = vec![("PIPELINE", Left), ("PACK", Left)];
-    columns.extend(titles(counts::PIPELINES));
+    let counts = Columns::new(counts::PIPELINES, status.pipelines.iter().map(|p| &p.counts));
+    columns.extend(counts.titles());
     columns.extend([("IN/S", Right), ("MB/S", Right)]);
     let rows = status.pipelines.iter().map(|p| {
         let mut row = vec![p.name.clone(), p.pack.clone().unwrap_or_else(|| "-".into())];
-        row.extend(cells(counts::PIPELINES, &p.counts));
+        row.extend(counts.cells(&p.counts));
         row.extend([format!("{:.0}", p.events_per_second), format!("{:.1}", p.bytes_per_second / 1e6)]);
         row
     });
@@ -136,11 +145,12 @@ fn masked(status: &Status) -> Option<String> {
 
 fn sinks(status: &Status) -> String {
     let mut columns = vec![("SINK", Left), ("TYPE", Left), ("STATE", Left)];
-    columns.extend(titles(counts::SINKS));
+    let counts = Columns::new(counts::SINKS, status.sinks.iter().map(|s| &s.counts));
+    columns.extend(counts.titles());
     columns.push(("QUEUE", Right));
     let rows = status.sinks.iter().map(|s| {
         let mut row = vec![s.name.clone(), s.type_name.clone(), s.state.clone()];
-        row.extend(cells(counts::SINKS, &s.counts));
+        row.extend(counts.cells(&s.counts));
         row.push(fill(&s.buffer));
         row
     });

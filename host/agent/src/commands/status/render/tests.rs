@@ -183,8 +183,9 @@ fn every_count_with_a_column_or_a_note_is_shown() {
         table.iter().zip(100..).map(|(count, number)| (count.key(), number)).collect()
     }
     fn check<S>(table: &[Count<S>], text: &str) {
+        let counted = numbers(table);
         for (count, number) in table.iter().zip(100..) {
-            if let Some(title) = count.title() {
+            if let Some(title) = count.title([&counted].into_iter()) {
                 assert!(text.contains(title) && text.contains(&format!(" {number}")), "{title}: {text}");
             }
             if let Some(note) = count.status_note() {
@@ -209,4 +210,15 @@ fn times_and_sizes_have_units() {
     let times = [0.04, 9.0, 59.0, 61.0, 3_720.0, 90_000.0].map(ago);
     assert_eq!(times, ["0.0s", "9.0s", "59s", "1m1s", "1h2m", "1d1h"]);
     assert_eq!([0, 1023, 1536, 5 << 40].map(size), ["0 B", "1023 B", "1.5 KiB", "5.0 TiB"]);
+}
+
+#[test]
+fn columns_of_rare_counts_are_shown_only_with_numbers() {
+    let mut status = status();
+    let counts = |held: u64| [("received_events", 7), ("held_events", held)].into_iter().collect();
+    status.pipelines[0].counts = counts(0);
+    assert!(!render(&status, false).contains("HELD"));
+    status.pipelines[0].counts = counts(5);
+    let text = render(&status, false);
+    assert!(text.contains("HELD") && !text.contains("MADE"), "{text}");
 }
