@@ -155,3 +155,34 @@ fn input_is_read_as_the_sources_read_it() {
     let ended = good(&folder, &["node", "run", "builtin:edit", "--options", options, "--input", "wide"]);
     assert!(ended.text().contains("  ä=1\n"), "{}", ended.text());
 }
+
+#[test]
+fn a_node_with_memory_makes_what_it_owes_at_the_end_of_the_input() {
+    let folder = Folder::new();
+    folder.write("lines", "{\"user\":\"a\"}\n{\"user\":\"b\"}\n{\"user\":\"a\"}\n");
+    let options = r#"{"window":"1h","by":"body.user"}"#;
+    let run = ["node", "run", "builtin:aggregate", "--options", options, "--input", "lines"];
+    let text = good(&folder, &run).text().to_owned();
+    assert_eq!(text.matches("  held in the memory of the node\n").count(), 3, "{text}");
+    let (_, end) = text.split_once("end of the input\n").unwrap();
+    assert_eq!(end.matches("\"count\":").count(), 2, "{text}");
+    let json = good(&folder, &[&run[..], &["--json"]].concat());
+    let last: Value = serde_json::from_str(json.text().lines().last().unwrap()).unwrap();
+    assert_eq!(last["timer"]["is_last"], true, "{last}");
+    assert_eq!(last["outcome"]["ports"]["windows"].as_array().map(Vec::len), Some(2), "{last}");
+}
+
+#[test]
+fn an_event_with_keys_or_a_time_that_the_node_would_not_get_is_an_error() {
+    let folder = Folder::new();
+    for (event, problem) in [
+        (r#"{"body":"x","timestamp":"yesterday"}"#, "line 1: the timestamp \"yesterday\" is not RFC 3339"),
+        (r#"{"message":"x"}"#, "line 1: unknown key `message`"),
+    ] {
+        folder.write("events", event);
+        let options = ["--options", "{\"steps\":[{\"remove\":\"body.x\"}]}", "--input", "events"];
+        let ended = folder.run(&[&["node", "run", "builtin:edit", "--events"], &options[..]].concat());
+        assert_eq!(ended.code, 1, "{}", ended.log);
+        assert!(ended.log.contains(problem), "{}", ended.log);
+    }
+}

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use wattle_batch::{Ack, Batch, Column, FieldPath, Form, Origin, Outcome, parse_rfc3339};
+use wattle_batch::{Ack, Batch, Column, EventKind, FieldPath, Form, Origin, Outcome, parse_rfc3339};
 
 /// Output of a node.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -107,17 +109,52 @@ pub fn events(batch: &Batch) -> Result<Vec<Value>, String> {
         .collect()
 }
 
-/// Creates a batch from the events of a case file.
+/// Keys of an event that a node gets.
+const INPUT_KEYS: [&str; 11] = [
+    "timestamp",
+    "kind",
+    "severity",
+    "trace_id",
+    "span_id",
+    "scope",
+    "body",
+    "body_base64",
+    "attributes",
+    "resource",
+    "failure",
+];
+
+/// Creates a batch from events as [`events`] writes them. `failure` is ignored: a failed event is offered
+/// like any other.
 ///
 /// # Errors
 ///
-/// An event is invalid: its attributes are not an object, or all events together are too large.
+/// An event is invalid, events have different kinds or resources, or all together are too large.
 pub fn batch(events: &[Value]) -> Result<Batch, String> {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let bodies = events.iter().map(|e| e.get("body").map(text).unwrap_or_default());
-    let origin = Origin { source: "test".into(), resource: r#"{"source":{"name":"test"}}"#.into(), observed: 0 };
-    let bodies = Column::from_rows(bodies).map_err(|e| e.to_string())?;
-    let mut batch = Batch::new(bodies, Arc::new(origin), Ack::none());
+    let bodies = events.iter().enumerate().map(|(index, event)| body(event).map_err(|problem| at(index, &problem)));
+    let bodies = Column::from_rows(bodies.collect::<Result<Vec<_>, _>>()?).map_err(|e| e.to_string())?;
+    let of_all = |key: &str| {
+        let values: Vec<Option<&Value>> = events.iter().map(|event| event.get(key)).collect();
+        let other = values.windows(2).position(|pair| matches!(pair, [one, two] if one != two));
+        match other {
+            Some(index) => Err(at(index + 1, &format!("`{key}` differs from that of the event before"))),
+            None => Ok(values.first().copied().flatten()),
+        }
+    };
+    let resource = match of_all("resource")? {
+        None => r#"{"source":{"name":"test"}}"#.to_owned(),
+        Some(resource) if resource.is_object() => resource.to_string(),
+        Some(_) => return Err("`resource` is not an object".to_owned()),
+    };
+    let kind = match of_all("kind")? {
+        None => EventKind::Log,
+        Some(kind) => kind
+            .as_str()
+            .and_then(EventKind::of_name)
+            .ok_or_else(|| format!("the kind {kind} is not log, metric or span"))?,
+    };
+    let origin = Origin { source: "test".into(), resource: resource.as_str().into(), observed: 0 };
+    let mut batch = Batch::new(bodies, Arc::new(origin), Ack::none()).of_kind(kind);
     for root in ["attributes", "severity", "trace_id", "span_id", "scope"] {
         let values: Vec<String> =
             events.iter().map(|e| e.get(root).map(|value| value.to_string()).unwrap_or_default()).collect();
@@ -127,13 +164,79 @@ pub fn batch(events: &[Value]) -> Result<Batch, String> {
             let column = Column::from_rows(&values).map_err(|e| e.to_string())?;
             let failed = batch.set(&path, Form::Json, &column, &kinds).map_err(|e| e.to_string())?;
             if let Some(failed) = failed.first() {
-                return Err(format!("event {}: {}", failed.row + 1, failed.problem));
+                return Err(at(failed.row as usize, &failed.problem.to_string()));
             }
         }
     }
-    let time = |event: &Value| event.get("timestamp").and_then(Value::as_str).and_then(parse_rfc3339);
-    if events.iter().any(|e| time(e).is_some()) {
-        batch.set_timestamps(&events.iter().map(|e| time(e).unwrap_or(i64::MIN)).collect::<Vec<_>>());
+    let times = events.iter().enumerate().map(|(index, event)| time(event).map_err(|problem| at(index, &problem)));
+    let times = times.collect::<Result<Vec<Option<i64>>, _>>()?;
+    if times.iter().any(Option::is_some) {
+        batch.set_timestamps(&times.iter().map(|time| time.unwrap_or(i64::MIN)).collect::<Vec<_>>());
     }
     Ok(batch)
+}
+
+fn at(index: usize, problem: &str) -> String {
+    format!("event {}: {problem}", index + 1)
+}
+
+/// The body of an event, after a check of its keys.
+fn body(event: &Value) -> Result<Vec<u8>, String> {
+    let keys = event.as_object().into_iter().flat_map(|event| event.keys());
+    if let Some(unknown) = keys.into_iter().find(|key| !INPUT_KEYS.contains(&key.as_str())) {
+        return Err(format!("unknown key `{unknown}`; an event has {}", INPUT_KEYS.join(", ")));
+    }
+    if event.get("attributes").is_some_and(|attributes| !attributes.is_object() && !attributes.is_null()) {
+        return Err("`attributes` is not an object".to_owned());
+    }
+    match (event.get("body"), event.get("body_base64")) {
+        (Some(_), Some(_)) => Err("`body` and `body_base64` exclude each other".to_owned()),
+        (Some(Value::String(text)), None) => Ok(text.clone().into_bytes()),
+        (Some(other), None) => Ok(other.to_string().into_bytes()),
+        (None, Some(encoded)) => {
+            let encoded = encoded.as_str().ok_or("`body_base64` is not a string")?;
+            STANDARD.decode(encoded).map_err(|error| format!("`body_base64` is not base64: {error}"))
+        }
+        (None, None) => Ok(Vec::new()),
+    }
+}
+
+fn time(event: &Value) -> Result<Option<i64>, String> {
+    let Some(time) = event.get("timestamp") else { return Ok(None) };
+    let parsed = time.as_str().and_then(parse_rfc3339);
+    parsed.map(Some).ok_or_else(|| format!("the timestamp {time} is not RFC 3339, such as \"2026-01-31T23:59:59Z\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn events_that_were_written_are_read_back() {
+        let all = [
+            json!({"timestamp": "2026-01-31T23:59:59Z", "kind": "metric", "severity": {"number": 9, "text": "INFO"},
+                   "body": "text", "attributes": {"a": 1}, "resource": {"host": "h"}}),
+            json!({"timestamp": "2026-01-31T23:59:59Z", "kind": "metric", "body_base64": "/w==", "resource": {"host": "h"}}),
+        ];
+        assert_eq!(events(&batch(&all).unwrap()).unwrap(), all);
+    }
+
+    #[test]
+    fn what_a_node_would_not_get_is_an_error() {
+        for (event, problem) in [
+            (json!({"body": "x", "timestamp": "yesterday"}), "event 2: the timestamp \"yesterday\" is not RFC 3339"),
+            (json!({"body": "x", "timestamp": 7}), "event 2: the timestamp 7 is not RFC 3339"),
+            (json!({"message": "x"}), "event 2: unknown key `message`; an event has timestamp, kind"),
+            (json!({"body": "x", "body_base64": "eA=="}), "event 2: `body` and `body_base64` exclude each other"),
+            (json!({"body_base64": "?"}), "event 2: `body_base64` is not base64"),
+            (json!({"body": "x", "attributes": [1]}), "event 2: `attributes` is not an object"),
+            (json!({"body": "x", "kind": "log"}), "event 2: `kind` differs from that of the event before"),
+        ] {
+            let error = batch(&[json!({"body": "good"}), event.clone()]).unwrap_err();
+            assert!(error.starts_with(problem), "{event}: {error}");
+        }
+        assert_eq!(batch(&[json!({"kind": "trace"})]).unwrap_err(), "the kind \"trace\" is not log, metric or span");
+    }
 }

@@ -156,7 +156,10 @@ fn duration(at: &str, text: &str, least: i64, setup: &mut Setup<'_>) -> Option<i
     if length.is_none() {
         let bound =
             if least > 0 { format!("of at least {} ms", least / MILLISECOND) } else { "of 0 or more".to_owned() };
-        setup.error(at, format!("`{text}` is not a duration {bound}, such as `500ms`, `30s`, `5m` or `1h`"));
+        setup.error(
+            at,
+            format!("`{text}` is not a duration {bound} and at most 292 years, such as `500ms`, `30s`, `5m` or `1h`"),
+        );
     }
     length
 }

@@ -9,7 +9,12 @@ use wattle_node::Setup;
 pub fn nanoseconds(at: &str, text: &str, setup: &mut Setup<'_>) -> Option<i64> {
     let length = wattle_convert::duration::parse(text.as_bytes(), None).filter(|length| *length > 0);
     if length.is_none() {
-        setup.error(at, format!("`{text}` is not a duration of more than 0, such as `500ms`, `30s`, `5m` or `1h`"));
+        setup.error(
+            at,
+            format!(
+                "`{text}` is not a duration of more than 0 and at most 292 years, such as `500ms`, `30s`, `5m` or `1h`"
+            ),
+        );
     }
     length
 }

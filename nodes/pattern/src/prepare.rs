@@ -70,7 +70,9 @@ fn interval(text: &str, setup: &mut Setup<'_>) -> Option<i64> {
         Some(0) => None,
         Some(length) if length >= SECOND => Some(length),
         _ => {
-            let message = format!("`{text}` is not a duration of at least 1 s, such as `1m`; `0s` makes no reports");
+            let message = format!(
+                "`{text}` is not a duration of at least 1 s and at most 292 years, such as `1m`; `0s` makes no reports"
+            );
             setup.error("interval", message);
             None
         }

@@ -22,7 +22,7 @@ pub struct Options {
     pub repeats: Repeats,
     /// Where the summaries go: one event for each key and window with repeats. Default: `out`.
     pub summary: Summary,
-    /// Largest number of keys whose repeats are counted one by one; those of further keys are counted together, with the key
+    /// Largest number of keys whose repeats one instance (8 share the keys) counts one by one; those of further keys are counted together, with the key
     /// `_other`. Default: 10000. Example: `1000`.
     pub max_keys: usize,
 }

@@ -24,7 +24,7 @@ pub struct Options {
     pub excess: Excess,
     /// Where the summaries go: one event for each window and key of which events were beyond a limit. Default: `out`.
     pub summary: Summary,
-    /// Largest number of keys in a window; further ones share one limit, with the key `_other`. Default: 10000. Example: `1000`.
+    /// Largest number of keys in a window of one instance (8 share the keys); further ones share one limit, with the key `_other`. Default: 10000. Example: `1000`.
     pub max_keys: usize,
 }
 

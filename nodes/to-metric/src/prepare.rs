@@ -124,7 +124,7 @@ fn settings(options: &Options, setup: &mut Setup<'_>) -> Option<Settings> {
                 let least = least / MILLISECOND;
                 setup.error(
                     at,
-                    format!("`{text}` is not a duration of at least {least} ms, such as `30s`, `5m` or `1h`"),
+                    format!("`{text}` is not a duration of at least {least} ms and at most 292 years, such as `30s`, `5m` or `1h`"),
                 );
             }
             length

@@ -5,6 +5,7 @@ mod show;
 
 use std::io::{BufRead, BufReader, IsTerminal as _};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use wattle_cases::{CaseFault, Ran, Refusal, Subject as _};
@@ -39,6 +40,7 @@ pub(crate) fn run(options: &RunOptions, color: Color) -> Done {
     let mut number = 0;
     while let Some(event) = next(options, &mut input, &mut number)? {
         events += 1;
+        faults += usize::from(timers(&mut stages, false, &painter, options)?);
         let result = Shown::of(&mut stages, &event)?;
         faults += usize::from(result.outcome.is_err());
         if options.component.json {
@@ -47,6 +49,8 @@ pub(crate) fn run(options: &RunOptions, color: Color) -> Done {
             print_styled(&painter.event(number, &result))?;
         }
     }
+    // What the node still remembers, as at the end of `wattle run --pack`.
+    faults += usize::from(timers(&mut stages, true, &painter, options)?);
     match (&options.grants, &component.project) {
         (Some(file), _) => report_missing_mocks(&provided, file),
         (None, Some(project)) => project.report_missing_mocks(),
@@ -57,6 +61,23 @@ pub(crate) fn run(options: &RunOptions, color: Color) -> Done {
         say("the input contains no event");
     }
     if faults > 0 { Err(Failure::silent(FAILED)) } else { Ok(()) }
+}
+
+/// Calls the timers that are due, or all of them at the end, and prints what the whole node makes. Returns
+/// whether a timer faulted.
+fn timers(stages: &mut [Stage], is_last: bool, painter: &Painter, options: &RunOptions) -> Result<bool, Failure> {
+    let Some((whole, parts)) = stages.split_last_mut() else { return Ok(false) };
+    for part in parts {
+        // What it makes, the whole node makes too.
+        part.tick(is_last)?;
+    }
+    let Some(made) = whole.tick(is_last)? else { return Ok(false) };
+    if options.component.json {
+        print_json(&json!({ "timer": { "is_last": is_last }, "outcome": outcome(&made) }).to_string())?;
+    } else {
+        print_styled(&painter.timer(is_last, &made))?;
+    }
+    Ok(made.is_err())
 }
 
 /// The input, line by line.
@@ -99,7 +120,10 @@ fn next(options: &RunOptions, input: &mut dyn BufRead, number: &mut usize) -> Re
             let hint = "with `--events`, each line is an object such as {\"body\": \"...\", \"attributes\": {}}";
             Failure::new(format!("line {number}: {problem}; {hint}"))
         };
-        match serde_json::from_str(&text).map_err(|error| wrong(&error))? {
+        let event: Value = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
+        wattle_cases::batch(std::slice::from_ref(&event))
+            .map_err(|problem| wrong(&problem.strip_prefix("event 1: ").unwrap_or(&problem)))?;
+        match event {
             Value::Object(event) => event,
             _ => return Err(wrong(&"the value is not an object")),
         }
@@ -117,6 +141,8 @@ struct Stage {
     step: Option<Value>,
     subject: Sandboxed,
     ports: Vec<String>,
+    /// The interval of its timer, and when it is due.
+    timer: Option<(Duration, Instant)>,
 }
 
 impl Stage {
@@ -125,7 +151,10 @@ impl Stage {
         let stage = |step: Option<Value>, options: &str| {
             let mut subject = Sandboxed::new(compiled.clone(), provided.clone());
             let ports = subject.configure(options).map_err(refused)?;
-            Ok::<_, Failure>(Self { step, subject, ports })
+            let interval = subject.requests().and_then(|requests| requests.tick_milliseconds);
+            // A node knows the time before its first event.
+            let timer = interval.map(|interval| (Duration::from_millis(interval.into()), Instant::now()));
+            Ok::<_, Failure>(Self { step, subject, ports, timer })
         };
         // First all steps together, so that an error names each wrong option with its own place.
         let whole = stage(None, options)?;
@@ -149,6 +178,22 @@ impl Stage {
             Ok(outcome) => Ok(Ok(Ran::of(&self.ports, outcome, 1).map_err(Failure::new)?)),
             Err(fault) => Ok(Err(fault)),
         }
+    }
+
+    /// Calls the timer if it is due or the run ends. Returns what it made, if anything.
+    fn tick(&mut self, is_last: bool) -> Result<Option<Result<Ran, CaseFault>>, Failure> {
+        let Some((interval, due)) = &mut self.timer else { return Ok(None) };
+        let now = Instant::now();
+        if !is_last && now < *due {
+            return Ok(None);
+        }
+        *due = now + *interval;
+        let time = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
+        let made = match self.subject.tick(time, is_last) {
+            Ok(outcome) => Ok(Ran::of(&self.ports, outcome, 0).map_err(Failure::new)?),
+            Err(fault) => Err(fault),
+        };
+        Ok((made != Ok(Ran::default())).then_some(made))
     }
 }
 
@@ -200,13 +245,16 @@ impl Shown {
         let steps = self.steps.iter().map(|(number, step, changes)| {
             json!({ "number": number, "step": step, "changes": changes.iter().map(Change::json).collect::<Vec<_>>() })
         });
-        let outcome = match &self.outcome {
-            Ok(ran) => json!({
-                "ports": ran.ports, "failed": ran.failed, "dropped": ran.dropped, "counts": ran.counts,
-            }),
-            Err(fault) => json!({ "fault": { "kind": fault.kind, "message": fault.message } }),
-        };
-        json!({ "event": self.before, "steps": steps.collect::<Vec<_>>(), "outcome": outcome })
+        json!({ "event": self.before, "steps": steps.collect::<Vec<_>>(), "outcome": outcome(&self.outcome) })
+    }
+}
+
+fn outcome(outcome: &Result<Ran, CaseFault>) -> Value {
+    match outcome {
+        Ok(ran) => json!({
+            "ports": ran.ports, "failed": ran.failed, "dropped": ran.dropped, "held": ran.held, "counts": ran.counts,
+        }),
+        Err(fault) => json!({ "fault": { "kind": fault.kind, "message": fault.message } }),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The output of `wattle node run` as text: the event, the changes of each step, the result.
 
 use serde_json::Value;
-use wattle_cases::Ran;
+use wattle_cases::{CaseFault, Ran};
 use wattle_printable::{Line, line};
 
 use super::{Change, Shown, only};
@@ -37,18 +37,33 @@ impl Painter {
             out.extend(self.changes(changes));
         }
         match &shown.outcome {
-            Err(fault) => out.push(format!("  {} {}", self.paint(RED, "fault"), Line(&fault.message))),
-            Ok(ran) => self.ran(ran, shown, &mut out),
+            Err(fault) => out.push(self.fault(fault)),
+            Ok(ran) => {
+                // With steps, their changes are already there.
+                if shown.steps.is_empty() && only(ran).is_some() {
+                    out.extend(self.changes(&shown.changes));
+                }
+                self.ran(ran, only(ran).is_some() && shown.changes.is_empty(), &mut out);
+            }
         }
         out.join("\n")
     }
 
-    fn ran(&self, ran: &Ran, shown: &Shown, out: &mut Vec<String>) {
-        // With steps, their changes are already there.
-        if shown.steps.is_empty() && only(ran).is_some() {
-            out.extend(self.changes(&shown.changes));
+    /// The lines for what a timer made.
+    pub(super) fn timer(&self, is_last: bool, made: &Result<Ran, CaseFault>) -> String {
+        let mut out = vec![self.paint(BOLD, if is_last { "end of the input" } else { "timer" })];
+        match made {
+            Err(fault) => out.push(self.fault(fault)),
+            Ok(ran) => self.ran(ran, false, &mut out),
         }
-        let is_unchanged = only(ran).is_some() && shown.changes.is_empty();
+        out.join("\n")
+    }
+
+    fn fault(&self, fault: &CaseFault) -> String {
+        format!("  {} {}", self.paint(RED, "fault"), Line(&fault.message))
+    }
+
+    fn ran(&self, ran: &Ran, is_unchanged: bool, out: &mut Vec<String>) {
         for (port, events) in &ran.ports {
             for event in events {
                 let name = self.paint(GREEN, &line(port));
@@ -64,6 +79,9 @@ impl Painter {
                 |key: &str| event.pointer(&format!("/failure/{key}")).and_then(Value::as_str).unwrap_or_default();
             let name = self.paint(RED, "failed");
             out.push(format!("  {name} {}: {}", Line(text("code")), Line(text("message"))));
+        }
+        if ran.held > 0 {
+            out.push(format!("  {} in the memory of the node", self.paint(YELLOW, "held")));
         }
         for code in ran.dropped.keys() {
             out.push(format!("  {} {}", self.paint(YELLOW, "dropped"), Line(code)));

@@ -43,6 +43,9 @@ impl Sample {
         };
         let sample = wattle_source::sample(open, MAX_EVENTS, MAX_BYTES);
         let sample = sample.map_err(|error| wrong(&error))?;
+        if sample.events.iter().any(|event| is_binary(event)) {
+            return Err(wrong(&"the file is not text: it has zero bytes, or too many that are not UTF-8"));
+        }
         if sample.events.iter().any(|event| std::str::from_utf8(event).is_err()) {
             say("the file is not UTF-8 in all places; the sample has U+FFFD in place of each invalid sequence");
         }
@@ -98,6 +101,12 @@ impl Sample {
     }
 }
 
+/// Whether an event is not text, by the rule of `grep`, and by bytes that no encoding of text has so often.
+fn is_binary(event: &[u8]) -> bool {
+    let invalid: usize = event.utf8_chunks().map(|chunk| chunk.invalid().len()).sum();
+    event.contains(&0) || invalid > event.len() / 4
+}
+
 /// The text of an event on one line, as the input of a test has it. Only JSON has several lines.
 fn on_one_line(text: &str) -> String {
     match serde_json::from_str::<Value>(text) {
@@ -132,6 +141,18 @@ mod tests {
         assert_eq!(on_one_line("{\n \"a\": 1\n}"), "{\"a\":1}");
         assert_eq!(on_one_line("{ \"a\": 1 }"), "{ \"a\": 1 }");
         assert_eq!(on_one_line("plain"), "plain");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_binary() {
+        for (event, expected) in [
+            (&b"plain"[..], false),
+            (b"caf\xe9 au lait", false),
+            (b"\x93NUMPY\x01\0", true),
+            (b"\x89\xff\xfe\xa0x", true),
+        ] {
+            assert_eq!(is_binary(event), expected, "{event:?}");
+        }
     }
 
     #[test]
