@@ -146,6 +146,11 @@ impl Merge {
         let root = rows.root(row, &self.from).ok();
         let from = root.and_then(|root| rows.documents.get(root, &self.from.route));
         let from = match from.map(|from| (from, rows.documents.kind(from))) {
+            // One of them can contain the other, so what is merged must not change meanwhile.
+            Some((from, Kind::Object)) if self.from.root == self.target.root => {
+                let content = rows.documents.content(from);
+                rows.documents.open_content(content)
+            }
             Some((from, Kind::Object)) => from,
             Some((_, kind)) if kind > Kind::Null => return refuse(Problem::WrongType(kind, "an object"), &self.from),
             _ if self.on_missing == OnMissing::Fail => return Err((Problem::Missing, &self.from)),
@@ -173,7 +178,6 @@ impl Merge {
 
     /// Sets the members of one object in another one.
     fn members(&self, rows: &mut Rows, row: usize, from: Place, target: Place, depth: usize) {
-        // The target can contain the object, so all members are read before the first one is set.
         let mut members = Vec::new();
         let mut next = rows.documents.first(from);
         while let Some(member) = next {

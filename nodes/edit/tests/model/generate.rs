@@ -113,6 +113,58 @@ fn set() -> BoxedStrategy<Value> {
         .boxed()
 }
 
+/// A `set` with `map`: texts that values of the documents have, too.
+fn mapped() -> BoxedStrategy<Value> {
+    let table =
+        prop::collection::vec((prop_oneof![texts(), Just("null".to_owned()), Just("[]".to_owned())], values()), 1..4)
+            .prop_map(|members| Value::Object(members.into_iter().collect()));
+    let source = prop_oneof![
+        single().prop_map(|from| json!({ "from": from })),
+        prop::collection::vec(single(), 1..3).prop_map(|fields| json!({ "first_of": fields })),
+    ];
+    (single(), source, table, prop::option::of(values()), any::<bool>(), any::<bool>())
+        .prop_map(|(target, mut step, map, default, is_firm, overwrite)| {
+            step["set"] = target.into();
+            step["map"] = map;
+            step["overwrite"] = overwrite.into();
+            default.into_iter().for_each(|default| step["default"] = default);
+            step["on_missing"] = if is_firm { "fail" } else { "keep" }.into();
+            step["on_error"] = "keep".into();
+            step
+        })
+        .boxed()
+}
+
+fn append() -> BoxedStrategy<Value> {
+    let source = prop_oneof![
+        values().prop_map(|value| json!({ "value": value })),
+        single().prop_map(|from| json!({ "from": from })),
+    ];
+    (single(), source, any::<bool>(), any::<bool>())
+        .prop_map(|(target, mut step, is_firm, is_strict)| {
+            step["append"] = target.into();
+            step["on_missing"] = if is_firm { "fail" } else { "keep" }.into();
+            step["on_error"] = if is_strict { "fail" } else { "keep" }.into();
+            step
+        })
+        .boxed()
+}
+
+fn merge() -> BoxedStrategy<Value> {
+    let object = || prop_oneof![1 => Just("body".to_owned()), 3 => single()];
+    (object(), object(), any::<[bool; 4]>())
+        .prop_filter("an object is not merged with itself", |(to, from, _)| to != from)
+        .prop_map(|(to, from, [deep, overwrite, is_firm, is_strict])| {
+            let on_missing = if is_firm { "fail" } else { "keep" };
+            let on_error = if is_strict { "fail" } else { "keep" };
+            json!({
+                "merge": to, "from": from, "deep": deep, "overwrite": overwrite,
+                "on_missing": on_missing, "on_error": on_error,
+            })
+        })
+        .boxed()
+}
+
 fn transfer(operation: &'static str) -> BoxedStrategy<Value> {
     (single(), single(), any::<bool>(), prop::sample::select(vec!["fail", "keep", "keep"]))
         .prop_filter("a field is not moved to itself", |(from, to, ..)| from != to)
@@ -147,6 +199,9 @@ pub(crate) fn steps() -> impl Strategy<Value = Value> {
     let all: Vec<BoxedStrategy<Value>> = vec![
         set(),
         set(),
+        mapped(),
+        append(),
+        merge(),
         transfer("copy"),
         transfer("move"),
         rename(),

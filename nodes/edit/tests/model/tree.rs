@@ -126,12 +126,22 @@ fn apply(root: &mut Value, step: &Value) -> Done {
         if step["overwrite"] == false && read(root, target).is_some_and(|value| !value.is_null()) {
             return Ok(());
         }
-        let value = source(root, step).or_else(|| object.get("default").cloned());
+        let mut value = source(root, step);
+        if let Some((found, map)) = value.as_ref().zip(step.get("map")) {
+            value = map.get(shown(found)).cloned();
+            if value.is_none() && step.get("default").is_none() && step["on_missing"] == "fail" {
+                return Err("bad-value");
+            }
+        }
+        let value = value.or_else(|| object.get("default").cloned());
         return match value {
             Some(value) => forgiving(put(root, &parse(target), &value)),
             None if step["on_missing"] == "fail" => Err("missing-field"),
             None => Ok(()),
         };
+    }
+    if has("append") || has("merge") {
+        return combine(root, step, forgiving);
     }
     for operation in ["copy", "move"] {
         if has(operation) {
@@ -192,6 +202,53 @@ fn source(root: &mut Value, step: &Value) -> Option<Value> {
     }
     let fields = step.get("from").map_or_else(|| list(&step["first_of"]), list);
     fields.into_iter().find_map(field)
+}
+
+/// `append` and `merge`.
+fn combine(root: &mut Value, step: &Value, forgiving: impl Fn(Done) -> Done) -> Done {
+    let is_append = step.get("append").is_some();
+    let target = text(if is_append { &step["append"] } else { &step["merge"] });
+    let added = match step.get("from") {
+        None => step["value"].clone(),
+        Some(from) => match read(root, text(from)) {
+            None | Some(Value::Null) if step["on_missing"] == "fail" => return Err("missing-field"),
+            None | Some(Value::Null) => return Ok(()),
+            Some(value) => value,
+        },
+    };
+    let present = read(root, target).unwrap_or_default();
+    let new = if is_append {
+        let mut array = match present {
+            Value::Null => Vec::new(),
+            Value::Array(array) => array,
+            _ => return forgiving(Err("wrong-type")),
+        };
+        match added {
+            Value::Array(more) => array.extend(more),
+            other => array.push(other),
+        }
+        Value::Array(array)
+    } else {
+        let Value::Object(added) = added else { return forgiving(Err("wrong-type")) };
+        let mut object = match present {
+            Value::Null => Map::new(),
+            Value::Object(object) => object,
+            _ => return forgiving(Err("wrong-type")),
+        };
+        merge(&mut object, &added, step["deep"] == true, step["overwrite"] == true);
+        Value::Object(object)
+    };
+    forgiving(put(root, &parse(target), &new))
+}
+
+fn merge(object: &mut Map<String, Value>, added: &Map<String, Value>, is_deep: bool, overwrite: bool) {
+    for (key, value) in added {
+        match (object.get_mut(key), value) {
+            (Some(Value::Object(inner)), Value::Object(more)) if is_deep => merge(inner, more, is_deep, overwrite),
+            (Some(present), _) if !overwrite && !present.is_null() => {}
+            _ => _ = object.insert(key.clone(), value.clone()),
+        }
+    }
 }
 
 /// A value in text form.
