@@ -20,7 +20,6 @@
 
 mod decoded;
 mod needle;
-mod pairs;
 pub(crate) mod quotes;
 mod raw;
 mod reader;
@@ -33,7 +32,7 @@ mod value;
 mod tests;
 
 use decoded::{DecodedReader, outside_escapes};
-use needle::{Needle, Search};
+use needle::Needle;
 use quotes::{backslashes_after, backslashes_before, depth_of, length_of};
 use raw::RawReader;
 use reader::{Reader, What};
@@ -42,6 +41,7 @@ use tolerant::Bounds;
 use value::{After, Found, after_key};
 
 use crate::column::{Rows, Walk};
+use crate::scan::{Class, Window};
 use crate::span::Span;
 
 /// How far from an escape the rest of a key can begin or end, in addition to the length of the key.
@@ -55,11 +55,6 @@ const MAX_EDGE: usize = 64;
 pub(crate) struct KeySearch {
     rules: Vec<KeyRule>,
     suspects: Suspects,
-    /// The pairs to search for in the text: first those of suspects, then those of the needles that
-    /// have one, in order.
-    pairs: Vec<[u8; 2]>,
-    /// The places of each needle's pair.
-    places: Vec<Vec<usize>>,
     longest: usize,
     buffers: Buffers,
 }
@@ -150,42 +145,43 @@ impl KeySearch {
         // The separators in a key can also be escapes.
         let joints = any_joint.then_some(&b"_- "[..]);
         let suspects = Suspects::new(keys().chain(joints));
-        let mut pairs = suspects.pairs().to_vec();
-        let needles = rules.iter().flat_map(|rule| &rule.needles);
-        pairs.extend(needles.filter_map(|needle| match needle.search {
-            Search::Pair(pair, _) => Some(pair),
-            Search::Letter(..) => None,
-        }));
-        let places = vec![Vec::new(); pairs.len() - suspects.pairs().len()];
-        Some(Self { suspects, pairs, places, longest, rules, buffers: Buffers::default() })
+        Some(Self { suspects, longest, rules, buffers: Buffers::default() })
     }
 
-    /// Appends the values of the keys in all rows. Calls back for rows that are escaped too often
-    /// to search completely.
-    pub(crate) fn find(&mut self, column: Rows<'_>, out: &mut Vec<Span>, mut too_deep: impl FnMut(usize)) {
-        let Self { rules, suspects, pairs, places, longest, buffers } = self;
+    /// What [`find`](Self::find) needs the places of: suspicious escapes, then needles.
+    pub(crate) fn windows(&self) -> impl Iterator<Item = Window> {
+        let suspects = self.suspects.pairs().iter().map(|pair| {
+            let [first, second] = pair.map(|byte| Class::of(&[byte]));
+            Window::new([first, second, Class::ANY], 0)
+        });
+        let needles = self.rules.iter().flat_map(|rule| rule.needles.iter().map(|needle| needle.window(&rule.keys)));
+        suspects.chain(needles)
+    }
+
+    /// Appends the values of the keys in all rows. Takes the places of its windows from the
+    /// iterator. Calls back for rows that are escaped too often to search completely.
+    pub(crate) fn find<'p>(
+        &mut self,
+        column: Rows<'_>,
+        places: &mut impl Iterator<Item = &'p [usize]>,
+        out: &mut Vec<Span>,
+        mut too_deep: impl FnMut(usize),
+    ) {
+        let Self { rules, suspects, longest, buffers } = self;
         buffers.suspects.clear();
         buffers.bounds.clear();
-        places.iter_mut().for_each(Vec::clear);
         let suspicious = suspects.pairs().len();
-        pairs::find(column.bytes, pairs, |pair, at| match pair.checked_sub(suspicious) {
-            None if suspects.is_suspect(column.bytes, at) => buffers.suspects.push(at),
-            None => {}
-            Some(pair) => places.get_mut(pair).into_iter().for_each(|places| places.push(at)),
-        });
+        for places in places.by_ref().take(suspicious) {
+            buffers.suspects.extend(places.iter().filter(|at| suspects.is_suspect(column.bytes, **at)));
+        }
         if suspicious > 1 {
             buffers.suspects.sort_unstable();
         }
-        let mut places = places.iter();
         for rule in rules {
             buffers.unread.clear();
             buffers.unread.extend(buffers.suspects.iter().map(|&at| Unread { at, until: at }));
             for needle in &rule.needles {
-                let places = match needle.search {
-                    Search::Pair(..) => places.next().map_or(&[] as &[usize], Vec::as_slice),
-                    Search::Letter(..) => &[],
-                };
-                find_raw(rule, needle, places, column, buffers, out);
+                find_raw(rule, needle, places.next().unwrap_or_default(), column, buffers, out);
             }
             if !buffers.unread.is_empty() {
                 buffers.unread.sort_unstable_by_key(|u| u.at);
@@ -199,7 +195,7 @@ fn spans(rule: usize, found: &mut Vec<Found>, out: &mut Vec<Span>) {
     out.extend(found.drain(..).map(|f| Span { start: f.start, end: f.end, rule, place: f.place }));
 }
 
-/// Finds the keys of one needle, whose pair occurs at these places, in the raw column.
+/// Finds the keys of one needle, whose pair or letter occurs at these places, in the raw column.
 fn find_raw(
     rule: &KeyRule,
     needle: &Needle,

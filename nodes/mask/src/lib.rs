@@ -15,6 +15,7 @@ mod pattern;
 mod plan;
 mod preset;
 mod replacement;
+mod scan;
 mod span;
 mod tally;
 mod undecided;

@@ -12,6 +12,7 @@ use crate::options::OnUndecidable;
 use crate::pattern::PatternRule;
 use crate::preset::PresetRule;
 use crate::replacement::{Replacement, Writer};
+use crate::scan::{Scan, Window};
 use crate::span::{Place, Span, merge};
 use crate::undecided::{self, Undecided, is_torn};
 
@@ -27,6 +28,8 @@ pub(crate) enum Rule {
 pub(crate) struct Masker {
     keys: Option<KeySearch>,
     rules: Vec<Rule>,
+    /// Finds the places to look at for keys and presets.
+    scan: Scan,
     /// Finds where to try the patterns, if there are many.
     literals: Option<Literals>,
     /// By index of the rule; the last one is for whole fields.
@@ -55,9 +58,16 @@ impl Masker {
             Rule::Pattern(pattern) => pattern.text(),
             Rule::Preset(_) => "",
         }));
+        let mut windows: Vec<Window> = keys.iter().flat_map(KeySearch::windows).collect();
+        for rule in &rules {
+            if let Rule::Preset(preset) = rule {
+                windows.extend(preset.windows());
+            }
+        }
         Self {
             keys,
             rules,
+            scan: Scan::new(&windows),
             literals,
             replacements,
             on_undecidable,
@@ -74,15 +84,17 @@ impl Masker {
     ///
     /// Calls back for rows that fail, because the rules cannot search them.
     pub(crate) fn find(&mut self, column: &Column, fails: impl FnMut((usize, Undecided))) {
-        let Self { keys, rules, literals, skip, writer, spans, undecided, on_undecidable, replacements, .. } = self;
+        let Self { keys, rules, scan, literals, skip, writer, spans, undecided, on_undecidable, replacements, .. } =
+            self;
         let rows = Rows { bytes: &column.bytes, offsets: &column.offsets };
         spans.clear();
         undecided.clear();
         if *on_undecidable != OnUndecidable::Pass && (keys.is_some() || !rules.is_empty()) {
             undecided::each(rows, keys.is_some(), |row, why| undecided.push((row, why)));
         }
+        let mut places = scan.find(rows.bytes).iter().map(Vec::as_slice);
         if let Some(keys) = keys {
-            keys.find(rows, spans, |row| undecided.push((row, Undecided::TooDeep)));
+            keys.find(rows, &mut places, spans, |row| undecided.push((row, Undecided::TooDeep)));
         }
         if let Some(literals) = literals {
             literals.find(rows);
@@ -100,7 +112,7 @@ impl Masker {
                         None => rows.iter().for_each(&mut search),
                     }
                 }
-                Rule::Preset(preset) => preset.each(rows, |place, found| {
+                Rule::Preset(preset) => preset.each(rows, &mut places, |place, found| {
                     let row = rows.bytes.get(place.clone()).unwrap_or_default();
                     add(spans, preset.rule, row, place.start, found, looks_like_json(row), true);
                 }),

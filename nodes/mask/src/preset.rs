@@ -17,10 +17,14 @@ use std::ops::Range;
 use memchr::memmem::Finder;
 
 use crate::column::{Rows, Walk};
+use crate::scan::Window;
 
 /// Checks a place: given a row and the position of a literal in it, returns the range of the value,
 /// if there is one.
 type Check = fn(&[u8], usize) -> Option<Range<usize>>;
+
+/// Shorter literals are common, and a search of their own is faster.
+const MIN_SCANNED: usize = 3;
 
 /// A ready-made rule.
 pub(crate) struct Preset {
@@ -70,19 +74,34 @@ pub(crate) struct PresetRule {
     /// Index of the rule.
     pub(crate) rule: usize,
     check: Check,
+    /// Literals that the scan for all rules finds.
+    scanned: Vec<&'static [u8]>,
+    /// Literals that occur too often for this.
     finders: Vec<Finder<'static>>,
 }
 
 impl PresetRule {
     /// Prepares a rule.
     pub(crate) fn new(rule: usize, preset: &'static Preset) -> Self {
-        let finders = preset.literals.iter().map(|l| Finder::new(l.as_bytes())).collect();
-        Self { rule, check: preset.check, finders }
+        let (scanned, short): (Vec<&[u8]>, Vec<&[u8]>) =
+            preset.literals.iter().map(|literal| literal.as_bytes()).partition(|literal| literal.len() >= MIN_SCANNED);
+        Self { rule, check: preset.check, scanned, finders: short.into_iter().map(Finder::new).collect() }
     }
 
-    /// Calls back with every value in the column: its row, and where it is in the row.
-    pub(crate) fn each(&self, column: Rows<'_>, mut found: impl FnMut(Range<usize>, Range<usize>)) {
-        if self.finders.is_empty() {
+    /// What [`each`](Self::each) needs the places of.
+    pub(crate) fn windows(&self) -> impl Iterator<Item = Window> {
+        self.scanned.iter().filter_map(|literal| Window::of_literal(literal))
+    }
+
+    /// Calls back with every value in the column: its row, and where it is in the row. Takes the
+    /// places of its windows from the iterator.
+    pub(crate) fn each<'p>(
+        &self,
+        column: Rows<'_>,
+        places: &mut impl Iterator<Item = &'p [usize]>,
+        mut found: impl FnMut(Range<usize>, Range<usize>),
+    ) {
+        if self.scanned.is_empty() && self.finders.is_empty() {
             for (row, text) in column.iter() {
                 card::each_candidate(text, |at| {
                     (self.check)(text, at).map(|value| {
@@ -93,19 +112,41 @@ impl PresetRule {
                 });
             }
         }
+        for &literal in &self.scanned {
+            let is_literal = |at: usize| column.bytes.get(at..).is_some_and(|text| text.starts_with(literal));
+            let mut end = 0;
+            // Of occurrences that overlap, the first one counts.
+            let occurrences = places.next().unwrap_or_default().iter().copied().filter(|&at| {
+                let counts = at >= end && is_literal(at);
+                end = if counts { at + literal.len() } else { end };
+                counts
+            });
+            self.check_all(column, literal.len(), occurrences, &mut found);
+        }
         for finder in &self.finders {
-            let mut walk = Walk::default();
-            let mut done = 0;
-            for at in finder.find_iter(column.bytes) {
-                let (_, row) = walk.row_of(column, at);
-                if at < done || at + finder.needle().len() > row.end {
-                    continue;
-                }
-                let text = column.bytes.get(row.clone()).unwrap_or_default();
-                if let Some(value) = (self.check)(text, at - row.start) {
-                    done = row.start + value.end;
-                    found(row, value);
-                }
+            self.check_all(column, finder.needle().len(), finder.find_iter(column.bytes), &mut found);
+        }
+    }
+
+    /// Calls back with every value whose literal, of this length, is at one of the places.
+    fn check_all(
+        &self,
+        column: Rows<'_>,
+        length: usize,
+        places: impl Iterator<Item = usize>,
+        found: &mut impl FnMut(Range<usize>, Range<usize>),
+    ) {
+        let mut walk = Walk::default();
+        let mut done = 0;
+        for at in places {
+            let (_, row) = walk.row_of(column, at);
+            if at < done || at + length > row.end {
+                continue;
+            }
+            let text = column.bytes.get(row.clone()).unwrap_or_default();
+            if let Some(value) = (self.check)(text, at - row.start) {
+                done = row.start + value.end;
+                found(row, value);
             }
         }
     }

@@ -1,8 +1,17 @@
 //! The searches that find keys: one search covers several keys with the same ending.
 
-use memchr::memchr2_iter;
-
 use super::{Spelling, is_joint};
+use crate::scan::{Class, Window};
+
+/// What can follow a letter of a key in any spelling, besides the next letter: the first byte of
+/// separators, in the sense of [`joints_after`].
+const AFTER_LETTER: &[u8] = b"_- \x1b\\%";
+/// The last bytes of separators, in the sense of [`joint_before`].
+const BEFORE_LETTER: &[u8] = b"_- m0dDfF";
+/// The first bytes of a percent escape.
+const BEGINS_ESCAPE: &[u8] = b"%";
+/// The last bytes of a percent escape.
+const ENDS_ESCAPE: &[u8] = b"0123456789abcdefABCDEF";
 
 /// Shorter endings are too common for one search to be faster.
 const MIN_ENDING: usize = 5;
@@ -21,7 +30,7 @@ const FROM_RARE_TO_COMMON: &[u8; 26] = b"zqxjkvbpygwfmucldrhsnioate";
 
 /// A search that finds some of the keys.
 pub(super) struct Needle {
-    pub(super) search: Search,
+    search: Search,
     spelling: Spelling,
     /// Indices of the keys.
     keys: Vec<usize>,
@@ -30,7 +39,7 @@ pub(super) struct Needle {
 }
 
 #[derive(PartialEq, Eq)]
-pub(super) enum Search {
+enum Search {
     /// Two adjacent bytes of the common ending of all keys, and the number of bytes from there to
     /// its end.
     Pair([u8; 2], usize),
@@ -110,13 +119,63 @@ fn rare_pair(ending: &[u8]) -> Search {
 }
 
 impl Needle {
+    /// Describes the surroundings of the pair or letter, whose place it reports.
+    pub(super) fn window(&self, all: &[Box<[u8]>]) -> Window {
+        match &self.search {
+            Search::Pair([first, second], rest) => {
+                // The ending, and so the byte after the pair, is the same in all keys.
+                let third =
+                    self.beside(all, [AFTER_LETTER, BEGINS_ESCAPE], |key| key.get(key.len().checked_sub(*rest)? + 2));
+                Window::new([Class::of(&[*first]), Class::of(&[*second]), third], 0)
+            }
+            Search::Letter(letter, rest) => {
+                let at = |key: &[u8]| key.len().checked_sub(*rest);
+                let letter = Class::of(letter);
+                let after = self.beside(all, [AFTER_LETTER, BEGINS_ESCAPE], |key| key.get(at(key)? + 1));
+                if self.keys(all).any(|key| key.len() == *rest) {
+                    return Window::new([letter, after, Class::ANY], 0);
+                }
+                let before = self.beside(all, [BEFORE_LETTER, ENDS_ESCAPE], |key| key.get(at(key)?.checked_sub(1)?));
+                Window::new([before, letter, after], 1)
+            }
+        }
+    }
+
+    /// The bytes that a text can contain beside the pair or letter, given the byte of each key.
+    /// It can be one of the bytes of separators instead in any spelling, or of escapes.
+    fn beside<'k>(
+        &self,
+        all: &'k [Box<[u8]>],
+        [joints, escape]: [&[u8]; 2],
+        byte_of: impl Fn(&'k [u8]) -> Option<&'k u8>,
+    ) -> Class {
+        let classes = self.keys(all).map(|key| match byte_of(key) {
+            None => Class::ANY,
+            Some(byte) => match self.spelling {
+                Spelling::Any => Class::letter(*byte).or(&Class::of(joints)),
+                _ if is_punctuation(*byte) => Class::of(&[*byte]).or(&Class::of(escape)),
+                Spelling::Exact => Class::of(&[*byte]),
+                Spelling::IgnoreCase => Class::letter(*byte),
+            },
+        });
+        classes.reduce(|one, other| one.or(&other)).unwrap_or(Class::ANY)
+    }
+
+    fn keys<'k>(&self, all: &'k [Box<[u8]>]) -> impl Iterator<Item = &'k [u8]> {
+        self.keys.iter().filter_map(|&index| all.get(index)).map(|key| &**key)
+    }
+
     /// Calls back with start and end of every occurrence of a key, in order of their ends, given
-    /// the places of the pair.
-    pub(super) fn each(&self, text: &[u8], keys: &[Box<[u8]>], pairs: &[usize], mut found: impl FnMut(usize, usize)) {
-        let own = || self.keys.iter().filter_map(|&index| keys.get(index));
-        let mut ending = |at: usize, rest: usize| {
+    /// the places of the pair or letter.
+    pub(super) fn each(&self, text: &[u8], keys: &[Box<[u8]>], places: &[usize], mut found: impl FnMut(usize, usize)) {
+        let (Search::Pair(_, rest) | Search::Letter(_, rest)) = self.search;
+        for &at in places {
+            if self.spelling == Spelling::Any {
+                self.keys(keys).filter_map(|key| spelled(text, at, key, rest)).for_each(|(s, e)| found(s, e));
+                continue;
+            }
             let end = at + rest;
-            for key in own() {
+            for key in self.keys(keys) {
                 let start = end.checked_sub(key.len());
                 match start.filter(|start| self.spelling.is_same(text.get(*start..end).unwrap_or_default(), key)) {
                     Some(start) => found(start, end),
@@ -124,19 +183,6 @@ impl Needle {
                         encoded(text, at, key, rest, self.spelling).into_iter().for_each(|(s, e)| found(s, e));
                     }
                     None => {}
-                }
-            }
-        };
-        match &self.search {
-            Search::Pair(_, rest) => pairs.iter().for_each(|at| ending(*at, *rest)),
-            Search::Letter([lower, upper], rest) => {
-                let places = memchr2_iter(*lower, *upper, text);
-                if self.spelling == Spelling::Any {
-                    places.for_each(|at| {
-                        own().filter_map(|key| spelled(text, at, key, *rest)).for_each(|(s, e)| found(s, e));
-                    });
-                } else {
-                    places.for_each(|at| ending(at, *rest));
                 }
             }
         }
@@ -283,5 +329,48 @@ fn joint_before(text: &[u8], at: usize) -> Option<usize> {
             escape_before(text, at).filter(|(byte, _)| is_joint(*byte)).map(|(_, start)| start)
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scan::Scan;
+    use proptest::prelude::*;
+
+    /// The keys that a search finds if it looks at every place of its pair or letter.
+    fn slow(needle: &Needle, text: &[u8], keys: &[Box<[u8]>]) -> Vec<(usize, usize)> {
+        let is_place = |at: &usize| match &needle.search {
+            Search::Pair(pair, _) => text[*at..].starts_with(pair),
+            Search::Letter(letter, _) => letter.contains(&text[*at]),
+        };
+        let places: Vec<usize> = (0..text.len()).filter(is_place).collect();
+        let mut found = Vec::new();
+        needle.each(text, keys, &places, |start, end| found.push((start, end)));
+        found
+    }
+
+    proptest! {
+        /// The window of a needle excludes no place where it finds a key.
+        #[test]
+        fn windows_find_the_same_keys(
+            pieces in proptest::collection::vec(proptest::sample::select(vec![
+                "acces", "s", "Key", "key", "K", "EY", "k", "e", "y", "id", "ID", "x", "z", "X-Amz", "Amz", "-", "_", " ", "%20",
+                "%2D", "%252d", "%5F", "\x1b[31m", "\\u001b[0m", "\\e[m", "\\", "\"", ":", "m", "0", "d", "F", "aa", "aab", "/", "%2F",
+            ]), 0..12),
+            spelling in proptest::sample::select(vec![Spelling::Exact, Spelling::IgnoreCase, Spelling::Any]),
+        ) {
+            let keys = ["accessKey", "key", "keyId", "X-Amz", "x", "aab", "kK", "a/key", "md", "yk", "//", "key_", "-x"];
+            let keys: Vec<Box<[u8]>> = keys.iter().map(|key| spelling.of(key.as_bytes())).collect();
+            let text = pieces.concat().into_bytes();
+            let needles = needles(&keys, spelling);
+            let windows: Vec<Window> = needles.iter().map(|needle| needle.window(&keys)).collect();
+            let mut scan = Scan::new(&windows);
+            for (needle, places) in needles.iter().zip(scan.find(&text)) {
+                let mut found = Vec::new();
+                needle.each(&text, &keys, places, |start, end| found.push((start, end)));
+                prop_assert_eq!(found, slow(needle, &text, &keys));
+            }
+        }
     }
 }

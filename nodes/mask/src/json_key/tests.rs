@@ -3,7 +3,13 @@
 #![expect(clippy::string_slice, reason = "a slice at a wrong place fails the test, as it should")]
 
 use super::*;
+use crate::scan::Scan;
 use crate::span::{Place, merge};
+
+fn find(search: &mut KeySearch, column: Rows<'_>, out: &mut Vec<Span>, too_deep: impl FnMut(usize)) {
+    let mut scan = Scan::new(&search.windows().collect::<Vec<_>>());
+    search.find(column, &mut scan.find(column.bytes).iter().map(Vec::as_slice), out, too_deep);
+}
 
 /// Masks the values of keys with `#` in a column of one row. Bare values get quotes, as in the
 /// final output.
@@ -12,7 +18,7 @@ fn masked_by(keys: &[&str], spelling: Spelling, text: &str) -> String {
     let mut search = KeySearch::new(vec![KeyRule::new(0, keys, spelling)]).unwrap();
     let mut spans = Vec::new();
     let offsets = [0, u32::try_from(text.len()).unwrap()];
-    search.find(Rows { bytes: text.as_bytes(), offsets: &offsets }, &mut spans, |_| panic!("too deep: {text}"));
+    find(&mut search, Rows { bytes: text.as_bytes(), offsets: &offsets }, &mut spans, |_| panic!("too deep: {text}"));
     merge(&mut spans);
     show(text, &spans)
 }
@@ -298,7 +304,7 @@ fn rows_do_not_reach_into_each_other() {
     let text = rows.concat();
     let mut search = KeySearch::new(vec![KeyRule::new(0, vec![b"key".as_slice().into()], Spelling::Exact)]).unwrap();
     let mut spans = Vec::new();
-    search.find(Rows { bytes: text.as_bytes(), offsets: &offsets }, &mut spans, |_| panic!());
+    find(&mut search, Rows { bytes: text.as_bytes(), offsets: &offsets }, &mut spans, |_| panic!());
     merge(&mut spans);
     assert_eq!(show(&text, &spans), r##"{"key":"v"}{"key":"#","a":"b"}{"k\u0065y":"#y","\u006bey":"#"}"##);
 }
@@ -314,7 +320,7 @@ fn escapes_of_escapes_without_end_are_reported() {
     }
     let mut reported = Vec::new();
     let text = rows.concat();
-    search.find(Rows { bytes: text.as_bytes(), offsets: &offsets }, &mut Vec::new(), |row| reported.push(row));
+    find(&mut search, Rows { bytes: text.as_bytes(), offsets: &offsets }, &mut Vec::new(), |row| reported.push(row));
     assert_eq!(reported, [1]);
 }
 
@@ -365,7 +371,7 @@ fn hostile_text_takes_linear_time() {
             let text = piece.repeat(1_000_000 / piece.len()) + end;
             let offsets = [0, u32::try_from(text.len()).unwrap()];
             let started = std::time::Instant::now();
-            search.find(Rows { bytes: text.as_bytes(), offsets: &offsets }, &mut Vec::new(), |_| {});
+            find(&mut search, Rows { bytes: text.as_bytes(), offsets: &offsets }, &mut Vec::new(), |_| {});
             // A search that looks back or ahead each time would read more than 10^11 bytes.
             assert!(started.elapsed().as_secs() < 20, "{piece}: {:?}", started.elapsed());
         }

@@ -3,13 +3,20 @@
 #![expect(clippy::string_slice, reason = "a slice at a wrong place fails the test, as it should")]
 
 use super::*;
+use crate::scan::Scan;
+
+fn each(preset: &'static Preset, column: Rows<'_>, found: impl FnMut(Range<usize>, Range<usize>)) {
+    let rule = PresetRule::new(0, preset);
+    let mut scan = Scan::new(&rule.windows().collect::<Vec<_>>());
+    rule.each(column, &mut scan.find(column.bytes).iter().map(Vec::as_slice), found);
+}
 
 /// Shows what a preset finds in one row, between angle brackets.
 fn marked(name: &str, text: &str) -> String {
     let preset = PRESETS.iter().find(|p| p.name == name).unwrap();
     let offsets = [0, u32::try_from(text.len()).unwrap()];
     let mut found = Vec::new();
-    PresetRule::new(0, preset).each(Rows { bytes: text.as_bytes(), offsets: &offsets }, |_, value| found.push(value));
+    each(preset, Rows { bytes: text.as_bytes(), offsets: &offsets }, |_, value| found.push(value));
     found.sort_by_key(|f| f.start);
     let (mut out, mut at) = (String::new(), 0);
     for value in found {
@@ -216,8 +223,7 @@ fn values_do_not_reach_into_other_rows() {
     }
     let text = rows.concat();
     for preset in PRESETS {
-        PresetRule::new(0, preset)
-            .each(Rows { bytes: text.as_bytes(), offsets: &offsets }, |_, v| panic!("{}: {v:?}", preset.name));
+        each(preset, Rows { bytes: text.as_bytes(), offsets: &offsets }, |_, v| panic!("{}: {v:?}", preset.name));
     }
 }
 
@@ -268,7 +274,7 @@ fn hostile_text_takes_linear_time() {
             let text = piece.repeat(300_000 / piece.len());
             let offsets = [0, u32::try_from(text.len()).unwrap()];
             let started = std::time::Instant::now();
-            PresetRule::new(0, preset).each(Rows { bytes: text.as_bytes(), offsets: &offsets }, |_, _| {});
+            each(preset, Rows { bytes: text.as_bytes(), offsets: &offsets }, |_, _| {});
             assert!(started.elapsed().as_secs() < 5, "{} {piece}: {:?}", preset.name, started.elapsed());
         }
     }

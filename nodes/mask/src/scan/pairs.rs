@@ -11,7 +11,7 @@ const STEP: usize = 64;
 /// A step and the byte after it, which forms a pair with the last byte of the step.
 const BLOCK: usize = STEP + 1;
 /// Number of pairs per pass.
-const AT_ONCE: usize = 3;
+pub(super) const AT_ONCE: usize = 3;
 
 /// Calls back with the index of the pair and its place for each place of each pair; places of one
 /// pair are in order.
