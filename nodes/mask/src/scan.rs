@@ -115,12 +115,10 @@ impl Group {
     fn find(&self, text: &[u8], mut found: impl FnMut(usize, usize)) {
         let mut at = next_block(text, 0, &self.nibbles);
         while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
-            for (lane, start) in lanes(block).iter().zip((at..).step_by(16)) {
-                let mut mask = !candidates(lane, &self.nibbles).simd_eq(u8x16::ZERO).to_bitmask() & 0xffff;
-                while mask != 0 {
-                    self.compare(text, start + mask.trailing_zeros() as usize, &mut found);
-                    mask &= mask - 1;
-                }
+            let mut mask = places(block, &self.nibbles);
+            while mask != 0 {
+                self.compare(text, at + mask.trailing_zeros() as usize, &mut found);
+                mask &= mask - 1;
             }
             at = next_block(text, at + STEP, &self.nibbles);
         }
@@ -159,6 +157,17 @@ fn next_block(text: &[u8], mut at: usize, nibbles: &[[u8x16; 2]; 3]) -> usize {
         at += STEP;
     }
     at
+}
+
+/// The candidates of a block, one bit for each. A separate function for the same reason.
+#[inline(never)]
+fn places(block: &[u8; BLOCK], nibbles: &[[u8x16; 2]; 3]) -> u64 {
+    let nibbles = *nibbles;
+    let none = lanes(block)
+        .iter()
+        .rev()
+        .fold(0, |none, lane| none << 16 | u64::from(candidates(lane, &nibbles).simd_eq(u8x16::ZERO).to_bitmask()));
+    !none
 }
 
 /// Four times sixteen bytes, each with the sixteen bytes one and two places later.

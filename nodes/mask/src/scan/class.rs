@@ -1,5 +1,7 @@
 //! Classes of bytes, and windows of three of them.
 
+use std::mem::take;
+
 /// A set of bytes that a place of a window allows.
 #[derive(Clone, Debug)]
 pub(crate) struct Class {
@@ -81,8 +83,24 @@ impl Window {
     }
 }
 
-/// How common a byte is in logs, roughly.
+/// How common each byte is in logs, roughly.
+const WEIGHTS: [u8; 256] = {
+    let mut weights = [0; 256];
+    let mut rest: &mut [u8] = &mut weights;
+    let mut byte = 0;
+    while let Some((weight, others)) = rest.split_first_mut() {
+        *weight = weight_of(byte);
+        byte = byte.wrapping_add(1);
+        rest = others;
+    }
+    weights
+};
+
 fn weight(byte: u8) -> u64 {
+    WEIGHTS.get(usize::from(byte)).copied().map_or(0, u64::from)
+}
+
+const fn weight_of(byte: u8) -> u8 {
     match byte {
         b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' | b'"' => 16,
         b'c' | b'd' | b'l' | b'm' | b'p' | b'u' | b'0'..=b'9' | b':' | b',' | b'-' => 8,
@@ -106,21 +124,31 @@ pub(super) fn buckets(windows: &[Window], most: usize) -> Vec<usize> {
         buckets.push((halves, vec![index]));
     }
     // Merges the two buckets that together allow the fewest more places, until few enough remain.
-    while buckets.len() > most {
-        let costs: Vec<u64> = buckets.iter().map(|(halves, _)| cost(halves)).collect();
-        let mut best = (u64::MAX, 0, 0);
-        for (second, (halves, _)) in buckets.iter().enumerate() {
-            for (first, (other, _)) in buckets.iter().enumerate().take(second) {
-                let apart = [first, second].iter().filter_map(|index| costs.get(*index)).sum::<u64>();
-                best = best.min((cost(&union(halves, other)).saturating_sub(apart), first, second));
+    // What a merge costs is computed once for each pair, because nodes are configured at each start.
+    let more = |one: &Halves, other: &Halves| cost(&union(one, other)).saturating_sub(cost(one) + cost(other));
+    let mut merges: Vec<(u64, usize, usize)> = Vec::new();
+    let with = |buckets: &[(Halves, Vec<usize>)], merges: &mut Vec<(u64, usize, usize)>, second: usize| {
+        let Some((halves, _)) = buckets.get(second) else { return };
+        for (first, (other, members)) in buckets.iter().enumerate() {
+            if first != second && !members.is_empty() {
+                merges.push((more(halves, other), first.min(second), first.max(second)));
             }
         }
-        let (halves, members) = buckets.swap_remove(best.2);
-        if let Some(bucket) = buckets.get_mut(best.1) {
+    };
+    (1..buckets.len()).for_each(|second| with(buckets.get(..=second).unwrap_or_default(), &mut merges, second));
+    for _ in most..windows.len() {
+        let Some((_, first, second)) = merges.iter().min().copied() else { break };
+        merges.retain(|(_, one, other)| ![first, second].iter().any(|merged| one == merged || other == merged));
+        let Some((halves, members)) = buckets.get_mut(second).map(|(halves, members)| (*halves, take(members))) else {
+            break;
+        };
+        if let Some(bucket) = buckets.get_mut(first) {
             bucket.0 = union(&bucket.0, &halves);
             bucket.1.extend(members);
         }
+        with(&buckets, &mut merges, first);
     }
+    buckets.retain(|(_, members)| !members.is_empty());
     let mut chosen = vec![0; windows.len()];
     for (bucket, (_, members)) in buckets.iter().enumerate() {
         members.iter().for_each(|index| chosen.get_mut(*index).into_iter().for_each(|chosen| *chosen = bucket));
