@@ -41,7 +41,7 @@ use tolerant::Bounds;
 use value::{After, Found, after_key};
 
 use crate::column::{Rows, Walk};
-use crate::scan::{Class, Window};
+use crate::scan::{Class, Places, Window};
 use crate::span::Span;
 
 /// How far from an escape the rest of a key can begin or end, in addition to the length of the key.
@@ -163,7 +163,7 @@ impl KeySearch {
     pub(crate) fn find<'p>(
         &mut self,
         column: Rows<'_>,
-        places: &mut impl Iterator<Item = &'p [usize]>,
+        places: &mut impl Iterator<Item = Places<'p>>,
         out: &mut Vec<Span>,
         mut too_deep: impl FnMut(usize),
     ) {
@@ -171,8 +171,10 @@ impl KeySearch {
         buffers.suspects.clear();
         buffers.bounds.clear();
         let suspicious = suspects.pairs().len();
-        for places in places.by_ref().take(suspicious) {
-            buffers.suspects.extend(places.iter().filter(|at| suspects.is_suspect(column.bytes, **at)));
+        for (&[first, second], places) in suspects.pairs().iter().zip(places.by_ref()) {
+            let is_suspect =
+                |at: &usize| column.bytes.get(at + 1) == Some(&second) && suspects.is_suspect(column.bytes, *at);
+            buffers.suspects.extend(places.iter(column.bytes, [first; 2]).filter(is_suspect));
         }
         if suspicious > 1 {
             buffers.suspects.sort_unstable();
@@ -199,7 +201,7 @@ fn spans(rule: usize, found: &mut Vec<Found>, out: &mut Vec<Span>) {
 fn find_raw(
     rule: &KeyRule,
     needle: &Needle,
-    places: &[usize],
+    places: Places<'_>,
     column: Rows<'_>,
     buffers: &mut Buffers,
     out: &mut Vec<Span>,

@@ -92,7 +92,7 @@ impl Masker {
         if *on_undecidable != OnUndecidable::Pass && (keys.is_some() || !rules.is_empty()) {
             undecided::each(rows, keys.is_some(), |row, why| undecided.push((row, why)));
         }
-        let mut places = scan.find(rows.bytes).iter().map(Vec::as_slice);
+        let mut places = scan.find(rows.bytes);
         if let Some(keys) = keys {
             keys.find(rows, &mut places, spans, |row| undecided.push((row, Undecided::TooDeep)));
         }

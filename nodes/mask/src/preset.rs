@@ -17,7 +17,7 @@ use std::ops::Range;
 use memchr::memmem::Finder;
 
 use crate::column::{Rows, Walk};
-use crate::scan::Window;
+use crate::scan::{Places, Window};
 
 /// Checks a place: given a row and the position of a literal in it, returns the range of the value,
 /// if there is one.
@@ -98,7 +98,7 @@ impl PresetRule {
     pub(crate) fn each<'p>(
         &self,
         column: Rows<'_>,
-        places: &mut impl Iterator<Item = &'p [usize]>,
+        places: &mut impl Iterator<Item = Places<'p>>,
         mut found: impl FnMut(Range<usize>, Range<usize>),
     ) {
         if self.scanned.is_empty() && self.finders.is_empty() {
@@ -116,7 +116,8 @@ impl PresetRule {
             let is_literal = |at: usize| column.bytes.get(at..).is_some_and(|text| text.starts_with(literal));
             let mut end = 0;
             // Of occurrences that overlap, the first one counts.
-            let occurrences = places.next().unwrap_or_default().iter().copied().filter(|&at| {
+            let first = [byte(literal, 0); 2];
+            let occurrences = places.next().unwrap_or_default().iter(column.bytes, first).filter(|&at| {
                 let counts = at >= end && is_literal(at);
                 end = if counts { at + literal.len() } else { end };
                 counts

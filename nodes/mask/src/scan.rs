@@ -14,6 +14,7 @@ mod pairs;
 #[cfg(test)]
 mod tests;
 
+use memchr::memchr2_iter;
 use wide::bytemuck::cast;
 use wide::{u8x16, u16x8};
 
@@ -25,15 +26,43 @@ const STEP: usize = 64;
 const BLOCK: usize = STEP + 2;
 /// Bits of a byte in the nibble tables.
 const BUCKETS: usize = 8;
+/// At most one place is listed for so many bytes of text, on average.
+const BYTES_PER_PLACE: usize = 32;
+/// So many places are always listed.
+const MIN_LISTED: usize = 64;
 /// Windows per pass: bits of a set of windows.
 const AT_ONCE: usize = 64;
 
 /// A search for windows.
 pub(crate) struct Scan {
     search: Search,
-    offsets: Vec<isize>,
-    /// The places of each window.
-    places: Vec<Vec<usize>>,
+    /// For each window.
+    lists: Vec<List>,
+}
+
+/// The places of a window.
+struct List {
+    offset: isize,
+    places: Vec<usize>,
+    /// Whether there were too many places to list.
+    is_full: bool,
+}
+
+/// Where to look for something.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Places<'p> {
+    listed: &'p [usize],
+    /// Whether there are too many places to list.
+    is_full: bool,
+}
+
+impl<'p> Places<'p> {
+    /// The places in order, each with one of these bytes. If there are too many to list, these are
+    /// all such places of the text, also where the window does not match.
+    pub(crate) fn iter<'t>(self, text: &'t [u8], [one, other]: [u8; 2]) -> impl Iterator<Item = usize> + use<'p, 't> {
+        let rest = if self.is_full { text } else { &[] };
+        self.listed.iter().copied().chain(memchr2_iter(one, other, rest))
+    }
 }
 
 enum Search {
@@ -62,18 +91,29 @@ impl Scan {
             }
             None => Search::Nibbles(windows.chunks(AT_ONCE).map(Group::new).collect()),
         };
-        let offsets = windows.iter().map(|window| window.offset).collect();
-        Self { search, offsets, places: vec![Vec::new(); windows.len()] }
+        let list = |window: &Window| List { offset: window.offset, places: Vec::new(), is_full: false };
+        Self { search, lists: windows.iter().map(list).collect() }
     }
 
     /// Searches a text. Returns the places of each window in order: where it matches, plus its
     /// offset.
-    pub(crate) fn find(&mut self, text: &[u8]) -> &[Vec<usize>] {
-        let Self { search, offsets, places } = self;
-        places.iter_mut().for_each(Vec::clear);
+    pub(crate) fn find(&mut self, text: &[u8]) -> impl Iterator<Item = Places<'_>> {
+        let Self { search, lists } = self;
+        for list in lists.iter_mut() {
+            list.places.clear();
+            list.is_full = false;
+        }
+        // Text without such a limit could take more memory for its places than for itself.
+        let most = MIN_LISTED.max(text.len() / BYTES_PER_PLACE);
         let mut found = |index: usize, at: usize| {
-            if let (Some(places), Some(offset)) = (places.get_mut(index), offsets.get(index)) {
-                places.extend(at.checked_add_signed(*offset));
+            let Some(List { offset, places, is_full }) = lists.get_mut(index) else { return };
+            if *is_full {
+                return;
+            }
+            places.extend(at.checked_add_signed(*offset));
+            if places.len() > most {
+                places.clear();
+                *is_full = true;
             }
         };
         match search {
@@ -88,7 +128,7 @@ impl Scan {
                 }
             }
         }
-        &self.places
+        self.lists.iter().map(|list| Places { listed: &list.places, is_full: list.is_full })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The searches that find keys: one search covers several keys with the same ending.
 
 use super::{Spelling, is_joint};
-use crate::scan::{Class, Window};
+use crate::scan::{Class, Places, Window};
 
 /// What can follow a letter of a key in any spelling, besides the next letter: the first byte of
 /// separators, in the sense of [`joints_after`].
@@ -167,9 +167,29 @@ impl Needle {
 
     /// Calls back with start and end of every occurrence of a key, in order of their ends, given
     /// the places of the pair or letter.
-    pub(super) fn each(&self, text: &[u8], keys: &[Box<[u8]>], places: &[usize], mut found: impl FnMut(usize, usize)) {
-        let (Search::Pair(_, rest) | Search::Letter(_, rest)) = self.search;
-        for &at in places {
+    pub(super) fn each(
+        &self,
+        text: &[u8],
+        keys: &[Box<[u8]>],
+        places: Places<'_>,
+        mut found: impl FnMut(usize, usize),
+    ) {
+        let (bytes, rest) = match self.search {
+            Search::Pair([first, _], rest) => ([first; 2], rest),
+            Search::Letter(letter, rest) => (letter, rest),
+        };
+        self.each_at(text, keys, rest, places.iter(text, bytes), &mut found);
+    }
+
+    fn each_at(
+        &self,
+        text: &[u8],
+        keys: &[Box<[u8]>],
+        rest: usize,
+        places: impl Iterator<Item = usize>,
+        found: &mut impl FnMut(usize, usize),
+    ) {
+        for at in places {
             if self.spelling == Spelling::Any {
                 self.keys(keys).filter_map(|key| spelled(text, at, key, rest)).for_each(|(s, e)| found(s, e));
                 continue;
@@ -346,7 +366,8 @@ mod tests {
         };
         let places: Vec<usize> = (0..text.len()).filter(is_place).collect();
         let mut found = Vec::new();
-        needle.each(text, keys, &places, |start, end| found.push((start, end)));
+        let (Search::Pair(_, rest) | Search::Letter(_, rest)) = needle.search;
+        needle.each_at(text, keys, rest, places.into_iter(), &mut |start, end| found.push((start, end)));
         found
     }
 
@@ -358,11 +379,13 @@ mod tests {
                 "acces", "s", "Key", "key", "K", "EY", "k", "e", "y", "id", "ID", "x", "z", "X-Amz", "Amz", "-", "_", " ", "%20",
                 "%2D", "%252d", "%5F", "\x1b[31m", "\\u001b[0m", "\\e[m", "\\", "\"", ":", "m", "0", "d", "F", "aa", "aab", "/", "%2F",
             ]), 0..12),
+            times in proptest::sample::select(vec![1_usize, 1, 80]),
             spelling in proptest::sample::select(vec![Spelling::Exact, Spelling::IgnoreCase, Spelling::Any]),
         ) {
             let keys = ["accessKey", "key", "keyId", "X-Amz", "x", "aab", "kK", "a/key", "md", "yk", "//", "key_", "-x"];
             let keys: Vec<Box<[u8]>> = keys.iter().map(|key| spelling.of(key.as_bytes())).collect();
-            let text = pieces.concat().into_bytes();
+            // Repeated, some windows match too often to list their places.
+            let text = pieces.concat().repeat(times).into_bytes();
             let needles = needles(&keys, spelling);
             let windows: Vec<Window> = needles.iter().map(|needle| needle.window(&keys)).collect();
             let mut scan = Scan::new(&windows);

@@ -8,7 +8,7 @@ use crate::span::{Place, merge};
 
 fn find(search: &mut KeySearch, column: Rows<'_>, out: &mut Vec<Span>, too_deep: impl FnMut(usize)) {
     let mut scan = Scan::new(&search.windows().collect::<Vec<_>>());
-    search.find(column, &mut scan.find(column.bytes).iter().map(Vec::as_slice), out, too_deep);
+    search.find(column, &mut scan.find(column.bytes), out, too_deep);
 }
 
 /// Masks the values of keys with `#` in a column of one row. Bare values get quotes, as in the

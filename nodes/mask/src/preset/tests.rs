@@ -8,7 +8,7 @@ use crate::scan::Scan;
 fn each(preset: &'static Preset, column: Rows<'_>, found: impl FnMut(Range<usize>, Range<usize>)) {
     let rule = PresetRule::new(0, preset);
     let mut scan = Scan::new(&rule.windows().collect::<Vec<_>>());
-    rule.each(column, &mut scan.find(column.bytes).iter().map(Vec::as_slice), found);
+    rule.each(column, &mut scan.find(column.bytes), found);
 }
 
 /// Shows what a preset finds in one row, between angle brackets.

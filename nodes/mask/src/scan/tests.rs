@@ -42,9 +42,14 @@ proptest! {
         // Small numbers become letters in both cases.
         let text: Vec<u8> = letters.iter().map(|b| *b"abcdABCD".get(usize::from(*b)).unwrap_or(b)).collect();
         let mut scan = Scan::new(&windows);
-        prop_assert_eq!(scan.find(&text), slow(&text, &windows));
+        for (found, places) in scan.find(&text).zip(slow(&text, &windows)) {
+            prop_assert_eq!(found.is_full, places.len() > MIN_LISTED);
+            if !found.is_full {
+                prop_assert_eq!(found.listed, places);
+            }
+        }
         // Nothing of the previous text remains.
-        prop_assert_eq!(scan.find(&[]), slow(&[], &windows));
+        prop_assert!(scan.find(&[]).all(|found| found.listed.is_empty() && !found.is_full));
     }
 }
 
@@ -57,9 +62,9 @@ fn finds_a_literal_at_every_place() {
         for at in 0..150 {
             for after in 0..70 {
                 let text = [&vec![b'q'; at], *literal, &vec![b'q'; after]].concat();
-                let found = scan.find(&text);
+                let found: Vec<&[usize]> = scan.find(&text).map(|places| places.listed).collect();
                 assert_eq!(found[index], [at], "{at} {after}");
-                assert_eq!(found.iter().flatten().count(), 1, "{at} {after}");
+                assert_eq!(found.iter().copied().flatten().count(), 1, "{at} {after}");
             }
         }
     }
