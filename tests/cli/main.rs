@@ -19,8 +19,20 @@ use std::process::Command;
 use serde_json::Value;
 use wattle_tests::{Config, Folder, Trail, binary, built, finish, wait_until};
 
-const COMMANDS: &[&str] =
-    &["run", "status", "validate", "pack", "graph", "inspect", "node", "generate", "schema", "explain", "completions"];
+const COMMANDS: &[&str] = &[
+    "run",
+    "status",
+    "validate",
+    "pack",
+    "graph",
+    "inspect",
+    "node",
+    "generate",
+    "cloudtrail",
+    "schema",
+    "explain",
+    "completions",
+];
 
 #[test]
 fn every_command_has_a_description_in_its_help() {
@@ -156,6 +168,50 @@ fn inspect_shows_a_built_in_node_and_any_artifact() {
     assert!(imports.iter().all(|import| import.starts_with("wattle:node/")), "no WASI: {imports:?}");
     let guest = folder.run(&["inspect", built("guests/faulty.wasm").to_str().unwrap()]);
     assert!(guest.text().starts_with("faulty 0.1.0: Misbehaves"), "{}", guest.text());
+}
+
+#[test]
+fn a_generated_trail_is_verified_until_somebody_changes_it() {
+    let folder = Folder::new();
+    let made = folder.run(&["generate", "-n", "30", "--digests", "--layout", "s3", "--out", "trail"]);
+    assert_eq!(made.code, 0, "{}", made.log);
+    let verify = ["cloudtrail", "verify", "trail", "--keys", "trail/public-keys.json"];
+    let good = folder.run(&verify);
+    assert_eq!(good.code, 0, "{}{}", good.text(), good.log);
+    assert!(good.text().contains("0 unverifiable, 0 failed\n30 log files: 30 as their digests say"), "{}", good.text());
+    let json = folder.run(&[&verify[..], &["--json"]].concat());
+    assert!(json.text().lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{}", json.text());
+
+    // Any log file of the tree.
+    let mut place = folder.path("trail/AWSLogs");
+    while place.is_dir() {
+        let mut inside: Vec<_> = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().path()).collect();
+        inside.retain(|path| !path.ends_with("CloudTrail-Digest"));
+        place = inside.swap_remove(0);
+    }
+    fs::remove_file(&place).unwrap();
+    let missing = folder.run(&verify);
+    assert_eq!(missing.code, 1, "{}", missing.text());
+    let name = place.file_name().unwrap().to_str().unwrap();
+    assert!(
+        missing.text().contains("  missing file: `AWSLogs/") && missing.text().contains(name),
+        "{}",
+        missing.text()
+    );
+    assert!(missing.text().contains("29 as their digests say, 1 missing"), "{}", missing.text());
+
+    folder.write("keys.json", "{}");
+    let wrong = folder.run(&["cloudtrail", "verify", "trail", "--keys", "keys.json"]);
+    assert_eq!(wrong.code, 1);
+    assert!(
+        wrong.log.contains("`keys.json`: it is not what `aws cloudtrail list-public-keys` prints"),
+        "{}",
+        wrong.log
+    );
+    folder.write("empty/x", "");
+    let empty = folder.run(&["cloudtrail", "verify", "empty", "--keys", "trail/public-keys.json"]);
+    assert_eq!(empty.code, 1);
+    assert!(empty.log.contains("`empty` has no digest"), "{}", empty.log);
 }
 
 #[test]

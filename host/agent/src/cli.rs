@@ -1,5 +1,6 @@
 //! The command line.
 
+pub(crate) mod cloudtrail;
 mod config_file;
 mod control;
 pub(crate) mod node;
@@ -105,6 +106,11 @@ pub(crate) enum Command {
     },
     /// Generate sample data; the same seed gives the same data
     Generate(GenerateOptions),
+    /// Verify CloudTrail log files
+    Cloudtrail {
+        #[command(subcommand)]
+        command: cloudtrail::CloudtrailCommand,
+    },
     /// Print the JSON schema of a file, for editors
     #[command(after_help = "For an editor with Taplo, write the schema to a file and name it in the first line:\n  \
                             wattle schema agent > agent.schema.json\n  #:schema ./agent.schema.json")]
@@ -303,10 +309,23 @@ pub(crate) struct GenerateOptions {
     /// Pretty-print the documents
     #[arg(long)]
     pub(crate) pretty: bool,
-    /// Write a gzip file for each document to this folder, with a name as in CloudTrail, instead of lines to standard
-    /// output
+    /// Write a gzip file for each document to this folder, as `--layout` says, instead of lines to standard output
     #[arg(short, long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// Names of the files in the folder
+    #[arg(long, value_enum, default_value_t = GenerateLayout::S3, requires = "out")]
+    pub(crate) layout: GenerateLayout,
+    /// Also write digests of all hours, with their signatures and the public key, for `wattle cloudtrail verify`; ten
+    /// minutes pass between two documents
+    #[arg(long, requires = "out")]
+    pub(crate) digests: bool,
+}
+
+/// How generated files are named.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GenerateLayout {
+    /// As AWS names the objects of a bucket: AWSLogs/ACCOUNT/CloudTrail/REGION/YEAR/MONTH/DAY/...
+    S3,
 }
 
 /// What `wattle generate` writes.

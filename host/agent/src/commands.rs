@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+pub(crate) mod cloudtrail;
 pub(crate) mod completions;
 pub(crate) mod explain;
 pub(crate) mod generate;

@@ -45,6 +45,7 @@ fn main() -> ExitCode {
         Command::Inspect(options) => commands::inspect::inspect(&options),
         Command::Node { command } => commands::node::node(&command, cli.color),
         Command::Generate(options) => commands::generate::generate(&options),
+        Command::Cloudtrail { command } => commands::cloudtrail::cloudtrail(&command),
         Command::Schema { file } => commands::schema::schema(file),
         Command::Quarantine { command } => commands::quarantine::quarantine(&command),
         Command::Explain { code } => commands::explain::explain(code.as_deref()),

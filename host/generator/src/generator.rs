@@ -93,6 +93,11 @@ impl Generator {
         object_key(prefix, organization, account, region, delivered, &unique)
     }
 
+    /// Lets this many milliseconds pass before the next record.
+    pub fn skip(&mut self, milliseconds: i64) {
+        self.millisecond = self.millisecond.saturating_add(milliseconds);
+    }
+
     /// Returns the counts of all records and documents so far.
     pub fn truth(&self) -> Truth {
         self.truth

@@ -1,5 +1,7 @@
 //! `wattle generate`: generates logs for the built-in packs; the same seed gives the same logs.
 
+mod trail;
+
 use std::io::{BufWriter, Write as _};
 
 use wattle_generator::{DocumentSize, Form, Generator, LineKind, Lines, Options, Shape};
@@ -66,7 +68,10 @@ fn cloudtrail(options: &GenerateOptions) -> Done {
         records_per_document: options.records.map_or(DocumentSize::Natural, DocumentSize::Fixed),
         ..Options::default()
     });
-    done(write(options, &mut generator))?;
+    let digests = match &options.out {
+        Some(folder) => trail::write(folder, options.documents, options.digests, &mut generator)?,
+        None => done(write(options.documents, &mut generator)).map(|()| 0)?,
+    };
     let truth = generator.truth();
     say(&format!(
         "{} documents, {} records, {} secrets to mask, {} of the names match ^(Get|List|Describe)",
@@ -75,33 +80,23 @@ fn cloudtrail(options: &GenerateOptions) -> Done {
         truth.secrets(),
         truth.get_list_describe
     ));
+    if let Some(folder) = options.out.as_ref().filter(|_| digests > 0) {
+        let folder = folder.display();
+        say(&format!("{digests} digests; verify: wattle cloudtrail verify {folder} --keys {folder}/public-keys.json"));
+    }
     Ok(())
 }
 
-fn write(options: &GenerateOptions, generator: &mut Generator) -> std::io::Result<()> {
+fn write(documents: u64, generator: &mut Generator) -> std::io::Result<()> {
     let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
     let mut document = Vec::new();
-    for _ in 0..options.documents {
+    for _ in 0..documents {
         let records = generator.document_size();
         document.clear();
         generator.next_document(records, &mut document);
-        match &options.out {
-            Some(folder) => {
-                let path = folder.join(generator.next_key("", None).trim_start_matches('/'));
-                if let Some(parent) = path.parent() {
-                    fs_err::create_dir_all(parent)?;
-                }
-                let mut gzip =
-                    flate2::write::GzEncoder::new(fs_err::File::create(path)?, flate2::Compression::default());
-                gzip.write_all(&document)?;
-                gzip.finish()?;
-            }
-            None => {
-                out.write_all(&document)?;
-                if !document.ends_with(b"\n") {
-                    out.write_all(b"\n")?;
-                }
-            }
+        out.write_all(&document)?;
+        if !document.ends_with(b"\n") {
+            out.write_all(b"\n")?;
         }
     }
     out.flush()

@@ -1,0 +1,182 @@
+//! Verifies a copy of a bucket in a folder, such as `aws s3 sync` makes.
+//!
+//! A copy lacks the metadata of its objects, so the signature of a digest comes from the next one, which
+//! repeats it, or from a file beside it with the name of the digest and `.signature`.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
+use walkdir::WalkDir;
+
+use crate::digest::{Digest, LogFile, SignatureProblem};
+use crate::hash::{Hash, Hasher};
+use crate::keys::PublicKeys;
+use crate::report::{DigestReport, Problem, Report};
+
+/// Largest digest, uncompressed. One entry has about 600 bytes.
+const MAX_DIGEST_BYTES: u64 = 256 << 20;
+
+/// A digest of the folder.
+struct Found {
+    hash: Hash,
+    digest: Digest,
+}
+
+/// The folder, and how its paths become keys.
+struct Folder<'a> {
+    root: &'a Path,
+    /// What the keys have before the paths, if the folder is a copy of a part of the bucket.
+    prefix: String,
+}
+
+impl Folder<'_> {
+    fn key(&self, path: &str) -> String {
+        format!("{}{path}", self.prefix)
+    }
+
+    /// The hash of a log file, uncompressed; `None` if it is missing.
+    fn hash(&self, key: &str) -> io::Result<Option<Hash>> {
+        let Some(path) = key.strip_prefix(&self.prefix).filter(|path| is_inside(path)) else { return Ok(None) };
+        let file = match File::open(self.root.join(path)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let mut hasher = Hasher::default();
+        io::copy(&mut MultiGzDecoder::new(io::BufReader::new(file)), &mut hasher)?;
+        Ok(Some(hasher.finish()))
+    }
+}
+
+/// Whether a path of a digest stays in the folder.
+fn is_inside(path: &str) -> bool {
+    Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)))
+}
+
+/// Verifies all digests in a folder, and the log files that they list. The paths in the folder are the
+/// keys of the bucket, or their ends.
+///
+/// # Errors
+///
+/// The folder cannot be read. Problems with single files are in the report.
+pub fn verify(root: &Path, keys: &PublicKeys) -> io::Result<Report> {
+    let (mut digests, mut logs) = (Vec::new(), Vec::new());
+    for entry in WalkDir::new(root).sort_by_file_name() {
+        let entry = entry?;
+        let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
+        let path = relative.to_string_lossy().into_owned();
+        if !entry.file_type().is_file() || !path.ends_with(".json.gz") {
+            continue;
+        }
+        match path.contains("_CloudTrail-Digest_") {
+            true => digests.push(path),
+            false if path.contains("_CloudTrail_") || path.contains("_CloudTrail-Insight_") => logs.push(path),
+            false => {}
+        }
+    }
+    let read: Vec<(String, Result<Found, String>)> =
+        digests.into_iter().map(|path| (path.clone(), read(&root.join(path)))).collect();
+    let folder = Folder { root, prefix: prefix(&read) };
+    let found: BTreeMap<String, &Found> =
+        read.iter().filter_map(|(path, found)| Some((folder.key(path), found.as_ref().ok()?))).collect();
+    // The signature of a digest as the next one gives it.
+    let later: HashMap<&str, &str> = found
+        .values()
+        .filter_map(|found| {
+            found.digest.previous_digest_s3_object.as_deref().zip(found.digest.previous_digest_signature.as_deref())
+        })
+        .collect();
+    let mut report = Report::default();
+    let mut listed = HashSet::new();
+    for (path, result) in &read {
+        let key = folder.key(path);
+        let (start, end, files, problems) = match result {
+            Err(reason) => {
+                (String::new(), String::new(), 0, vec![Problem::UnreadableDigest { reason: reason.clone() }])
+            }
+            Ok(Found { hash, digest }) => {
+                listed.extend(digest.log_files.iter().map(|file| file.s3_object.clone()));
+                let beside = fs::read_to_string(root.join(format!("{path}.signature"))).ok();
+                let signature = beside.as_deref().or_else(|| later.get(key.as_str()).copied());
+                let mut problems = Vec::new();
+                problems.extend(check_place(&key, digest));
+                problems.extend(check_signature(*hash, digest, signature, keys));
+                problems.extend(check_previous(digest, &found));
+                problems.extend(digest.log_files.iter().filter_map(|file| check_file(file, &folder)));
+                (digest.digest_start_time.clone(), digest.digest_end_time.clone(), digest.log_files.len(), problems)
+            }
+        };
+        report.digests.push(DigestReport { key, start, end, files, problems });
+    }
+    report.unlisted = logs.iter().map(|path| folder.key(path)).filter(|key| !listed.contains(key)).collect();
+    Ok(report)
+}
+
+fn read(path: &Path) -> Result<Found, String> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut text = MultiGzDecoder::new(io::BufReader::new(file)).take(MAX_DIGEST_BYTES + 1);
+    text.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > MAX_DIGEST_BYTES {
+        return Err(format!("it has more than {MAX_DIGEST_BYTES} bytes"));
+    }
+    let digest = Digest::parse(&bytes).map_err(|error| error.to_string())?;
+    Ok(Found { hash: Hash::of(&bytes), digest })
+}
+
+/// What most keys have before the paths in the folder. A single digest that was moved must not decide.
+fn prefix(read: &[(String, Result<Found, String>)]) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (path, found) in read {
+        let key = found.as_ref().ok().map(|found| found.digest.digest_s3_object.as_str());
+        if let Some(prefix) = key.and_then(|key| key.strip_suffix(path.as_str())) {
+            *counts.entry(prefix).or_default() += 1;
+        }
+    }
+    let most = counts.into_iter().max_by_key(|(_, count)| *count);
+    most.map(|(prefix, _)| prefix.to_owned()).unwrap_or_default()
+}
+
+fn check_place(key: &str, digest: &Digest) -> Option<Problem> {
+    (digest.digest_s3_object != key).then(|| Problem::MovedDigest { key: digest.digest_s3_object.clone() })
+}
+
+fn check_signature(hash: Hash, digest: &Digest, signature: Option<&str>, keys: &PublicKeys) -> Option<Problem> {
+    let Some(signature) = signature else { return Some(Problem::NoSignature) };
+    match digest.check_signature(hash, signature, keys) {
+        Ok(()) => None,
+        Err(SignatureProblem::Wrong) => Some(Problem::AlteredDigest),
+        Err(SignatureProblem::UnknownKey(fingerprint)) => Some(Problem::UnknownKey { fingerprint }),
+    }
+}
+
+/// Checks the digest before. The first digest of a folder may have one that the folder lacks.
+fn check_previous(digest: &Digest, found: &BTreeMap<String, &Found>) -> Option<Problem> {
+    let previous = digest.previous_digest_s3_object.as_ref()?;
+    let Some(before) = found.get(previous) else {
+        let folder = |key: &str| key.rsplit('/').nth(3).map(str::to_owned);
+        let name = |key: &str| key.rsplit('/').next().and_then(|name| Some(name.rsplit_once('_')?.0.to_owned()));
+        let own = &digest.digest_s3_object;
+        let is_earlier = |(key, other): (&String, &&Found)| {
+            (folder(key), name(key)) == (folder(own), name(own))
+                && other.digest.digest_end_time < digest.digest_end_time
+        };
+        return found.iter().any(is_earlier).then(|| Problem::MissingDigest { key: previous.clone() });
+    };
+    let expected = digest.previous_digest_hash_value.as_deref().and_then(Hash::from_hex);
+    (expected != Some(before.hash)).then(|| Problem::BrokenChain { previous: previous.clone() })
+}
+
+fn check_file(file: &LogFile, folder: &Folder<'_>) -> Option<Problem> {
+    let key = file.s3_object.clone();
+    match folder.hash(&key) {
+        Err(error) => Some(Problem::UnreadableFile { key, reason: error.to_string() }),
+        Ok(None) => Some(Problem::MissingFile { key }),
+        Ok(Some(sha256)) if Hash::from_hex(&file.hash_value) != Some(sha256) => {
+            Some(Problem::AlteredFile { key, sha256 })
+        }
+        Ok(Some(_)) => None,
+    }
+}
