@@ -13,10 +13,14 @@ use crate::tools;
 pub(crate) fn test() -> anyhow::Result<()> {
     tools::add_languages();
     tools::add_docker_registry();
+    let moto = tools::add_moto()?;
     // End-to-end tests run the agent's binary.
     nodes::build_all()?;
-    let mut tests =
-        cargo().args(["test", "--release", "--workspace", "--no-fail-fast"]).stdout(Stdio::piped()).spawn()?;
+    let mut tests = cargo()
+        .args(["test", "--release", "--workspace", "--no-fail-fast"])
+        .env("WATTLE_MOTO", moto)
+        .stdout(Stdio::piped())
+        .spawn()?;
     let output = BufReader::new(tests.stdout.take().context("the output of cargo test")?);
     let (mut passed, mut failed) = (0, 0);
     for line in output.lines() {

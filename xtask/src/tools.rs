@@ -47,6 +47,32 @@ pub(crate) fn add_docker_registry() {
     add_from_debian(&["docker-registry"], &["docker-registry"], "tests of registries fail");
 }
 
+/// Installs the server of S3 and SQS that tests of `wattle-aws` start: moto of PyPI at a fixed version, in an environment
+/// of its own below the target folder. Returns the folder of its programs. If it cannot be installed, this prints a
+/// message, and the tests fail.
+pub(crate) fn add_moto() -> anyhow::Result<PathBuf> {
+    const VERSION: &str = "5.2.5";
+    let root = target_dir()?.join("tools").join(format!("moto-{VERSION}"));
+    let programs = root.join("bin");
+    let server = programs.join("moto_server");
+    let works = || Command::new(&server).arg("--help").output().is_ok_and(|o| o.status.success());
+    if !works() {
+        println!("installing moto {VERSION}");
+        let done = |command: &mut Command| command.status().is_ok_and(|status| status.success());
+        let has = done(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&root))
+            && done(Command::new(programs.join("pip")).args([
+                "install",
+                "--quiet",
+                &format!("moto[server]=={VERSION}"),
+            ]))
+            && works();
+        if !has {
+            println!("moto could not be installed from PyPI; tests of S3 and SQS fail");
+        }
+    }
+    Ok(programs)
+}
+
 /// Installs missing programs from Debian. If that is not permitted, it prints a message, and the
 /// tests that need the programs fail.
 fn add_from_debian(programs: &[&str], packages: &[&str], otherwise: &str) {
