@@ -12,7 +12,7 @@ use crate::frame::{Framer, Rules};
 use crate::http::body;
 use crate::http::options::Settings;
 use crate::http::refusal::Refusal;
-use crate::http::share::InFlight;
+use crate::in_flight::InFlight;
 
 /// Events of one batch, and the position in the input just after them.
 pub type Events = (Vec<Vec<u8>>, u64);

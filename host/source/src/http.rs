@@ -23,7 +23,6 @@ mod connections;
 mod handler;
 pub(crate) mod options;
 pub(crate) mod refusal;
-pub(crate) mod share;
 
 #[cfg(test)]
 mod clients_tests;

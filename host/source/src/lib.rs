@@ -18,9 +18,11 @@ mod frame;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod http;
+mod in_flight;
 mod listeners;
 mod outbox;
 mod pool;
+mod positions;
 mod reading;
 mod sample;
 mod source;

@@ -5,7 +5,7 @@ use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::checkpoint::{Entry, now};
+use super::checkpoint::Entry;
 use super::clock;
 use super::discover::Found;
 use super::identity::{Content, FileId, Head, Proof, read_head};
@@ -18,6 +18,7 @@ use super::track::Key;
 use super::watched::Watched;
 use crate::decompress::Compression;
 use crate::frame::Framing;
+use crate::positions::now;
 use crate::stats::add;
 
 /// Maximum number of folders that are searched for renamed files between two full scans.

@@ -9,10 +9,11 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 use wattle_batch::{Ack, Disposition};
 
-use super::checkpoint::{Entry, now};
+use super::checkpoint::Entry;
 use super::clock;
 use super::identity::Proof;
 use super::known::{Known, Serial};
+use crate::positions::now;
 use crate::stats::{SourceStats, add};
 
 /// First pause before undelivered events are read again; it doubles up to the maximum.

@@ -10,9 +10,9 @@ use wattle_json::Kind;
 
 use super::options::{HttpFraming, InvalidJson, Settings};
 use super::refusal::Refusal;
-use super::share::Share;
 use crate::assemble::{BatchLimits, Chunk, cut};
 use crate::decompress::{Compression, Decoder, ReadFailure, gunzip_whole};
+use crate::in_flight::Share;
 
 /// Initial capacity for decompressed bodies.
 const FIRST_ROOM: usize = 64 << 10;
@@ -236,7 +236,7 @@ fn invalid(body: &[u8], error: &wattle_json::Error) -> Refusal {
 
 /// Grows the share to cover the body and this many events.
 fn cover(body: &[u8], events: usize, share: &mut Share) -> Result<(), Refusal> {
-    share.cover((body.len() + events.saturating_mul(size_of::<Span>())) as u64)
+    Ok(share.cover((body.len() + events.saturating_mul(size_of::<Span>())) as u64)?)
 }
 
 fn span(start: usize, end: usize) -> Span {

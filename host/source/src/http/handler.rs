@@ -19,8 +19,8 @@ use super::body::{Kinds, decode, frame, unpack};
 use super::connections::{Connection, Connections};
 use super::options::Settings;
 use super::refusal::Refusal;
-use super::share::{InFlight, Share, too_much};
 use crate::assemble::Chunk;
+use crate::in_flight::{InFlight, NoRoom, Share};
 use crate::source::{Batches, SourceContext};
 use crate::stats::add;
 
@@ -262,9 +262,9 @@ impl Handler {
     async fn cover(&self, bytes: u64, share: &mut Share) -> Result<(), Refusal> {
         let covered = share.cover(bytes);
         if covered.is_err() && self.connections.close_silent_bodies() {
-            return timeout(ROOM_WAIT, share.wait_for(bytes)).await.map_err(|_| too_much());
+            return timeout(ROOM_WAIT, share.wait_for(bytes)).await.map_err(|_| NoRoom.into());
         }
-        covered
+        covered.map_err(Refusal::from)
     }
 
     /// Decompresses and frames a body; returns the batches, the number of empty lines, and the

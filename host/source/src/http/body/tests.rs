@@ -5,7 +5,7 @@ use serde_json::json;
 use std::io::Write as _;
 use std::time::Duration;
 
-use crate::http::share::InFlight;
+use crate::in_flight::InFlight;
 
 fn settings(options: serde_json::Value) -> Settings {
     Settings::new(serde_json::from_value(options).unwrap()).unwrap()

@@ -1,24 +1,25 @@
-//! Memory of requests: each holds a share of `max_in_flight_bytes`, which grows with its actual
-//! use.
+//! Memory of what a source received and that is not acknowledged: requests, objects. Each holds a share of
+//! `max_in_flight_bytes`, which grows with its actual use.
 
 use std::sync::Arc;
 
-use hyper::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use super::refusal::Refusal;
 
 /// Bytes per permit, so that a semaphore has enough permits.
 const UNIT: u64 = 1 << 10;
 
-/// The limit of bytes that all requests of a source may hold.
+/// The limit of bytes that all requests or objects of a source may hold.
 #[derive(Clone, Debug)]
 pub(crate) struct InFlight {
     units: Arc<Semaphore>,
     max_bytes: u64,
 }
 
-/// The share of one request. Dropping it releases the bytes.
+/// There is no room now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoRoom;
+
+/// The share of one request or object. Dropping it releases the bytes.
 #[derive(Debug)]
 pub(crate) struct Share {
     all: InFlight,
@@ -39,7 +40,7 @@ impl InFlight {
 }
 
 impl Share {
-    /// Returns the missing units until the share covers this many bytes. A single request always
+    /// Returns the missing units until the share covers this many bytes. A single one always
     /// fits.
     fn missing(&self, bytes: u64) -> u32 {
         let units = usize::try_from(bytes.min(self.all.max_bytes).div_ceil(UNIT)).unwrap_or(usize::MAX);
@@ -58,12 +59,12 @@ impl Share {
     ///
     /// # Errors
     ///
-    /// Other requests hold too much; status 429.
-    pub(crate) fn cover(&mut self, bytes: u64) -> Result<(), Refusal> {
+    /// Others hold too much.
+    pub(crate) fn cover(&mut self, bytes: u64) -> Result<(), NoRoom> {
         match self.missing(bytes) {
             0 => Ok(()),
             missing => {
-                let permit = self.all.units.clone().try_acquire_many_owned(missing).map_err(|_| too_much())?;
+                let permit = self.all.units.clone().try_acquire_many_owned(missing).map_err(|_| NoRoom)?;
                 self.add(permit);
                 Ok(())
             }
@@ -80,14 +81,6 @@ impl Share {
     }
 }
 
-/// The refusal when there is no room.
-pub(crate) fn too_much() -> Refusal {
-    Refusal::new(
-        StatusCode::TOO_MANY_REQUESTS,
-        "too many bytes are in flight (`max_in_flight_bytes`); try again in a moment",
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,7 +92,7 @@ mod tests {
         one.cover(1).unwrap();
         one.cover(6 << 10).unwrap();
         one.cover(100).unwrap();
-        assert_eq!(two.cover(5 << 10).unwrap_err(), too_much());
+        assert_eq!(two.cover(5 << 10).unwrap_err(), NoRoom);
         two.cover(4 << 10).unwrap();
         drop(one);
         two.cover(10 << 10).unwrap();
