@@ -10,6 +10,7 @@
 //! - No data is dropped silently: input that cannot become an event is a failure, which is counted and logged.
 
 mod assemble;
+mod aws_s3;
 mod decompress;
 mod demo;
 mod error;
@@ -40,6 +41,6 @@ pub use error::SourceError;
 pub use listeners::Listeners;
 pub use sample::{Sample, sample};
 pub use source::{Batches, Source, SourceContext, Stop};
-pub use stats::{LostBytes, SourceStats};
+pub use stats::{LostBytes, QueueStats, SourceStats};
 pub use text::text;
 pub use types::{TYPES, build};

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
@@ -44,6 +44,54 @@ pub struct SourceStats {
     pub read_bytes: AtomicU64,
     /// Address of a listening source.
     pub address: OnceLock<SocketAddr>,
+    /// Objects of a store, and the messages that announce them.
+    pub queue: QueueStats,
+}
+
+/// Counts of a source of objects, and of the messages that announce them.
+#[derive(Debug, Default)]
+pub struct QueueStats {
+    /// Whether the source reads objects, so that the other counts mean something.
+    pub is_used: AtomicBool,
+    /// Messages that were received; a message that comes again counts again.
+    pub received: AtomicU64,
+    /// Messages that were deleted.
+    pub deleted: AtomicU64,
+    /// Messages that were given back, to be received again at once or later.
+    pub returned: AtomicU64,
+    /// Messages that announce no new object.
+    pub ignored: AtomicU64,
+    /// Messages that are, in whole or in part, no notifications.
+    pub invalid: AtomicU64,
+    /// How often the time was extended for which a message stays hidden.
+    pub extended: AtomicU64,
+    /// Messages in work.
+    pub in_flight: AtomicU64,
+    /// When the oldest message in work was sent, in milliseconds of Unix time; 0 if there is none.
+    pub oldest_sent_at: AtomicI64,
+    /// Objects that were delivered to their end.
+    pub objects: AtomicU64,
+    /// Attempts to read an object that failed.
+    pub failed: AtomicU64,
+    /// Objects that did not exist any more.
+    pub missing: AtomicU64,
+    /// Announced objects that the options exclude.
+    pub filtered: AtomicU64,
+    /// Sum over the delivered objects of the time from their creation to their delivery, in milliseconds.
+    pub delay_milliseconds: AtomicU64,
+}
+
+impl QueueStats {
+    /// Age of the oldest message in work in seconds; 0 if there is none.
+    pub fn oldest_seconds(&self) -> u64 {
+        let sent = self.oldest_sent_at.load(Ordering::Relaxed);
+        if sent == 0 {
+            return 0;
+        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+        let sent = u128::try_from(sent).unwrap_or_default();
+        u64::try_from(now.saturating_sub(sent) / 1000).unwrap_or(u64::MAX)
+    }
 }
 
 /// Bytes that were seen in files and never read, by reason.

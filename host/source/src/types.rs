@@ -7,7 +7,7 @@ use wattle_options::{OptionError, Row, Table, no_files, read, schema_of};
 use crate::error::SourceError;
 use crate::listeners::Listeners;
 use crate::source::Source;
-use crate::{demo, file, http, stdin};
+use crate::{aws_s3, demo, file, http, stdin};
 
 type Prepared = Box<dyn Source>;
 
@@ -31,6 +31,16 @@ pub const TYPES: &Table<Prepared> = &Table {
             name: "http",
             prepare: |options| prepare(options, http::HttpSource::new),
             schema: schema_of::<http::Options>,
+            files: no_files,
+        },
+        Row {
+            name: "aws_s3",
+            prepare: |options| {
+                read(options, |options, errors| {
+                    aws_s3::S3Source::new(options, errors).map(|source| Box::new(source) as Prepared)
+                })
+            },
+            schema: schema_of::<aws_s3::Options>,
             files: no_files,
         },
         Row {
@@ -91,6 +101,14 @@ mod tests {
             ("file", json!({ "include": ["x"], "when_finished": "delete", "max_open_files": "10", "stable_after": 0 })),
             ("http", json!({})),
             ("http", json!({ "address": "localhost:0", "path": "/in", "token": "s", "max_body_bytes": "1MB" })),
+            ("aws_s3", json!({ "queue_url": "https://sqs.eu-west-1.amazonaws.com/123456789012/logs" })),
+            (
+                "aws_s3",
+                json!({ "queue_url": "http://127.0.0.1:5555/1/q", "endpoint": "http://127.0.0.1:5555", "max_objects": "4",
+                    "backfill": { "bucket": "logs", "from": "2026-01-31T00:00:00Z", "prefixes": ["a/", "b/"] },
+                    "auth": { "access_key_id": "A", "secret_access_key": "B" }, "framing": "lines" }),
+            ),
+            ("aws_s3", json!({ "listing": { "bucket": "logs", "interval": "10s" }, "include": ["AWSLogs/**"] })),
             ("demo", json!({})),
             ("demo", json!({ "records_per_document": [1, 5], "rate": "2.5", "seed": "7", "shape": "cloudwatch" })),
         ];
@@ -139,6 +157,25 @@ mod tests {
             "demo",
             json!({ "interval": "1s", "rate": 5, "records_per_document": [5, 1] }),
             &[("records_per_document", "from low to high"), ("rate", "`interval`")],
+        );
+        expect("aws_s3", json!({}), &[("queue_url", "set `queue_url`, `listing` or `backfill`")]);
+        expect(
+            "aws_s3",
+            json!({ "queue_url": "logs", "region": "here", "buckets": ["a[b"], "visibility_timeout": "1s",
+                "max_objects": 0, "max_event_bytes": "8GiB", "backfill": { "bucket": "b", "prefixes": ["a", "ab"],
+                "from": "now" }, "secret": "x" }),
+            &[
+                ("secret", "unknown option"),
+                ("region", "is not the name of a region"),
+                ("queue_url", "is not the address of a queue"),
+                ("buckets[0]", "not a valid glob"),
+                ("visibility_timeout", "between `10s` and `12h`"),
+                ("max_objects", "at least 1"),
+                ("backfill.bucket", "not the name of a bucket"),
+                ("backfill.prefixes[1]", "have keys in common"),
+                ("backfill.from", "is not a time"),
+                ("max_event_bytes", "at most"),
+            ],
         );
         expect("demo", json!({ "form": "tiny" }), &[("form", "unknown value `tiny`")]);
     }

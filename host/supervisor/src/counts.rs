@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wattle_sink::SinkStats;
-use wattle_source::{LostBytes, SourceStats};
+use wattle_source::{LostBytes, QueueStats, SourceStats};
 use wattle_topology::{NodeCounts, PipelineCounts};
 
 use crate::metric::{Kind, Metric};
@@ -181,6 +181,11 @@ table! {
     one Counter "wattle_source_skipped_long_bytes_total" ["source"] "Bytes of those lines and documents." load(&s.skipped_long_bytes);
     one Counter "wattle_source_skipped_zero_bytes_total" ["source"] "Zero bytes in front of events that were skipped; truncated files contain them." load(&s.skipped_nuls);
     by Counter "wattle_source_lost_bytes_total" ["source", "reason"] "Bytes of log files that the source saw but never read: the file was `truncated` or rewritten, `removed` while it was not open, or `closed` after its removal because too many files were open." reasons(&s.lost_bytes), note "bytes of files were lost before they were read; see the log";
+    by Counter "wattle_source_messages_total" ["source", "what"] "Messages of an SQS queue: `received`, of which `deleted` after their objects were delivered, `returned` to the queue to come again, `ignored` because they announce no new object, or `invalid`; and `extended`, how often a message was hidden for longer while its objects were in work." messages(&s.queue);
+    by Counter "wattle_source_objects_total" ["source", "result"] "Objects of a store that were `read` and delivered, attempts that `failed`, objects that were `missing`, and announced objects that the options exclude (`filtered`)." objects(&s.queue);
+    one Counter "wattle_source_object_delay_milliseconds_total" ["source"] "Sum over the delivered objects of the time from their creation (`eventTime`) to their delivery." load(&s.queue.delay_milliseconds);
+    one Gauge "wattle_source_messages_in_flight" ["source"] "Messages of an SQS queue that are in work or wait for delivery." load(&s.queue.in_flight);
+    one Gauge "wattle_source_oldest_message_seconds" ["source"] "Age of the oldest of those messages since it was sent." s.queue.oldest_seconds();
     one Gauge "wattle_source_unmatched_globs" ["source"] "Globs of `include` that match no file." s.unmatched.lock().len() as u64;
 }
 
@@ -235,6 +240,36 @@ table! {
     one Counter "wattle_sink_dead_letter_events_total" ["sink"] "Failed events that a sink wrote to its dead-letter file." load(&s.dead_letter_events), summary "in dead letters";
     one Counter "wattle_sink_lost_events_total" ["sink"] "Events that the destination rejected, or for which the attempts ran out, and that no dead-letter file has." load(&s.lost_events);
     one Counter "wattle_sink_retries_total" ["sink"] "Failed attempts to send that were repeated." load(&s.retries), column "RETRIES", summary "retries";
+}
+
+fn messages(queue: &QueueStats) -> Vec<(String, u64)> {
+    let counts = [
+        ("received", &queue.received),
+        ("deleted", &queue.deleted),
+        ("returned", &queue.returned),
+        ("ignored", &queue.ignored),
+        ("invalid", &queue.invalid),
+        ("extended", &queue.extended),
+    ];
+    of_queue(queue, &counts)
+}
+
+fn objects(queue: &QueueStats) -> Vec<(String, u64)> {
+    let counts = [
+        ("read", &queue.objects),
+        ("failed", &queue.failed),
+        ("missing", &queue.missing),
+        ("filtered", &queue.filtered),
+    ];
+    of_queue(queue, &counts)
+}
+
+/// No time series for sources of other types.
+fn of_queue(queue: &QueueStats, counts: &[(&str, &AtomicU64)]) -> Vec<(String, u64)> {
+    if !queue.is_used.load(Ordering::Relaxed) {
+        return Vec::new();
+    }
+    counts.iter().map(|(name, count)| ((*name).to_owned(), load(count))).collect()
 }
 
 fn reasons(lost: &LostBytes) -> Vec<(String, u64)> {

@@ -1,0 +1,113 @@
+//! Which parts of an object are delivered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use wattle_batch::{Ack, Disposition};
+
+use crate::in_flight::Share;
+
+/// The parts of one object that were sent. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Delivery(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Everything before this decompressed byte is delivered.
+    done_to: u64,
+    /// Parts after that, by their start: their end, and whether they are delivered.
+    parts: BTreeMap<u64, (u64, bool)>,
+    outstanding: usize,
+    has_returned: bool,
+}
+
+/// How the sent parts of an object ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Settled {
+    /// Everything before this decompressed byte is delivered.
+    pub(super) done_to: u64,
+    /// Some events after it returned undelivered and must be sent again.
+    pub(super) has_returned: bool,
+}
+
+impl Delivery {
+    /// An object of which everything before a position was delivered before.
+    pub(super) fn starting_at(position: u64) -> Self {
+        let delivery = Self::default();
+        delivery.0.state.lock().done_to = position;
+        delivery
+    }
+
+    /// The acknowledgement of a part. The share ends with it.
+    pub(super) fn ack(&self, start: u64, end: u64, share: Share) -> Ack {
+        let mut state = self.0.state.lock();
+        state.outstanding += 1;
+        state.parts.insert(start, (end, false));
+        drop(state);
+        let shared = self.0.clone();
+        Ack::new(move |disposition| {
+            // Rejected events were counted as lost where they were rejected; reading the object again cannot help.
+            let is_done = disposition != Disposition::Retry;
+            shared.state.lock().end(start, is_done);
+            drop(share);
+            shared.changed.notify_one();
+        })
+    }
+
+    /// Waits until every sent part is acknowledged.
+    pub(super) async fn settled(&self) -> Settled {
+        loop {
+            let changed = self.0.changed.notified();
+            {
+                let state = self.0.state.lock();
+                if state.outstanding == 0 {
+                    return Settled { done_to: state.done_to, has_returned: state.has_returned };
+                }
+            }
+            changed.await;
+        }
+    }
+}
+
+impl State {
+    fn end(&mut self, start: u64, is_done: bool) {
+        self.outstanding = self.outstanding.saturating_sub(1);
+        self.has_returned |= !is_done;
+        if let Some((_, done)) = self.parts.get_mut(&start) {
+            *done = is_done;
+        }
+        while let Some(first) = self.parts.first_entry().filter(|first| first.get().1) {
+            self.done_to = self.done_to.max(first.remove().0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::in_flight::InFlight;
+
+    #[tokio::test]
+    async fn delivered_parts_count_up_to_the_first_that_returned() {
+        let all = InFlight::new(1 << 20);
+        let delivery = Delivery::starting_at(10);
+        let acks: Vec<Ack> = [(10, 20), (20, 30), (30, 40)].map(|(a, b)| delivery.ack(a, b, all.share())).into();
+        let mut acks = acks.into_iter();
+        let (first, second, third) = (acks.next().unwrap(), acks.next().unwrap(), acks.next().unwrap());
+        third.deliver();
+        first.reject();
+        drop(second);
+        assert_eq!(delivery.settled().await, Settled { done_to: 20, has_returned: true });
+        let again = Delivery::starting_at(20);
+        again.ack(20, 40, all.share()).deliver();
+        assert_eq!(again.settled().await, Settled { done_to: 40, has_returned: false });
+    }
+}

@@ -1,0 +1,254 @@
+//! Reads one object and sends its events.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use wattle_aws::{Error, ErrorKind, GetObject, S3};
+use wattle_batch::{Batch, Origin};
+
+use super::delivery::Delivery;
+use super::object::{Halt, Object, ObjectError, reason};
+use super::options::Format;
+use crate::assemble::{self, Chunk, Unwanted};
+use crate::decompress::{Compression, Decompression, MAGIC_BYTES, ReadFailure};
+use crate::frame::Framing;
+use crate::in_flight::InFlight;
+use crate::reading::{End, Flow, Part, ReadError, Reading};
+use crate::source::{Batches, SourceContext};
+use crate::stats::add;
+
+/// An object to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) bucket: String,
+    pub(super) key: String,
+    pub(super) version: Option<String>,
+    pub(super) region: Option<String>,
+}
+
+/// Where to begin in an object that was read before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Start {
+    /// Everything before this decompressed byte is delivered.
+    pub(super) position: u64,
+    /// The entity tag that the object had.
+    pub(super) etag: Option<String>,
+    /// Whether some of the events may have been sent before.
+    pub(super) is_again: bool,
+}
+
+/// How reading an object ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// All of its events were sent.
+    Whole,
+    /// It can never be read to its end. All events before the damage were sent.
+    Broken(String),
+    /// It does not exist.
+    Missing(String),
+    /// It cannot be read now.
+    Failed(Failure),
+    /// The source stops, or nothing takes its events any more.
+    Stopped,
+}
+
+/// Why an object cannot be read now.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) reason: String,
+    /// The wait that the service asked for.
+    pub(super) after: Option<std::time::Duration>,
+    /// Another object has the key, so positions in the previous one mean nothing.
+    pub(super) is_overwritten: bool,
+}
+
+/// What all objects of a source share.
+pub(super) struct Reader {
+    pub(super) context: SourceContext,
+    pub(super) client: Arc<S3>,
+    pub(super) format: Format,
+    pub(super) in_flight: InFlight,
+    pub(super) region: String,
+    pub(super) halt: Halt,
+}
+
+impl Reader {
+    /// Reads an object from `start` to its end. The position in `delivery` is that of `start`. Returns the entity tag
+    /// too, if the object exists.
+    pub(super) async fn read(
+        self: Arc<Self>,
+        place: &Place,
+        start: Start,
+        delivery: Delivery,
+    ) -> (Ended, Option<String>) {
+        let (place, runtime) = (place.clone(), Handle::current());
+        let task = tokio::task::spawn_blocking(move || self.read_on_thread(&place, start, &delivery, &runtime));
+        match task.await {
+            Ok(ended) => ended,
+            Err(error) if error.is_cancelled() => (Ended::Stopped, None),
+            Err(error) => (Ended::Failed(Failure::new(format!("reading it panicked, which is a bug: {error}"))), None),
+        }
+    }
+
+    fn read_on_thread(
+        &self,
+        place: &Place,
+        start: Start,
+        delivery: &Delivery,
+        runtime: &Handle,
+    ) -> (Ended, Option<String>) {
+        let request = GetObject {
+            bucket: place.bucket.clone(),
+            key: place.key.clone(),
+            version: place.version.clone(),
+            if_match: start.etag.clone(),
+            ..GetObject::default()
+        };
+        let opened =
+            Object::open(self.client.clone(), runtime.clone(), self.halt.clone(), request, self.context.stats.clone());
+        let mut object = match opened {
+            Ok(object) => object,
+            Err(error) => return (ended_by(&error), None),
+        };
+        let etag = object.etag().map(str::to_owned);
+        add(&self.context.stats.total_bytes, object.size());
+        let path = format!("s3://{}/{}", place.bucket, place.key);
+        let send = Send { reader: self, origin: self.origin(place), delivery, runtime, is_again: start.is_again };
+        let ended = self.read_events(&mut object, &path, start.position, send);
+        (ended, etag)
+    }
+
+    fn read_events(&self, object: &mut Object, path: &str, from: u64, send: Send<'_>) -> Ended {
+        let compression = match self.format.decompression {
+            Decompression::None => Compression::None,
+            Decompression::Auto => match object.first_bytes(MAGIC_BYTES) {
+                Ok(head) => Compression::detect(&head),
+                Err(error) => return ended_by_io(&error),
+            },
+        };
+        let reading = Reading {
+            compression,
+            caps: self.format.caps,
+            max_window_log: self.format.max_window_log,
+            rules: self.format.rules.clone(),
+            limits: self.context.limits,
+        };
+        let size = object.size();
+        if self.format.framing == Framing::Document {
+            let (document, failure) = reading.document(object, size);
+            if !document.is_empty() {
+                let Ok(chunk) = assemble::document(document) else {
+                    return Ended::Broken("is too long for one event".to_owned());
+                };
+                if send.chunk(0, chunk).is_err() {
+                    return Ended::Stopped;
+                }
+            } else if failure.is_none() {
+                add(&self.context.stats.skipped_empty, 1);
+            }
+            return failure.map_or(Ended::Whole, ended_by_reading);
+        }
+        let part = Part { from, until: size, sent_to: 0, end: End::Last };
+        let mut at = from;
+        let read = reading.events(object, part, &mut |chunk| {
+            let start = std::mem::replace(&mut at, chunk.end);
+            send.chunk(start, chunk).map(|()| Flow::Continue)
+        });
+        let Ok(read) = read else { return Ended::Stopped };
+        self.context.stats.skip(&self.context.name, path, &read.skipped);
+        if read.has_junk {
+            tracing::warn!(
+                source = %self.context.name, path,
+                "data that is not compressed follows the compressed data; ignoring it"
+            );
+        }
+        match read.failure {
+            Some(failure) => ended_by_reading(failure),
+            None if read.skipped.too_long > 0 => Ended::Broken(format!(
+                "has {} events longer than `max_line_bytes` or `max_event_bytes`; raise the option to read them",
+                read.skipped.too_long
+            )),
+            None => Ended::Whole,
+        }
+    }
+
+    fn origin(&self, place: &Place) -> Arc<Origin> {
+        let region = place.region.as_deref().unwrap_or(&self.region);
+        let facts = [("bucket", place.bucket.as_str()), ("key", place.key.as_str()), ("region", region)];
+        self.context.origin("aws_s3", &facts)
+    }
+}
+
+/// Sends the events of one object.
+struct Send<'r> {
+    reader: &'r Reader,
+    origin: Arc<Origin>,
+    delivery: &'r Delivery,
+    runtime: &'r Handle,
+    is_again: bool,
+}
+
+impl Send<'_> {
+    /// Sends the events of a part. Waits for room in the queue and within `max_in_flight_bytes`.
+    fn chunk(&self, start: u64, chunk: Chunk) -> Result<(), Unwanted> {
+        let context = &self.reader.context;
+        let (events, bytes) = (chunk.column.rows() as u64, chunk.column.byte_len() as u64);
+        let push = async {
+            let mut share = self.reader.in_flight.share();
+            share.wait_for(bytes).await;
+            let ack = self.delivery.ack(start, chunk.end, share);
+            let mut batch = Batch::new(chunk.column, self.origin.clone(), ack);
+            if self.is_again {
+                batch = batch.redelivered();
+            }
+            context.output.push(Batches(batch)).await.map_err(|_| Unwanted)
+        };
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = self.reader.halt.wait() => Err(Unwanted),
+                pushed = push => pushed,
+            }
+        })?;
+        add(&context.stats.events, events);
+        add(&context.stats.bytes, bytes);
+        Ok(())
+    }
+}
+
+impl Failure {
+    fn new(reason: String) -> Self {
+        Self { reason, after: None, is_overwritten: false }
+    }
+}
+
+fn ended_by(error: &ObjectError) -> Ended {
+    match error {
+        ObjectError::Stopped => Ended::Stopped,
+        ObjectError::Service(error) if is_missing(error) => Ended::Missing(error.to_string()),
+        ObjectError::Service(error) if error.code.as_deref() == Some("InvalidObjectState") => {
+            Ended::Broken(format!("is archived and must be restored before it can be read: {error}"))
+        }
+        ObjectError::Service(error) => {
+            Ended::Failed(Failure { reason: error.to_string(), after: error.retry_after, is_overwritten: false })
+        }
+        ObjectError::Overwritten => Ended::Failed(Failure { is_overwritten: true, ..Failure::new(error.to_string()) }),
+        ObjectError::Short { .. } | ObjectError::NoSize => Ended::Failed(Failure::new(error.to_string())),
+    }
+}
+
+/// Whether the object is gone. A bucket that does not exist is more likely a wrong option or region.
+fn is_missing(error: &Error) -> bool {
+    error.kind == ErrorKind::NotFound && matches!(error.code.as_deref(), Some("NoSuchKey" | "NoSuchVersion"))
+}
+
+fn ended_by_io(error: &std::io::Error) -> Ended {
+    reason(error).map_or_else(|| Ended::Failed(Failure::new(error.to_string())), ended_by)
+}
+
+fn ended_by_reading(failure: ReadError) -> Ended {
+    match failure {
+        ReadError::Read(ReadFailure::Io(error)) => ended_by_io(&error),
+        failure => Ended::Broken(failure.to_string()),
+    }
+}
