@@ -10,6 +10,7 @@
 //! - No data is dropped silently: input that cannot become an event is a failure, which is counted and logged.
 
 mod assemble;
+#[cfg(feature = "aws")]
 mod aws_s3;
 mod decompress;
 mod demo;

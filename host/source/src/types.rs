@@ -4,12 +4,18 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use wattle_options::{OptionError, Row, Table, no_files, read, schema_of};
 
+#[cfg(feature = "aws")]
+use crate::aws_s3;
 use crate::error::SourceError;
 use crate::listeners::Listeners;
 use crate::source::Source;
-use crate::{aws_s3, demo, file, http, stdin};
+use crate::{demo, file, http, stdin};
 
 type Prepared = Box<dyn Source>;
+
+#[cfg(not(feature = "aws"))]
+const WITHOUT_AWS: &str = "this agent was built without the source `aws_s3`; build it with the cargo feature `aws`, as in \
+                           `cargo build --release --package wattle --features aws`";
 
 /// The types of sources. Preparing creates a source and has no effect outside of the process.
 pub const TYPES: &Table<Prepared> = &Table {
@@ -33,6 +39,7 @@ pub const TYPES: &Table<Prepared> = &Table {
             schema: schema_of::<http::Options>,
             files: no_files,
         },
+        #[cfg(feature = "aws")]
         Row {
             name: "aws_s3",
             prepare: |options| {
@@ -41,6 +48,14 @@ pub const TYPES: &Table<Prepared> = &Table {
                 })
             },
             schema: schema_of::<aws_s3::Options>,
+            files: no_files,
+        },
+        // Listed all the same, so that the error does not suggest that the type is misspelt.
+        #[cfg(not(feature = "aws"))]
+        Row {
+            name: "aws_s3",
+            prepare: |_| Err(vec![OptionError::new("type", WITHOUT_AWS)]),
+            schema: || serde_json::json!({ "type": "object", "description": WITHOUT_AWS }),
             files: no_files,
         },
         Row {
@@ -101,6 +116,23 @@ mod tests {
             ("file", json!({ "include": ["x"], "when_finished": "delete", "max_open_files": "10", "stable_after": 0 })),
             ("http", json!({})),
             ("http", json!({ "address": "localhost:0", "path": "/in", "token": "s", "max_body_bytes": "1MB" })),
+            ("demo", json!({})),
+            ("demo", json!({ "records_per_document": [1, 5], "rate": "2.5", "seed": "7", "shape": "cloudwatch" })),
+        ];
+        #[cfg(feature = "aws")]
+        let cases = [&cases[..], &aws_cases()].concat();
+        for row in TYPES.rows.iter().filter(|row| cfg!(feature = "aws") || row.name != "aws_s3") {
+            assert!(cases.iter().any(|(name, _)| *name == row.name), "no case for the type `{}`", row.name);
+        }
+        for (type_name, options) in cases {
+            assert_eq!(TYPES.check(type_name, &options), Ok(()), "{type_name} {options}");
+            assert!(build(type_name, &options, &Listeners::default()).is_ok());
+        }
+    }
+
+    #[cfg(feature = "aws")]
+    fn aws_cases() -> Vec<(&'static str, Value)> {
+        vec![
             ("aws_s3", json!({ "queue_url": "https://sqs.eu-west-1.amazonaws.com/123456789012/logs" })),
             (
                 "aws_s3",
@@ -109,16 +141,13 @@ mod tests {
                     "auth": { "access_key_id": "A", "secret_access_key": "B" }, "framing": "lines" }),
             ),
             ("aws_s3", json!({ "listing": { "bucket": "logs", "interval": "10s" }, "include": ["AWSLogs/**"] })),
-            ("demo", json!({})),
-            ("demo", json!({ "records_per_document": [1, 5], "rate": "2.5", "seed": "7", "shape": "cloudwatch" })),
-        ];
-        for row in TYPES.rows {
-            assert!(cases.iter().any(|(name, _)| *name == row.name), "no case for the type `{}`", row.name);
-        }
-        for (type_name, options) in cases {
-            assert_eq!(TYPES.check(type_name, &options), Ok(()), "{type_name} {options}");
-            assert!(build(type_name, &options, &Listeners::default()).is_ok());
-        }
+        ]
+    }
+
+    #[cfg(not(feature = "aws"))]
+    #[test]
+    fn a_type_that_was_left_out_says_how_to_get_it() {
+        expect("aws_s3", json!({ "queue_url": "x" }), &[("type", "--features aws")]);
     }
 
     #[test]
@@ -158,10 +187,16 @@ mod tests {
             json!({ "interval": "1s", "rate": 5, "records_per_document": [5, 1] }),
             &[("records_per_document", "from low to high"), ("rate", "`interval`")],
         );
+        expect("demo", json!({ "form": "tiny" }), &[("form", "unknown value `tiny`")]);
+    }
+
+    #[cfg(feature = "aws")]
+    #[test]
+    fn check_reports_all_errors_of_aws() {
         expect("aws_s3", json!({}), &[("queue_url", "set `queue_url`, `listing` or `backfill`")]);
         expect(
             "aws_s3",
-            json!({ "queue_url": "logs", "region": "here", "buckets": ["a[b"], "visibility_timeout": "1s",
+            json!({ "queue_url": "logs", "region": "EU West", "buckets": ["a[b"], "visibility_timeout": "1s",
                 "max_objects": 0, "max_event_bytes": "8GiB", "backfill": { "bucket": "b", "prefixes": ["a", "ab"],
                 "from": "now" }, "secret": "x" }),
             &[
@@ -177,7 +212,6 @@ mod tests {
                 ("max_event_bytes", "at most"),
             ],
         );
-        expect("demo", json!({ "form": "tiny" }), &[("form", "unknown value `tiny`")]);
     }
 
     #[test]
