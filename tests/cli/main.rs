@@ -136,7 +136,7 @@ fn every_version_of_every_pack_is_built_in() {
         "cloudtrail@1.0.0",
         "cloudtrail@1.1.0",
         "cloudtrail@1.2.0",
-        "cloudtrail@2.0.0-rc.1",
+        "cloudtrail@2.0.0",
         "kubernetes-containers@1.0.0",
         "nginx@1.0.0",
         "syslog-auth@1.0.0",

@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use wattle_tests::{Folder, finish, workspace};
 
-const PACK: &str = "cloudtrail@2.0.0-rc.1";
+const PACK: &str = "cloudtrail@2.0.0";
 
 /// The configuration that `docs/OPERATING.md` prints.
 fn printed() -> String {

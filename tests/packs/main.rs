@@ -34,7 +34,7 @@ fn built_in_packs_pass_their_tests() {
     check("cloudtrail@1.0.0", 15);
     check("cloudtrail@1.1.0", 20);
     check("cloudtrail@1.2.0", 40);
-    check("cloudtrail@2.0.0-rc.1", 90);
+    check("cloudtrail@2.0.0", 90);
     for (pack, least) in [("alb", 2), ("kubernetes-containers", 3), ("nginx", 6), ("syslog-auth", 3), ("vpc-flow", 3)] {
         check(pack, least);
     }
