@@ -10,7 +10,8 @@ use crate::nodes;
 use crate::process::target_dir;
 
 const FILE: &str = "docs/demo.svg";
-const COMMANDS: [&str; 2] = ["wattle generate --documents 300 --seed 7", "wattle run --pack cloudtrail@1.2.0 --out out"];
+const COMMANDS: [&str; 2] =
+    ["wattle generate --documents 300 --seed 7", "wattle run --pack cloudtrail@1.2.0 --out out"];
 const LINE_HEIGHT: usize = 18;
 const PADDING: usize = 16;
 

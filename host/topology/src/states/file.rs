@@ -10,7 +10,7 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -71,7 +71,9 @@ pub(super) fn names(folder: &Path) -> Vec<Name> {
 ///
 /// The file cannot be read.
 pub(super) fn read(path: &Path) -> io::Result<Option<Content>> {
-    let (content, reason) = match wattle_files::read(path, MAX_BYTES) {
+    // The head first: what is no state at all can have any size.
+    let whole = has_head(path).and_then(|has| if has { wattle_files::read(path, MAX_BYTES) } else { Ok(Vec::new()) });
+    let (content, reason) = match whole {
         Ok(bytes) => (decode(&bytes), "its checksum or its form is wrong".to_owned()),
         Err(error) if wattle_files::is_foreign(&error) => (None, error.to_string()),
         Err(error) => return Err(error),
@@ -80,6 +82,12 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Content>> {
         set_aside(path, &reason);
     }
     Ok(content)
+}
+
+fn has_head(path: &Path) -> io::Result<bool> {
+    let mut head = Vec::with_capacity(HEAD.len());
+    wattle_files::open(path)?.take(HEAD.len() as u64).read_to_end(&mut head)?;
+    Ok(head == HEAD)
 }
 
 fn set_aside(path: &Path, reason: &str) {
@@ -181,6 +189,18 @@ mod tests {
         for path in ["../../out", "/etc/passwd"] {
             assert_eq!(decode(&encode("worker", &[Path::new(path)], &[])), None, "{path}");
         }
+    }
+
+    #[test]
+    fn what_is_no_state_is_set_aside_unread() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0");
+        // Reading it would take more memory than a machine has.
+        File::create(&path).unwrap().set_len(MAX_BYTES).unwrap();
+        assert_eq!(read(&path).unwrap(), None);
+        assert!(!path.exists());
+        write(&path, "worker", &[], &[Snapshot { version: 1, bytes: "x".as_bytes().into() }]).unwrap();
+        assert_eq!(read(&path).unwrap().map(|content| content.snapshots.len()), Some(1));
     }
 
     #[test]
