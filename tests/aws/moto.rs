@@ -110,13 +110,14 @@ impl Moto {
     /// The source `in` of the queue, and the pipeline `p` that passes its events on.
     pub(crate) fn config(&self, visibility: &str) -> Config {
         Config::new()
-            .agent("drain_timeout = \"2s\"")
+            .agent("drain_timeout = \"5s\"")
             .source("in", "aws_s3")
             .set("queue_url", self.url("events"))
             .set("endpoint", self.address.as_str())
             .set("auth.access_key_id", "AKIDEXAMPLE")
             .set("auth.secret_access_key", "secret-of-test")
             .set("visibility_timeout", visibility)
+            .set("wait_time", "1s")
             .pipeline("p", &["in"])
             .output("out", &["input"])
     }

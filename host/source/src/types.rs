@@ -196,7 +196,7 @@ mod tests {
         expect("aws_s3", json!({}), &[("queue_url", "set `queue_url`, `listing` or `backfill`")]);
         expect(
             "aws_s3",
-            json!({ "queue_url": "logs", "region": "EU West", "buckets": ["a[b"], "visibility_timeout": "1s",
+            json!({ "queue_url": "logs", "region": "EU West", "buckets": ["a[b"], "visibility_timeout": "1s", "wait_time": "1m",
                 "max_objects": 0, "max_event_bytes": "8GiB", "backfill": { "bucket": "b", "prefixes": ["a", "ab"],
                 "from": "now" }, "secret": "x" }),
             &[
@@ -205,6 +205,7 @@ mod tests {
                 ("queue_url", "is not the address of a queue"),
                 ("buckets[0]", "not a valid glob"),
                 ("visibility_timeout", "between `10s` and `12h`"),
+                ("wait_time", "between `1s` and `20s`"),
                 ("max_objects", "at least 1"),
                 ("backfill.bucket", "not the name of a bucket"),
                 ("backfill.prefixes[1]", "have keys in common"),

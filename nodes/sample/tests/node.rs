@@ -192,12 +192,12 @@ proptest! {
     }
 
     #[test]
-    fn any_texts_are_sampled_or_dropped(bodies in prop::collection::vec(any::<String>(), 0..8), time: String) {
+    fn any_texts_are_sampled_or_dropped(bodies in prop::collection::vec(any::<String>(), 0..8), attribute: String) {
         let options = json!({
             "rate": 2, "key": "body.a", "rate_field": "attributes.a.rate",
             "classes": [{"name": "all", "when": {"field": "body", "sample": {"rate": 2}}, "rate": 3, "floor": 1}],
         });
-        let events: Vec<Value> = bodies.iter().map(|body| json!({"body": body, "timestamp": time})).collect();
+        let events: Vec<Value> = bodies.iter().map(|body| json!({"body": body, "attributes": {"a": attribute}})).collect();
         run::<Sample>(&options, &events).map_err(TestCaseError::fail)?;
     }
 }

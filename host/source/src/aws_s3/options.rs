@@ -43,7 +43,6 @@ pub(crate) struct Options {
     endpoint: Option<String>,
     /// Whether the bucket is in the path of an address instead of the host name. Default: true with a custom endpoint,
     /// otherwise false.
-    #[serde(alias = "force_path_style")]
     path_style: Option<Flag>,
     /// Whether to use the FIPS 140 endpoints of AWS. Default: the variable `AWS_USE_FIPS_ENDPOINT`, otherwise false.
     fips: Option<Flag>,
@@ -62,8 +61,10 @@ pub(crate) struct Options {
     exclude: Vec<String>,
     /// How long a received message stays hidden from other receivers, `10s` to `12h`. While its objects are in work, the
     /// source extends this time. After a crash, messages come again when it ends. Default: `1m`.
-    #[serde(alias = "visibility_timeout_secs")]
     visibility_timeout: Period,
+    /// How long a request waits for messages while the queue is empty, `1s` to `20s`. A stop of the source takes up to this
+    /// time, because the queue may still answer the last request. Longer waits cost fewer requests. Default: `5s`.
+    wait_time: Period,
     /// What to do with a message whose object does not exist any more: `retry` (leave the message to the redrive policy of
     /// the queue) or `delete` (delete and count it). A bucket that does not exist is always tried again.
     /// Default: `retry`.
@@ -174,6 +175,7 @@ impl Default for Options {
             include: Vec::new(),
             exclude: Vec::new(),
             visibility_timeout: minute(),
+            wait_time: Period(Duration::from_secs(5)),
             on_missing: OnFailure::default(),
             on_broken: OnFailure::default(),
             max_objects: Number(16),
@@ -225,6 +227,7 @@ pub(crate) struct Settings {
     pub(crate) session: SessionConfig,
     pub(crate) filter: Filter,
     pub(crate) visibility: Duration,
+    pub(crate) wait: Duration,
     pub(crate) on_missing: OnFailure,
     pub(crate) on_broken: OnFailure,
     pub(crate) max_objects: usize,
@@ -251,6 +254,9 @@ impl Settings {
         if !(MIN_VISIBILITY..=MAX_VISIBILITY).contains(&visibility) {
             errors.add("visibility_timeout", "must be between `10s` and `12h`");
         }
+        if !(Duration::from_secs(1)..=Duration::from_secs(20)).contains(&options.wait_time.0) {
+            errors.add("wait_time", "must be between `1s` and `20s`");
+        }
         if !(1..=MAX_OBJECTS).contains(&options.max_objects.0) {
             errors.add("max_objects", "must be at least 1 and at most 256");
         }
@@ -268,6 +274,7 @@ impl Settings {
             session: session?,
             filter,
             visibility,
+            wait: options.wait_time.0,
             on_missing: options.on_missing,
             on_broken: options.on_broken,
             max_objects: options.max_objects.0,

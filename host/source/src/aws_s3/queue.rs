@@ -26,17 +26,16 @@ use super::read::{Ended, Place, Reader, Start};
 use crate::source::Stop;
 use crate::stats::add;
 
-/// How long SQS may hold a request while the queue is empty; the longest that it accepts, which costs the fewest requests.
-const WAIT: Duration = Duration::from_secs(20);
-
-/// The same if the source ends when the queue is empty. SQS asks all of its servers only if it may wait.
+/// How long SQS may hold a request if the source ends when the queue is empty. SQS asks all of its servers only if it may wait.
 const WAIT_ONCE: Duration = Duration::from_secs(1);
 
 /// Shortest interval between requests to an empty queue.
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long a request that waits for messages may go on after a stop. Messages that it still brings are given back.
-const GRACE: Duration = Duration::from_millis(500);
+/// How much longer than its wait a request for messages may take after a stop. The server does not notice that a client
+/// gave up: the request would still receive messages, also those that were just given back, and hide them from everybody.
+/// So the source waits for it, and gives back what it brings.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Objects being read at the same time, for each request that waits for messages.
 const OBJECTS_PER_RECEIVER: usize = 16;
@@ -166,7 +165,7 @@ impl Queue {
                 room = self.room() => room,
                 () = stop.stopped() => break,
             };
-            let wait = if once { WAIT_ONCE } else { WAIT };
+            let wait = if once { WAIT_ONCE } else { self.settings.wait };
             let request = Receive { max: room.len(), wait, visibility: Some(self.settings.visibility) };
             let begun = Instant::now();
             let received = {
@@ -174,7 +173,7 @@ impl Queue {
                 tokio::pin!(receive);
                 tokio::select! {
                     received = &mut receive => received,
-                    () = stop.stopped() => match tokio::time::timeout(GRACE, receive).await {
+                    () = stop.stopped() => match tokio::time::timeout(wait + GRACE, receive).await {
                         Ok(received) => received,
                         Err(_) => break,
                     },
