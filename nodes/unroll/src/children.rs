@@ -126,6 +126,13 @@ impl Children {
         if shapes.salvages && matches!(done, Err(Fault::NotJson(_) | Fault::MissingPath(_))) {
             done = self.salvage(base, text, shapes, before, done);
         }
+        // Such a string is what a node with `broken` leaves of a value that it could not decode.
+        if !shapes.salvages
+            && matches!(done, Err(Fault::MissingPath(_)))
+            && let Some(fault) = self.undecodable(text, shapes)
+        {
+            done = Err(fault);
+        }
         // A row of which nothing is good fails as a whole, with the reason of its first part.
         if done.is_ok()
             && let Some(fault) = self.fault.take()

@@ -167,6 +167,15 @@ impl Children {
         }
     }
 
+    /// Why a text that is a string and nothing else does not decode, if a rule decodes strings.
+    pub(super) fn undecodable(&mut self, text: &[u8], shapes: &Shapes) -> Option<Fault> {
+        let decode = shapes.rules.decode()?;
+        let text = text.trim_ascii();
+        let value = skip(text, 0).ok().filter(|value| value.end == text.len())?;
+        let fault = self.decode(value.string(text)?, Some(decode), &mut Vec::new()).err()?;
+        matches!(fault, Fault::Encoding(_) | Fault::DecodesTooLarge(_)).then_some(fault)
+    }
+
     /// Decodes the content of a string.
     fn decode(&mut self, inner: &[u8], decode: Option<Decode>, plain: &mut Vec<u8>) -> Result<(), Fault> {
         json::unescape(inner, plain)?;

@@ -124,6 +124,14 @@ impl Rules {
         self.entries.iter().all(|(_, action)| matches!(action, Action::Fail(_)))
     }
 
+    /// The encoding that rules decode, if any of them does.
+    pub(crate) fn decode(&self) -> Option<Decode> {
+        self.entries.iter().find_map(|(_, action)| match action {
+            Action::Unwrap(unwrap) => unwrap.decode,
+            _ => None,
+        })
+    }
+
     /// The index of the rule that the object at `start` matches.
     pub(crate) fn find(&self, text: &[u8], start: usize) -> Option<usize> {
         if self.is_empty() || text.get(start) != Some(&b'{') {

@@ -150,6 +150,26 @@ fn a_broken_document_fails_by_itself_with_its_own_reason() {
 }
 
 #[test]
+fn a_value_that_does_not_decode_fails_by_itself_with_its_own_reason() {
+    let put = |data: &str| json!({"SequenceNumber": "1", "Data": data});
+    let (bomb, cut) = (base64(&gzip(&" ".repeat(40 << 20))), base64(&gzip("{}")[..12]));
+    let bad = ["%%%", &cut, &base64(b"\xff\xff"), &bomb];
+    let mut records: Vec<Value> = bad.iter().map(|data| put(data)).collect();
+    records.push(put(&base64(record(1).to_string().as_bytes())));
+    let found = ran("port", &json!({ "Records": records }).to_string());
+    let parts: Vec<String> = bad.iter().map(|data| json!(data).to_string()).collect();
+    assert_eq!((values(&found, "out"), found.bodies("broken")), (vec![wrapped(1)], parts.clone()));
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let again = run_bodies::<Unroll>(&cloudtrail("fail"), &parts).unwrap();
+    assert_eq!(again.codes(), ["not-decodable", "not-decodable", "not-decodable", "too-large"]);
+    assert_eq!(again.failed[0]["failure"]["message"], "`body` is not base64");
+    // Other strings are no documents either, and neither is one that arrives at a node with `broken`.
+    let texts = [r#""e30=""#, "5"];
+    assert_eq!(run_bodies::<Unroll>(&cloudtrail("fail"), &texts).unwrap().codes(), ["missing-path"; 2]);
+    assert_eq!(run_bodies::<Unroll>(&cloudtrail("port"), &[r#""%%%""#]).unwrap().codes(), ["missing-path"]);
+}
+
+#[test]
 fn messages_name_the_value() {
     let check = |document: Value, code: &str, part: &str| {
         let ran = ran("port", &document.to_string());
