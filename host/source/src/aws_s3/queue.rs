@@ -90,7 +90,6 @@ impl Drop for AbandonOnDrop {
 pub(super) async fn run(reader: Arc<Reader>, settings: Arc<Settings>, queue: Sqs, slots: Arc<Semaphore>, stop: Stop) {
     let (context, stats) = (&reader.context, &reader.context.stats);
     let leases = Leases::new(queue.clone(), context.name.clone(), settings.visibility, stats.clone());
-    let _abandon = AbandonOnDrop(leases.clone());
     let (endings, receiver) = mpsc::channel(settings.max_in_flight);
     let finisher = Arc::new(Finisher {
         queue: queue.clone(),
@@ -126,6 +125,8 @@ pub(super) async fn run(reader: Arc<Reader>, settings: Arc<Settings>, queue: Sqs
     }
     // Only the receivers hold the sender from here on, so the finishers end after them.
     drop(shared);
+    // After the sets, so that it is dropped before them: an aborted task ends its lease, and nobody would give it back.
+    let _abandon = AbandonOnDrop(leases.clone());
     let work = async {
         while receiving.join_next().await.is_some() {}
         while finishers.join_next().await.is_some() {}
