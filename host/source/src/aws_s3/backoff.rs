@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use wattle_aws::{Error, Retry};
+
 /// Pauses that double up to a maximum, with jitter, so that many agents do not try again at the same time.
 #[derive(Debug)]
 pub(super) struct Backoff {
@@ -25,6 +27,16 @@ impl Backoff {
         let pause = jittered(self.first, self.last, self.attempts);
         self.attempts = self.attempts.saturating_add(1);
         pause
+    }
+
+    /// The next pause after an error of a service.
+    pub(super) fn after(&mut self, error: &Error) -> Duration {
+        match error.retry() {
+            Retry::Backoff => self.next(),
+            Retry::After(pause) => pause.max(self.next()),
+            // An operator must change something, so there is no reason to hurry.
+            Retry::Operator | Retry::Never => self.next().max(self.last / 2),
+        }
     }
 
     /// Begins again with the first pause, after a success.

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use wattle_aws::notification::{self, Notification, Object, Verdict};
-use wattle_aws::{Error, Message, Receive, Retry, Sqs};
+use wattle_aws::{Error, Message, Receive, Sqs};
 
 use super::backoff::{Backoff, jittered};
 use super::delivery::Delivery;
@@ -33,7 +33,7 @@ const WAIT_ONCE: Duration = Duration::from_secs(1);
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How much longer than its wait a request for messages may take after a stop. The server does not notice that a client
-/// gave up: the request would still receive messages, also those that were just given back, and hide them from everybody.
+/// gave up: the request would still receive messages, also those that were just given back, and hide them from all receivers.
 /// So the source waits for it, and gives back what it brings.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -125,7 +125,8 @@ pub(super) async fn run(reader: Arc<Reader>, settings: Arc<Settings>, queue: Sqs
     }
     // Only the receivers hold the sender from here on, so the finishers end after them.
     drop(shared);
-    // After the sets, so that it is dropped before them: an aborted task ends its lease, and nobody would give it back.
+    // After the sets, so that it is dropped before them: an aborted task ends its lease, and a
+    // message without a lease is not given back.
     let _abandon = AbandonOnDrop(leases.clone());
     let work = async {
         while receiving.join_next().await.is_some() {}
@@ -244,12 +245,7 @@ impl Queue {
     /// Reports a failure to receive, and waits.
     async fn outage(&self, error: &Error, backoff: &mut Backoff, stop: &mut Stop) {
         let context = &self.reader.context;
-        let pause = match error.retry() {
-            Retry::Backoff => backoff.next(),
-            Retry::After(pause) => pause.max(backoff.next()),
-            // An operator must change something, so there is no reason to hurry.
-            Retry::Operator | Retry::Never => backoff.next().max(LAST_PAUSE / 2),
-        };
+        let pause = backoff.after(error);
         // One line for each pause, which is a minute soon.
         context.stats.fail(error.to_string());
         tracing::error!(source = %context.name, error = %error, ?pause, "cannot receive messages; retrying");

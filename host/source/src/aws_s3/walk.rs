@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use wattle_aws::{Error, ListObjects, Listed, Retry};
+use wattle_aws::{Error, ListObjects, Listed};
 
 use super::backoff::Backoff;
 use super::delivery::Delivery;
@@ -334,12 +334,7 @@ impl Walker {
 
     async fn outage(&self, error: &Error, backoff: &mut Backoff, stop: &mut Stop) {
         let context = &self.reader.context;
-        let pause = match error.retry() {
-            Retry::Backoff => backoff.next(),
-            Retry::After(pause) => pause.max(backoff.next()),
-            // An operator must change something, so there is no reason to hurry.
-            Retry::Operator | Retry::Never => backoff.next().max(LAST_PAUSE / 2),
-        };
+        let pause = backoff.after(error);
         context.stats.fail(error.to_string());
         tracing::error!(source = %context.name, error = %error, ?pause, "cannot list objects; retrying");
         tokio::select! {
