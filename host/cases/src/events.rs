@@ -8,6 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use wattle_batch::{Ack, Batch, Column, EventKind, FieldPath, Form, Origin, Outcome, parse_rfc3339};
 
+use crate::event::EVENT_KEYS;
+
 /// Output of a node.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ran {
@@ -109,20 +111,10 @@ pub fn events(batch: &Batch) -> Result<Vec<Value>, String> {
         .collect()
 }
 
-/// Keys of an event that a node gets.
-const INPUT_KEYS: [&str; 11] = [
-    "timestamp",
-    "kind",
-    "severity",
-    "trace_id",
-    "span_id",
-    "scope",
-    "body",
-    "body_base64",
-    "attributes",
-    "resource",
-    "failure",
-];
+/// Keys of an event that a node gets: those that [`events`] writes.
+fn input_keys() -> impl Iterator<Item = &'static str> {
+    EVENT_KEYS.into_iter().filter(|key| *key != "body_json")
+}
 
 /// Creates a batch from events as [`events`] writes them. `failure` is ignored: a failed event is offered
 /// like any other.
@@ -183,8 +175,8 @@ fn at(index: usize, problem: &str) -> String {
 /// The body of an event, after a check of its keys.
 fn body(event: &Value) -> Result<Vec<u8>, String> {
     let keys = event.as_object().into_iter().flat_map(|event| event.keys());
-    if let Some(unknown) = keys.into_iter().find(|key| !INPUT_KEYS.contains(&key.as_str())) {
-        return Err(format!("unknown key `{unknown}`; an event has {}", INPUT_KEYS.join(", ")));
+    if let Some(unknown) = keys.into_iter().find(|key| !input_keys().any(|known| known == *key)) {
+        return Err(format!("unknown key `{unknown}`; an event has {}", input_keys().collect::<Vec<_>>().join(", ")));
     }
     if event.get("attributes").is_some_and(|attributes| !attributes.is_object() && !attributes.is_null()) {
         return Err("`attributes` is not an object".to_owned());
