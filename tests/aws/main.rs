@@ -8,7 +8,9 @@
     reason = "a test that cannot go on fails; clippy exempts only the test functions themselves"
 )]
 
+mod clients;
 mod moto;
+mod signed;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;

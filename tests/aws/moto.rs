@@ -1,4 +1,4 @@
-//! moto, a widely used server of S3 and SQS, and requests to it. Signatures are checked by the suite of `wattle-aws`.
+//! moto, a widely used server of S3 and SQS, and requests to it. It checks no signatures here; see `signed.rs`.
 
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -10,28 +10,30 @@ use wattle_tests::{Config, free_address, wait_until};
 /// The account of moto.
 const ACCOUNT: &str = "123456789012";
 
-/// A running server with the bucket `trail`, the queue `events`, and its dead-letter queue `dead`.
-pub(crate) struct Moto {
+/// A running process of moto.
+pub(crate) struct Server {
     child: Child,
-    address: String,
-    client: ureq::Agent,
+    pub(crate) address: String,
+    pub(crate) client: ureq::Agent,
 }
 
-impl Drop for Moto {
+impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-impl Moto {
-    pub(crate) fn start() -> Self {
+impl Server {
+    /// Starts moto. After this many requests, it checks the signatures of all others; `None` for never.
+    pub(crate) fn start(unsigned: Option<usize>) -> Self {
         let address = free_address();
         // `cargo xtask test` installs it and names its folder.
         let folder = std::env::var_os("WATTLE_MOTO").map(PathBuf::from).unwrap_or_default();
         let program = if folder.as_os_str().is_empty() { "moto_server".into() } else { folder.join("moto_server") };
         let child = Command::new(&program)
             .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
+            .envs(unsigned.map(|count| ("INITIAL_NO_AUTH_ACTION_COUNT", count.to_string())))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -42,9 +44,28 @@ impl Moto {
                     program.display()
                 )
             });
-        wait_until("moto listens", || TcpStream::connect(address).is_ok());
         let config = ureq::Agent::config_builder().http_status_as_error(false).build();
-        let moto = Self { child, address: format!("http://{address}"), client: config.into() };
+        let server = Self { child, address: format!("http://{address}"), client: config.into() };
+        wait_until("moto listens", || TcpStream::connect(address).is_ok());
+        server
+    }
+}
+
+/// A header that names the service of a request, without a valid signature.
+pub(crate) fn authorization(service: &str) -> String {
+    format!(
+        "AWS4-HMAC-SHA256 Credential=any/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+    )
+}
+
+/// moto with the bucket `trail`, the queue `events`, and its dead-letter queue `dead`.
+pub(crate) struct Moto {
+    server: Server,
+}
+
+impl Moto {
+    pub(crate) fn start() -> Self {
+        let moto = Self { server: Server::start(None) };
         moto.s3("", b"");
         moto.sqs("CreateQueue", json!({ "QueueName": "dead" }));
         let redrive = json!({ "deadLetterTargetArn": arn("dead"), "maxReceiveCount": 2 }).to_string();
@@ -62,15 +83,9 @@ impl Moto {
         self.s3("?notification", body.as_bytes());
     }
 
-    fn authorization(service: &str) -> String {
-        format!(
-            "AWS4-HMAC-SHA256 Credential=any/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
-        )
-    }
-
     fn s3(&self, path: &str, body: &[u8]) {
-        let request = self.client.put(format!("{}/trail{path}", self.address));
-        let response = request.header("authorization", Self::authorization("s3")).send(body).unwrap();
+        let request = self.server.client.put(format!("{}/trail{path}", self.server.address));
+        let response = request.header("authorization", authorization("s3")).send(body).unwrap();
         assert_eq!(response.status(), 200, "{path}");
     }
 
@@ -81,9 +96,10 @@ impl Moto {
 
     pub(crate) fn sqs(&self, operation: &str, body: Value) -> Value {
         let mut response = self
+            .server
             .client
-            .post(&self.address)
-            .header("authorization", Self::authorization("sqs"))
+            .post(&self.server.address)
+            .header("authorization", authorization("sqs"))
             .header("content-type", "application/x-amz-json-1.0")
             .header("x-amz-target", format!("AmazonSQS.{operation}"))
             .send(body.to_string())
@@ -93,7 +109,7 @@ impl Moto {
     }
 
     pub(crate) fn url(&self, queue: &str) -> String {
-        format!("{}/{ACCOUNT}/{queue}", self.address)
+        format!("{}/{ACCOUNT}/{queue}", self.server.address)
     }
 
     pub(crate) fn send(&self, text: &str) {
@@ -113,7 +129,7 @@ impl Moto {
             .agent("drain_timeout = \"5s\"")
             .source("in", "aws_s3")
             .set("queue_url", self.url("events"))
-            .set("endpoint", self.address.as_str())
+            .set("endpoint", self.server.address.as_str())
             .set("auth.access_key_id", "AKIDEXAMPLE")
             .set("auth.secret_access_key", "secret-of-test")
             .set("visibility_timeout", visibility)

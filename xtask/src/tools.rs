@@ -47,7 +47,7 @@ pub(crate) fn add_docker_registry() {
     add_from_debian(&["docker-registry"], &["docker-registry"], "tests of registries fail");
 }
 
-/// Installs the server of S3 and SQS that tests of `wattle-aws` start: moto of PyPI at a fixed version, in an environment
+/// Installs the server of S3 and SQS that the tests of S3 and SQS start: moto of PyPI at a fixed version, in an environment
 /// of its own below the target folder. Returns the folder of its programs. If it cannot be installed, this prints a
 /// message, and the tests fail.
 pub(crate) fn add_moto() -> anyhow::Result<PathBuf> {

@@ -1,13 +1,10 @@
 //! The clients against moto, which checks every signature.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
-
-mod server;
-
 use std::time::Duration;
 
-use server::Moto;
 use wattle_aws::{ErrorKind, GetObject, ListObjects, PutObject, Receive, S3, Session, Sqs};
+
+use crate::signed::Signed;
 
 const KEY: &str = "AWSLogs/a b/ü+(1)!*'&=~/x.json";
 
@@ -22,7 +19,7 @@ async fn read(client: &S3, request: &GetObject) -> Result<Vec<u8>, wattle_aws::E
 
 #[tokio::test]
 async fn every_operation_is_signed_as_the_server_demands() {
-    let moto = Moto::start();
+    let moto = Signed::start();
     let session = moto.session(&moto.secret).await;
     storage(&session).await;
     uploads(&session).await;
