@@ -171,7 +171,7 @@ fn inspect_shows_a_built_in_node_and_any_artifact() {
 }
 
 #[test]
-fn a_generated_trail_is_verified_until_somebody_changes_it() {
+fn a_generated_trail_is_verified_until_a_file_is_missing() {
     let folder = Folder::new();
     let made = folder.run(&["generate", "-n", "30", "--digests", "--layout", "s3", "--out", "trail"]);
     assert_eq!(made.code, 0, "{}", made.log);

@@ -125,6 +125,6 @@ impl DigestReport {
 pub struct Report {
     /// The digests, by key.
     pub digests: Vec<DigestReport>,
-    /// Keys of log files that no digest lists: those of the last hour, or files that somebody added.
+    /// Keys of log files that no digest lists: those of the last hour, or files that were added later.
     pub unlisted: Vec<String>,
 }

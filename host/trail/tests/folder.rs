@@ -1,4 +1,4 @@
-//! A trail with digests, as it was delivered and with everything that somebody could do to it.
+//! A trail with digests, as AWS delivers it and after every kind of change.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at what must not be")]
 
 use std::fs;

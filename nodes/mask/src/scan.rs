@@ -2,7 +2,7 @@
 //!
 //! Each rule describes what it looks for as a [`Window`]: three adjacent classes of bytes. The pass
 //! tests 16 places at a time against all windows: two lookups by the halves of a byte (nibbles)
-//! tell which of eight buckets of windows allow it, and a place remains if one bucket allows all
+//! show which of eight buckets of windows allow it, and a place remains if one bucket allows all
 //! three bytes. The places that remain are compared with the exact classes. One search per rule
 //! took as long as everything else in the node, several times over.
 //!

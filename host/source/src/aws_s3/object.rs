@@ -46,7 +46,7 @@ pub(super) enum ObjectError {
     Stopped,
 }
 
-/// Tells threads that the source stops.
+/// Stops the threads that read objects.
 #[derive(Clone, Debug)]
 pub(super) struct Halt(watch::Receiver<bool>);
 

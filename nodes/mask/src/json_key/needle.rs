@@ -3,7 +3,7 @@
 use super::{Spelling, is_joint};
 use crate::scan::{Class, Places, Window};
 
-/// What can follow a letter of a key in any spelling, besides the next letter: the first byte of
+/// What can follow a letter of a key in any spelling, other than the next letter: the first byte of
 /// separators, in the sense of [`joints_after`].
 const AFTER_LETTER: &[u8] = b"_- \x1b\\%";
 /// The last bytes of separators, in the sense of [`joint_before`].

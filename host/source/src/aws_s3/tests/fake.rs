@@ -22,7 +22,7 @@ pub(super) struct Queued {
 #[derive(Default)]
 pub(super) struct State {
     pub(super) objects: BTreeMap<String, (Vec<u8>, String)>,
-    /// Keys that nobody may read.
+    /// Keys that the server refuses to read.
     pub(super) denied: HashSet<String>,
     /// Keys whose next response is something else.
     pub(super) faults: HashMap<String, Reply>,

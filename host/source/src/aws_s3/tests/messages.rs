@@ -206,7 +206,7 @@ async fn requirement_01_messages_in_work_stay_hidden() {
     let batch = rig.pop().await;
     rig.until(|| fake.changes_of("m1").len() >= 3).await;
     assert_eq!(fake.changes_of("m1"), [2; 3]);
-    assert_eq!(fake.state.lock().messages["m1"].deliveries, 1, "nobody else received it");
+    assert_eq!(fake.state.lock().messages["m1"].deliveries, 1, "no other receiver got it");
     assert!(rig.stats.queue.oldest_seconds() > 0);
     deliver(batch);
     rig.until(|| fake.is_deleted("m1")).await;
