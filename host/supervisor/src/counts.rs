@@ -194,8 +194,8 @@ table! {
     PIPELINES: PipelineCounts, p;
     one Counter "wattle_pipeline_received_events_total" ["pipeline"] "Events that a pipeline received from its sources." load(&p.received), column "IN";
     one Counter "wattle_pipeline_received_bytes_total" ["pipeline"] "Bytes of the bodies of those events." load(&p.received_bytes);
-    one Counter "wattle_pipeline_split_parents_total" ["pipeline"] "Events that were split or combined." load(&p.parents);
-    one Counter "wattle_pipeline_split_children_total" ["pipeline"] "Events that they became." load(&p.children), optional "SPLIT";
+    one Counter "wattle_pipeline_split_parents_total" ["pipeline"] "Events that were split or combined." load(&p.parents), optional "SPLIT";
+    one Counter "wattle_pipeline_split_children_total" ["pipeline"] "Events that they became." load(&p.children), optional "INTO";
     one Counter "wattle_pipeline_made_events_total" ["pipeline"] "Events that nodes made without a parent, such as summaries of windows." load(&p.made), optional "MADE";
     one Counter "wattle_pipeline_held_events_total" ["pipeline"] "Events that ended in the memory of a node." load(&p.held), optional "HELD";
     one Counter "wattle_pipeline_copied_events_total" ["pipeline"] "Copies made for a second port or link." load(&p.copied), optional "COPIED";
