@@ -73,6 +73,36 @@ fn rows_are_acknowledged_only_after_their_window_is_delivered() {
 }
 
 #[test]
+fn rows_that_pass_on_are_counted_once_while_their_sink_is_down() {
+    let folder = folder();
+    let address = free_address();
+    let text = pipeline("window_ms = 600000, passes = true", "state = { snapshot_interval = \"20ms\" }")
+        .file_sink("summary", &["main.summary"], "summary.ndjson")
+        .http_sink("down", &["main.out"], &format!("http://{address}/"))
+        .text()
+        .replacen("[agent]", "[agent]\ndrain_timeout = \"1s\"", 1);
+    append(&folder, 0, 300);
+    let offered = format!("\"offered\":{}", folder.read("in.log").len());
+    for is_killed in [true, false, true] {
+        let agent = folder.start(&text);
+        let positions = folder.path("data/sources/lines/checkpoints.json");
+        wait_until("all rows", || std::fs::read_to_string(&positions).is_ok_and(|text| text.contains(&offered)));
+        // Many snapshots, if they did not wait.
+        std::thread::sleep(Duration::from_millis(300));
+        if is_killed {
+            agent.kill();
+        } else {
+            agent.signal("TERM");
+            agent.ended();
+        }
+    }
+    let endpoint = Endpoint::listen(address);
+    let ended = folder.once(&text);
+    assert_eq!(total(&folder), 300, "{}", ended.text());
+    assert_eq!(endpoint.events().len(), 300);
+}
+
+#[test]
 fn a_disk_that_is_full_while_snapshots_are_written_loses_nothing() {
     for is_killed in [false, true] {
         let folder = folder();
@@ -87,7 +117,7 @@ fn a_disk_that_is_full_while_snapshots_are_written_loses_nothing() {
         disk.fill();
         append(&folder, 1000, 1000);
         let line = agent.wait_for("cannot write the state of a node");
-        assert!(line.contains("No space left"), "{line}");
+        assert!(line.contains("No space left") && line.contains("data/state/main/count/"), "{line}");
         append(&folder, 2000, 1000);
         // Their windows leave, since only the acknowledgements wait for snapshots.
         wait_until("the windows of a full disk", || total(&folder) >= 3000);

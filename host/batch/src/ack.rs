@@ -18,6 +18,10 @@
 //! [`Disposition::Delivered`]. So forgetting a share can delay a checkpoint, but can never move one
 //! past events that are not safe.
 //!
+//! A node with durable state has seen the events when they move on, but its state is not on disk yet. It
+//! [parks](Ack::park) a share until then. A parked share tells how all shares that are not parked have ended, so
+//! nodes that wait for each other's events do not wait for each other's states.
+//!
 //! # What sources do with it
 //!
 //! | source | delivered | rejected | given up | retry |
@@ -32,7 +36,7 @@
 //! parts after it, so those events arrive twice.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -65,9 +69,18 @@ type Report = Box<dyn FnOnce(Disposition) + Send + Sync>;
 
 struct Inner {
     worst: AtomicU8,
+    /// Shares that are neither parked nor ended. At zero it stays there, because a parked share cannot be shared.
+    open: AtomicUsize,
     report: Option<Report>,
     /// Reports to others than the source. Few batches have any.
     others: Mutex<Vec<Report>>,
+}
+
+impl Inner {
+    /// Ends a share.
+    fn report(&self, disposition: Disposition) {
+        self.worst.fetch_max(disposition as u8, Ordering::AcqRel);
+    }
 }
 
 impl Drop for Inner {
@@ -96,6 +109,7 @@ impl Ack {
         Self {
             inner: Some(Arc::new(Inner {
                 worst: AtomicU8::new(0),
+                open: AtomicUsize::new(1),
                 report: Some(report),
                 others: Mutex::new(Vec::new()),
             })),
@@ -118,7 +132,19 @@ impl Ack {
 
     /// Takes another share.
     pub fn share(&self) -> Self {
+        if let Some(inner) = &self.inner {
+            inner.open.fetch_add(1, Ordering::Relaxed);
+        }
         Self { inner: self.inner.clone() }
+    }
+
+    /// Parks this share: its events moved on, and the code that parks it waits for something of its own.
+    pub fn park(mut self) -> Parked {
+        let inner = self.inner.take();
+        if let Some(inner) = &inner {
+            inner.open.fetch_sub(1, Ordering::Release);
+        }
+        Parked(inner)
     }
 
     /// Ends this share: its events are where they belong.
@@ -138,7 +164,8 @@ impl Ack {
 
     fn end(&mut self, disposition: Disposition) {
         if let Some(inner) = self.inner.take() {
-            inner.worst.fetch_max(disposition as u8, Ordering::AcqRel);
+            inner.report(disposition);
+            inner.open.fetch_sub(1, Ordering::Release);
         }
     }
 }
@@ -146,6 +173,40 @@ impl Ack {
 impl Drop for Ack {
     fn drop(&mut self) {
         self.end(Disposition::Retry);
+    }
+}
+
+/// A parked share of an acknowledgement. Dropped, it means [`Disposition::Retry`] like any share.
+pub struct Parked(Option<Arc<Inner>>);
+
+impl Parked {
+    /// The worst report of any share so far, after the last share that is not parked has ended; `None` before.
+    pub fn others(&self) -> Option<Disposition> {
+        let Some(inner) = &self.0 else { return Some(Disposition::Delivered) };
+        (inner.open.load(Ordering::Acquire) == 0).then(|| Disposition::from_u8(inner.worst.load(Ordering::Acquire)))
+    }
+
+    /// Ends this share: what it waited for has happened.
+    pub fn deliver(mut self) {
+        self.end(Disposition::Delivered);
+    }
+
+    fn end(&mut self, disposition: Disposition) {
+        if let Some(inner) = self.0.take() {
+            inner.report(disposition);
+        }
+    }
+}
+
+impl Drop for Parked {
+    fn drop(&mut self) {
+        self.end(Disposition::Retry);
+    }
+}
+
+impl std::fmt::Debug for Parked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parked").field("others", &self.others()).finish()
     }
 }
 
@@ -221,6 +282,37 @@ mod tests {
             }
             assert_eq!(*seen.lock().unwrap(), [expected], "{ends}");
         }
+    }
+
+    #[test]
+    fn a_parked_share_tells_how_the_others_ended() {
+        for (ends, expected) in
+            [("dd", Disposition::Delivered), ("rd", Disposition::Rejected), ("df", Disposition::Retry)]
+        {
+            let (ack, seen) = watched();
+            // Two nodes park: neither waits for the other.
+            let parked = [ack.share().park(), ack.share().park()];
+            let last = ack.share();
+            let end = |ack: Ack, end: char| match end {
+                'd' => ack.deliver(),
+                'r' => ack.reject(),
+                _ => drop(ack),
+            };
+            let mut ends = ends.chars();
+            end(ack, ends.next().unwrap());
+            assert!(parked.iter().all(|share| share.others().is_none()), "one is open");
+            end(last, ends.next().unwrap());
+            assert!(parked.iter().all(|share| share.others() == Some(expected)));
+            assert!(seen.lock().unwrap().is_empty(), "the source waits for parked shares");
+            parked.into_iter().for_each(Parked::deliver);
+            assert_eq!(*seen.lock().unwrap(), [expected]);
+        }
+        let (ack, seen) = watched();
+        let parked = ack.share().park();
+        ack.deliver();
+        drop(parked);
+        assert_eq!(*seen.lock().unwrap(), [Disposition::Retry], "a forgotten parked share");
+        assert_eq!(Ack::none().park().others(), Some(Disposition::Delivered));
     }
 
     #[test]

@@ -32,7 +32,7 @@ mod object;
 mod origin;
 mod timestamp;
 
-pub use ack::{Ack, Disposition};
+pub use ack::{Ack, Disposition, Parked};
 pub use batch::{Batch, MAX_JSON_DEPTH, Replacement, RowFailed, SetProblem, SpliceError, SplitError};
 pub use call::{Call, Field, InvalidDecision, MadeEvents, NodeInfo, Outcome, Refusal};
 pub use children::Children;

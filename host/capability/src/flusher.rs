@@ -24,6 +24,10 @@ pub(crate) trait Durable: Debug + Send + Sync {
     fn path(&self) -> Option<PathBuf>;
 }
 
+/// Changes are gathered for this time before a write, even if the last one is long ago. A snapshot of a node acknowledges
+/// the batches of a second at once; the claims of all of them should get to the disk together.
+const GATHER: Duration = Duration::from_millis(5);
+
 /// Pause after a write that failed, in milliseconds.
 const RETRY_MILLISECONDS: u64 = 1000;
 
@@ -68,14 +72,17 @@ struct Work {
     stores: Vec<Arc<dyn Durable>>,
     /// When the next group is written.
     due: Option<Instant>,
+    /// When the last group was written.
+    last: Option<Instant>,
     is_over: bool,
 }
 
 impl Waker {
-    /// Requests a write after this time at the latest.
+    /// Requests a write soon, but not sooner than this time after the last one.
     pub(crate) fn wake(&self, interval: Duration) {
-        let due = Instant::now() + interval;
+        let soon = Instant::now() + GATHER;
         let mut work = self.work.lock();
+        let due = work.last.map_or(soon, |last| soon.max(last + interval));
         if work.due.is_none_or(|earlier| due < earlier) {
             work.due = Some(due);
             self.changed.notify_one();
@@ -100,6 +107,7 @@ impl Waker {
                 Some(due) if due > Instant::now() => _ = self.changed.wait_until(&mut work, due),
                 Some(_) => {
                     work.due = None;
+                    work.last = Some(Instant::now());
                     drop(work);
                     self.flush(false);
                     work = self.work.lock();

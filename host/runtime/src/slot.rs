@@ -6,8 +6,8 @@
 //!
 //! 1. The acknowledgement of a batch that the node has seen ends only after a snapshot that was taken
 //!    later is on disk.
-//! 2. A snapshot is written to disk only when all events that the node made before it was taken are
-//!    delivered.
+//! 2. A snapshot is written to disk only when all events that left the node before it was taken are
+//!    delivered: those that the node made, and those of the batches that it has seen.
 //!
 //! So after a crash the node continues from the last snapshot, its sources offer again what that
 //! snapshot lacks, and it makes the same events again.
@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
-use wattle_batch::{Ack, Batch};
+use wattle_batch::{Ack, Batch, Parked};
 
 use crate::bindings::Snapshot;
 use returned::{Made, Returned};
@@ -64,7 +64,7 @@ struct Held {
 /// What happened between two snapshots.
 #[derive(Debug, Default)]
 struct Epoch {
-    acks: Vec<Ack>,
+    acks: Vec<Parked>,
     /// Bytes of the bodies of these batches.
     bytes: u64,
     /// Numbers of made events that are not delivered.
@@ -111,15 +111,22 @@ impl Staged {
         &self.files
     }
 
-    /// Whether everything that the node made before is delivered, so that the snapshot may be
-    /// written.
+    /// Whether nothing that left the node before is on its way any more, so that the snapshot may be written. Events that
+    /// were given back count as settled: their source offers them again to an instance that has seen them.
     pub fn is_settled(&self) -> bool {
         self.epoch.undelivered.iter().all(|number| number.load(Ordering::Acquire) == 0)
+            && self.epoch.acks.iter().all(|share| share.others().is_some())
+    }
+
+    /// Whether any acknowledgement waits for the snapshot. After the sources have ended, their next start offers those
+    /// events again, so a snapshot that contains them would count them twice.
+    pub fn is_awaited(&self) -> bool {
+        !self.epoch.acks.is_empty()
     }
 
     /// Ends the acknowledgements, after the snapshot is on disk.
     pub fn release(self) {
-        self.epoch.acks.into_iter().for_each(Ack::deliver);
+        self.epoch.acks.into_iter().for_each(Parked::deliver);
     }
 }
 
@@ -158,7 +165,7 @@ impl StateSlot {
             let acks = [std::mem::take(&mut held.open.acks), std::mem::take(&mut held.saved.acks)];
             // Ending an acknowledgement runs code of the source.
             drop(held);
-            acks.into_iter().flatten().for_each(Ack::deliver);
+            acks.into_iter().flatten().for_each(Parked::deliver);
         }
     }
 
@@ -214,7 +221,7 @@ impl StateSlot {
             drop(held);
             return ack.deliver();
         }
-        held.open.acks.push(ack);
+        held.open.acks.push(ack.park());
         held.open.bytes += bytes;
         held.open.is_changed = true;
     }

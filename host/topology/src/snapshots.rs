@@ -2,7 +2,7 @@
 //! that wait for them.
 //!
 //! `wattle_runtime::StateSlot` has the two rules. One thread serves all nodes: it asks the owners of
-//! instances for snapshots, waits until what the nodes made before is delivered, writes and syncs the
+//! instances for snapshots, waits until what left the nodes before is delivered, writes and syncs the
 //! file of each slot, and only then releases the acknowledgements.
 
 use std::collections::HashMap;
@@ -83,7 +83,7 @@ impl Snapshots {
         self.shared.wake.notify_all();
     }
 
-    /// Ends the thread after a last snapshot of everything that is delivered.
+    /// Ends the thread after a last snapshot of what the sources know to be delivered.
     pub(crate) fn finish(mut self) {
         *self.shared.is_stopped.lock() = true;
         self.look_again();
@@ -172,7 +172,7 @@ impl Shared {
                 }
             }
             if let Some(staged) = own.staged.take() {
-                own.staged = self.settle(slot, staged, own.retry, said).map(|(staged, retry)| {
+                own.staged = self.settle(slot, staged, own.retry, said, is_last).map(|(staged, retry)| {
                     own.retry = retry;
                     staged
                 });
@@ -190,15 +190,18 @@ impl Shared {
         (!slots.is_empty()).then_some(if is_busy { BUSY } else { IDLE })
     }
 
-    /// Writes a snapshot if everything before it is delivered. Returns it if it must wait.
+    /// Writes a snapshot if everything before it is delivered. Returns it if it must wait. The last look comes after the
+    /// sources have ended.
     fn settle(
         &self,
         slot: &DurableSlot,
         staged: Staged,
         retry: Option<Instant>,
         said: &mut Option<Instant>,
+        is_last: bool,
     ) -> Option<(Staged, Option<Instant>)> {
-        if !staged.is_settled() || retry.is_some_and(|retry| Instant::now() < retry) {
+        if !staged.is_settled() || (is_last && staged.is_awaited()) || retry.is_some_and(|retry| Instant::now() < retry)
+        {
             return Some((staged, retry));
         }
         match self.states.write_slot(slot, &staged) {

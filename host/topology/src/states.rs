@@ -269,7 +269,9 @@ impl States {
     ) -> io::Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let replaced: Vec<&Path> = before.iter().map(PathBuf::as_path).filter(|file| *file != path).collect();
-        file::write(&folder.join(path), sharing, &replaced, snapshots)?;
+        let whole = folder.join(path);
+        file::write(&whole, sharing, &replaced, snapshots)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", whole.display())))?;
         slot.wrote(path.to_owned(), before);
         // A file that stays is ignored: the new one lists it.
         replaced.iter().for_each(|file| _ = fs::remove_file(folder.join(file)));

@@ -126,6 +126,34 @@ fn a_snapshot_waits_for_what_was_made_before_it() {
 }
 
 #[test]
+fn a_snapshot_waits_for_the_events_that_passed_on_but_not_for_other_nodes() {
+    let (first, second) = (durable(), durable());
+    let (ack, seen) = watched();
+    first.seen(ack.share(), 1);
+    second.seen(ack.share(), 1);
+    first.set(vec![snapshot(1)]);
+    second.set(vec![snapshot(1)]);
+    let staged = [first.stage().unwrap(), second.stage().unwrap()];
+    assert!(staged.iter().all(|staged| !staged.is_settled() && staged.is_awaited()), "the events wait for a sink");
+    ack.deliver();
+    assert!(staged.iter().all(Staged::is_settled));
+    let [one, two] = staged;
+    one.release();
+    assert_eq!(*seen.lock(), None);
+    two.release();
+    assert_eq!(*seen.lock(), Some(Disposition::Delivered));
+
+    let (ack, seen) = watched();
+    first.seen(ack.share(), 1);
+    first.set(vec![snapshot(2)]);
+    let staged = first.stage().unwrap();
+    drop(ack);
+    assert!(staged.is_settled(), "the source offers the events again only after all shares have ended");
+    staged.release();
+    assert_eq!(*seen.lock(), Some(Disposition::Retry));
+}
+
+#[test]
 fn a_rollback_keeps_waiting_for_what_was_made() {
     let slot = durable();
     let mut made = [(0, batch("a"))];
