@@ -3,11 +3,13 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use wattle_tests::{Folder, finish, workspace};
+use wattle_tests::{Config, Folder, finish, free_address, send, wait_until, workspace};
 
 const PACK: &str = "cloudtrail@2.0.0";
 
@@ -94,4 +96,69 @@ fn the_pack_runs_on_standard_input_without_a_configuration() {
     let findings = out("findings");
     assert_eq!((findings.len(), &findings[0]["attributes"]["finding"]), (1, &json!("root-activity")));
     check_metrics(&out("metrics"));
+}
+
+/// The data of a record of Firehose.
+fn gzipped(value: &Value) -> String {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(value.to_string().as_bytes()).unwrap();
+    BASE64_STANDARD.encode(gzip.finish().unwrap())
+}
+
+#[test]
+fn records_of_cloudwatch_logs_come_by_firehose_and_events_by_eventbridge() {
+    let folder = Folder::new();
+    let (firehose, bridge) = (free_address(), free_address());
+    let text = Config::new()
+        .source("firehose", "aws_firehose")
+        .set("address", firehose.to_string())
+        .with("access_keys = [\"k\"]")
+        .http_source("bridge", bridge)
+        .with("auth = { strategy = \"header\", name = \"x-api-key\", value = \"k\" }")
+        .pack("cloudtrail", &["firehose", "bridge"], PACK)
+        .grants("seen = { max_keys = 1000, max_age = \"366d\", durable = true }")
+        .file_sink("all", &["cloudtrail.processed", "cloudtrail.get_describe_list", "cloudtrail.fails"], "all.ndjson")
+        .text();
+    let agent = folder.start(&text);
+    for address in [firehose, bridge] {
+        wait_until("the source listens", || std::net::TcpStream::connect(address).is_ok());
+    }
+
+    let message =
+        |record: &Value| json!({"id": "1", "timestamp": 1_714_557_600_000_u64, "message": record.to_string()});
+    let envelope = json!({
+        "messageType": "DATA_MESSAGE", "owner": "123456789012", "logGroup": "trail", "logStream": "s",
+        "subscriptionFilters": ["all"],
+        "logEvents": [message(&record(1, "CreateUser", &json!({}))), message(&record(2, "ListUsers", &json!({})))],
+    });
+    let control = json!({
+        "messageType": "CONTROL_MESSAGE", "owner": "CloudwatchLogs", "logGroup": "", "logStream": "",
+        "subscriptionFilters": [], "logEvents": [{"id": "", "timestamp": 1, "message": "CWL CONTROL MESSAGE: Checking health"}],
+    });
+    let request = json!({
+        "requestId": "r", "timestamp": 1_714_557_600_000_u64,
+        "records": [{"data": gzipped(&control)}, {"data": gzipped(&envelope)}],
+    });
+    let headers = [("x-amz-firehose-request-id", "r"), ("x-amz-firehose-access-key", "k")];
+    let answer = send(firehose, &headers, request.to_string().as_bytes());
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(serde_json::from_str::<Value>(&answer.text).unwrap()["requestId"], "r");
+
+    let event = json!({
+        "version": "0", "id": "1", "detail-type": "AWS API Call via CloudTrail", "source": "aws.iam",
+        "account": "123456789012", "time": "2024-05-01T10:00:00Z", "region": "us-east-1", "resources": [],
+        "detail": record(3, "DeleteUser", &json!({})),
+    });
+    let json_type = ("content-type", "application/json; charset=utf-8");
+    assert_eq!(send(bridge, &[json_type], event.to_string().as_bytes()).status, 401);
+    let answer = send(bridge, &[json_type, ("x-api-key", "k")], event.to_string().as_bytes());
+    assert_eq!(answer.status, 200, "{}", answer.text);
+
+    // Both requests were answered, so their events are delivered.
+    let mut names: Vec<Value> =
+        folder.events("all.ndjson").iter().map(|e| e["attributes"]["eventName"].clone()).collect();
+    names.sort_by_key(Value::to_string);
+    assert_eq!(names, ["CreateUser", "DeleteUser", "ListUsers"]);
+    let ended = agent.stop();
+    assert!(!ended.log.contains("failed"), "{}", ended.log);
 }

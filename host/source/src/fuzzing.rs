@@ -5,12 +5,13 @@
 
 use bytes::Bytes;
 use serde_json::json;
+use wattle_options::OptionErrors;
 
 use crate::assemble::{BatchLimits, Chunk};
 use crate::decompress::{Caps, Decoder, decompress, gunzip_whole, read_whole};
 use crate::frame::{Framer, Rules};
 use crate::http::body;
-use crate::http::options::Settings;
+use crate::http::options::Options;
 use crate::http::refusal::Refusal;
 use crate::in_flight::InFlight;
 
@@ -105,7 +106,8 @@ pub fn request(
     max_body_bytes: u64,
 ) -> Result<(Vec<Events>, u64), u16> {
     let options = json!({ "framing": framing, "max_body_bytes": max_body_bytes });
-    let settings = serde_json::from_value(options).ok().and_then(|o| Settings::new(o).ok()).ok_or(0_u16)?;
+    let options: Options = serde_json::from_value(options).map_err(|_| 0_u16)?;
+    let settings = options.check(&mut OptionErrors::default());
     let refused = |refusal: Refusal| refusal.status.as_u16();
     let kinds = body::Kinds::of(content_encoding, content_type).map_err(refused)?;
     let mut share = InFlight::new(settings.max_in_flight_bytes).share();

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | 200 | every event was delivered, or dropped on purpose by a node (202: was queued, with `acknowledge = false`) |
 //! | 400 | the body is incomplete, cannot be decompressed, or is sent as JSON and is not valid JSON |
-//! | 401 | the bearer token is missing or wrong |
+//! | 401 | the credentials are missing or wrong |
 //! | 404, 405, 415, 417 | the path, method, content encoding or expectation is not supported |
 //! | 408 | the body did not arrive within `read_timeout` |
 //! | 413 | the body, decompressed or not, is larger than `max_body_bytes` |
@@ -20,6 +20,8 @@
 
 pub(crate) mod body;
 mod connections;
+mod credential;
+pub(crate) mod firehose;
 mod handler;
 pub(crate) mod options;
 pub(crate) mod refusal;
@@ -40,7 +42,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use wattle_options::OptionError;
 
 use crate::error::SourceError;
 use crate::listeners::{Listeners, Registration};
@@ -68,8 +69,8 @@ pub(crate) struct HttpSource {
 }
 
 impl HttpSource {
-    pub(crate) fn new(options: Options) -> Result<Self, Vec<OptionError>> {
-        Ok(Self { settings: Settings::new(options)?, socket: None, listeners: Listeners::default() })
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { settings, socket: None, listeners: Listeners::default() }
     }
 }
 

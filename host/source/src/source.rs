@@ -74,12 +74,19 @@ impl SourceContext {
     /// Returns the origin of events received now. `resource` is added to the object `source` of the
     /// resource, such as `("path", "/var/log/a.json")`.
     pub fn origin(&self, type_name: &str, resource: &[(&str, &str)]) -> Arc<Origin> {
+        self.origin_of(type_name, resource.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect())
+    }
+
+    /// The same with values of any type.
+    pub(crate) fn origin_of(
+        &self,
+        type_name: &str,
+        resource: serde_json::Map<String, serde_json::Value>,
+    ) -> Arc<Origin> {
         let mut source = serde_json::Map::new();
         source.insert("name".into(), self.name.as_ref().into());
         source.insert("type".into(), type_name.into());
-        for (key, value) in resource {
-            source.insert((*key).into(), (*value).into());
-        }
+        source.extend(resource);
         let observed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
         Arc::new(Origin {
             source: self.name.clone(),

@@ -35,8 +35,22 @@ pub const TYPES: &Table<Prepared> = &Table {
         },
         Row {
             name: "http",
-            prepare: |options| prepare(options, http::HttpSource::new),
+            prepare: |options| {
+                read(options, |options: http::Options, errors| {
+                    Some(Box::new(http::HttpSource::new(options.check(errors))) as Prepared)
+                })
+            },
             schema: schema_of::<http::Options>,
+            files: no_files,
+        },
+        Row {
+            name: "aws_firehose",
+            prepare: |options| {
+                read(options, |options: http::firehose::Options, errors| {
+                    Some(Box::new(http::HttpSource::new(options.check(errors))) as Prepared)
+                })
+            },
+            schema: schema_of::<http::firehose::Options>,
             files: no_files,
         },
         #[cfg(feature = "aws")]
@@ -116,6 +130,13 @@ mod tests {
             ("file", json!({ "include": ["x"], "when_finished": "delete", "max_open_files": "10", "stable_after": 0 })),
             ("http", json!({})),
             ("http", json!({ "address": "localhost:0", "path": "/in", "token": "s", "max_body_bytes": "1MB" })),
+            ("http", json!({ "auth": { "strategy": "basic", "user": "u", "password": "p" } })),
+            ("http", json!({ "auth": { "strategy": "header", "name": "x-api-key", "value": "k" } })),
+            ("aws_firehose", json!({})),
+            (
+                "aws_firehose",
+                json!({ "address": "localhost:0", "access_keys": ["a", "b"], "record_compression": "gzip" }),
+            ),
             ("demo", json!({})),
             ("demo", json!({ "records_per_document": [1, 5], "rate": "2.5", "seed": "7", "shape": "cloudwatch" })),
         ];
@@ -178,8 +199,28 @@ mod tests {
             &[
                 ("address", "`here` has no port"),
                 ("path", "must begin with `/`"),
-                ("token", "empty"),
                 ("max_body_bytes", "at least"),
+                ("token", "empty"),
+            ],
+        );
+        expect(
+            "http",
+            json!({ "token": "a", "auth": { "strategy": "header", "name": "a b", "value": "" } }),
+            &[("token", "two ways"), ("auth.name", "not the name of a header")],
+        );
+        expect(
+            "http",
+            json!({ "auth": { "strategy": "basic", "user": "a:b", "password": "" } }),
+            &[("auth.user", "colon")],
+        );
+        expect("aws_firehose", json!({ "token": "a" }), &[("token", "unknown option `token`; available: ")]);
+        expect(
+            "aws_firehose",
+            json!({ "access_keys": ["a", ""], "record_compression": "zstd", "path": "in" }),
+            &[
+                ("record_compression", "unknown value `zstd`"),
+                ("path", "must begin with `/`"),
+                ("access_keys[1]", "empty"),
             ],
         );
         expect(

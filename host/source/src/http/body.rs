@@ -248,7 +248,8 @@ fn document(body: &Bytes) -> (Vec<Span>, u64) {
     if body.is_empty() { (Vec::new(), 1) } else { (vec![span(0, body.len())], 0) }
 }
 
-fn lines(body: &Bytes, share: &mut Share) -> Result<(Vec<Span>, u64), Refusal> {
+/// Splits a text into lines; also returns the number of empty ones.
+pub(super) fn lines(body: &Bytes, share: &mut Share) -> Result<(Vec<Span>, u64), Refusal> {
     let most = memchr::memchr_iter(b'\n', body).count() + 1;
     cover(body, most, share)?;
     let (mut spans, mut empty, mut start) = (Vec::with_capacity(most), 0, 0);
@@ -270,7 +271,7 @@ fn lines(body: &Bytes, share: &mut Share) -> Result<(Vec<Span>, u64), Refusal> {
 /// Splits consecutive JSON documents: an array becomes its elements, any other document is one
 /// event. A body with exactly one document that is not an array stays unchanged, including white
 /// space around it.
-fn documents(body: &Bytes, share: &mut Share) -> Result<Result<Vec<Span>, wattle_json::Error>, Refusal> {
+pub(super) fn documents(body: &Bytes, share: &mut Share) -> Result<Result<Vec<Span>, wattle_json::Error>, Refusal> {
     let mut spans = Vec::new();
     if let Ok(kind) = wattle_json::check(body, MAX_JSON_DEPTH) {
         let start = memchr::memchr(b'[', body).unwrap_or_default();

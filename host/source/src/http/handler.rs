@@ -8,15 +8,16 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderName, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use parking_lot::Mutex;
-use subtle::ConstantTimeEq;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 use wattle_batch::{Ack, Batch, Disposition};
 
 use super::body::{Kinds, decode, frame, unpack};
 use super::connections::{Connection, Connections};
+use super::credential::Credential;
+use super::firehose::{self, About};
 use super::options::Settings;
 use super::refusal::Refusal;
 use crate::assemble::Chunk;
@@ -101,6 +102,7 @@ impl Handler {
         request: Request<Incoming>,
     ) -> Response<Full<Bytes>> {
         connection.touch();
+        let headers = self.settings.firehose.map(|_| request.headers().clone());
         // Browsers, scanners and probes do not lose events.
         let is_harmless = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
         let mut response = match self.check_head(&request) {
@@ -112,15 +114,18 @@ impl Handler {
             Ok(Asks::Events) => match self.take(peer, connection, request).await {
                 Ok(events) => {
                     let status = if self.settings.acknowledge { StatusCode::OK } else { StatusCode::ACCEPTED };
-                    respond(status, &serde_json::json!({ "events": events }))
+                    match &headers {
+                        Some(headers) => respond(status, &About::response(headers, None)),
+                        None => respond(status, &serde_json::json!({ "events": events })),
+                    }
                 }
-                Err(refusal) => self.refuse(peer, &refusal),
+                Err(refusal) => self.refuse(peer, &refusal, headers.as_ref()),
             },
             Err(Refusal { status, reason }) if is_harmless => {
                 tracing::debug!(source = %self.context.name, peer = %peer, status = status.as_u16(), "probe refused");
                 respond(status, &serde_json::json!({ "error": reason }))
             }
-            Err(refusal) => self.refuse(peer, &refusal),
+            Err(refusal) => self.refuse(peer, &refusal, headers.as_ref()),
         };
         if self.context.stop.is_stopped() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -128,7 +133,13 @@ impl Handler {
         response
     }
 
-    fn refuse(&self, peer: SocketAddr, Refusal { status, reason }: &Refusal) -> Response<Full<Bytes>> {
+    /// The response to a refused request. `headers` are those of a request of Firehose.
+    fn refuse(
+        &self,
+        peer: SocketAddr,
+        Refusal { status, reason }: &Refusal,
+        headers: Option<&HeaderMap>,
+    ) -> Response<Full<Bytes>> {
         self.context.stats.fail(format!("request refused with {}: {reason}", status.as_u16()));
         if let Some(not_logged) = self.refusals.lock().log() {
             tracing::warn!(
@@ -136,7 +147,15 @@ impl Handler {
                 not_logged, "request refused"
             );
         }
-        respond(*status, &serde_json::json!({ "error": reason }))
+        let mut response = match headers {
+            Some(headers) => respond(About::status(*status), &About::response(headers, Some(reason))),
+            None => respond(*status, &serde_json::json!({ "error": reason })),
+        };
+        let challenge = self.settings.credentials.first().and_then(Credential::challenge);
+        if let Some(challenge) = challenge.filter(|_| *status == StatusCode::UNAUTHORIZED) {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        response
     }
 
     async fn take(
@@ -150,6 +169,7 @@ impl Handler {
             value.unwrap_or_default().to_owned()
         };
         let kinds = Kinds::of(&text(header::CONTENT_ENCODING), &text(header::CONTENT_TYPE))?;
+        let about = self.settings.firehose.map(|_| About::of(request.headers())).transpose()?;
         let mut share = self.in_flight.share();
         let reading = self.read(connection, request.into_body(), &mut share);
         let body = tokio::select! {
@@ -159,9 +179,9 @@ impl Handler {
         };
         let Some(_work) = connection.work() else { return Err(self.closed()) };
         add(&self.context.stats.read_bytes, body.len() as u64);
-        let (chunks, empty, share) = self.prepare(body, kinds, share).await?;
+        let (chunks, empty, share) = self.prepare(body, kinds, about.clone(), share).await?;
         add(&self.context.stats.skipped_empty, empty);
-        self.deliver(peer, chunks, share).await
+        self.deliver(peer, chunks, about, share).await
     }
 
     /// The response to a request whose connection is being closed.
@@ -204,13 +224,11 @@ impl Handler {
             let reason = "the only expectation that is supported is `100-continue`";
             return Err(Refusal::new(StatusCode::EXPECTATION_FAILED, reason));
         }
-        if let Some(token) = &self.settings.token {
-            let given = request.headers().get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
-            let given = given.split_at_checked(7).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
-            let is_right = given.is_some_and(|(_, given)| bool::from(given.ct_eq(token.reveal().as_bytes())));
-            if !is_right {
-                return Err(Refusal::new(StatusCode::UNAUTHORIZED, "the bearer token is missing or wrong"));
-            }
+        let credentials = &self.settings.credentials;
+        if let Some(first) = credentials.first()
+            && !credentials.iter().any(|credential| credential.is_in(request.headers()))
+        {
+            return Err(Refusal::new(StatusCode::UNAUTHORIZED, first.what()));
         }
         Ok(Asks::Events)
     }
@@ -269,14 +287,27 @@ impl Handler {
 
     /// Decompresses and frames a body; returns the batches, the number of empty lines, and the
     /// share that covers them.
-    async fn prepare(&self, body: Bytes, kinds: Kinds, mut share: Share) -> Result<(Vec<Chunk>, u64, Share), Refusal> {
+    async fn prepare(
+        &self,
+        body: Bytes,
+        kinds: Kinds,
+        about: Option<About>,
+        mut share: Share,
+    ) -> Result<(Vec<Chunk>, u64, Share), Refusal> {
         let (settings, limits) = (self.settings.clone(), self.context.limits);
         // A compressed body grows, so its limit is lower.
         let is_small = body.len() <= SMALL_BODY / if kinds.is_plain(&body) { 1 } else { 16 };
         let work = move || {
             let body = unpack(body, &kinds, &settings, &mut share)?;
-            let body = decode(body, &kinds, &settings, &mut share)?;
-            let (chunks, empty) = frame(&body, &kinds, &settings, &mut share, &limits)?;
+            let (chunks, empty) = match settings.firehose.zip(about) {
+                Some((compression, about)) => {
+                    firehose::frame(&body, &about, compression, &settings, &mut share, &limits)?
+                }
+                None => {
+                    let body = decode(body, &kinds, &settings, &mut share)?;
+                    frame(&body, &kinds, &settings, &mut share, &limits)?
+                }
+            };
             Ok((chunks, empty, share))
         };
         if is_small {
@@ -289,8 +320,17 @@ impl Handler {
     }
 
     /// Pushes the batches to the queue and waits for their result. They share one acknowledgement.
-    async fn deliver(&self, peer: SocketAddr, chunks: Vec<Chunk>, share: Share) -> Result<usize, Refusal> {
-        let origin = self.context.origin("http", &[("remote", &peer.ip().to_string())]);
+    async fn deliver(
+        &self,
+        peer: SocketAddr,
+        chunks: Vec<Chunk>,
+        about: Option<About>,
+        share: Share,
+    ) -> Result<usize, Refusal> {
+        let is_firehose = about.is_some();
+        let mut resource = about.map(|about| about.resource).unwrap_or_default();
+        resource.insert("remote".into(), peer.ip().to_string().into());
+        let origin = self.context.origin_of(if is_firehose { "aws_firehose" } else { "http" }, resource);
         let (report, reported) = oneshot::channel();
         let ack = Ack::new(move |disposition| {
             // The count of events in flight ends with the last event, also after the client
@@ -319,6 +359,9 @@ impl Handler {
         }
         match timeout_at(until, reported).await {
             Ok(Ok(Disposition::Delivered)) => Ok(events),
+            // Firehose takes any other status as a failure of the whole request. The rejected events are counted, or in
+            // the dead letters.
+            Ok(Ok(Disposition::Rejected)) if is_firehose => Ok(events),
             // A status that asks for a retry would only repeat delivered events.
             Ok(Ok(Disposition::Rejected)) => Err(Refusal::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -359,7 +402,6 @@ fn respond(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>
     let further = match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, RETRY_AFTER)),
         StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, METHODS)),
-        StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => Some((header::ACCEPT_ENCODING, "gzip, zstd, deflate")),
         _ => None,
     };

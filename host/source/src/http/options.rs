@@ -4,77 +4,145 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use wattle_options::{Flag, Number, OptionError, Period, Secret, Size};
+use wattle_options::{Flag, OptionErrors, Period, Secret};
 
+use super::credential::Credential;
+use super::firehose::RecordCompression;
 use crate::decompress::Caps;
 
-/// The options as written.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Options {
-    /// Address to listen on: a host name or IP address, and a port. Default: `127.0.0.1:8080`.
-    address: String,
-    /// The only path that accepts events, with `POST` and `PUT`. Default: `/`.
-    path: String,
-    /// Path for load balancers and probes. Responds to `GET` and `HEAD` with 200 while the source
-    /// runs and with 503 while it stops; requires no token. An empty path disables it.
-    /// Default: `/health`.
-    health_path: String,
-    /// How bodies become events. Default: `auto`.
-    framing: HttpFraming,
-    /// What to do with a body that is sent as JSON and is not valid JSON. Applies to framing
-    /// `auto`. Default: `reject`.
-    invalid_json: InvalidJson,
-    /// Bearer token that requests must have. Default: none; requests need no token.
-    token: Option<Secret>,
-    /// Maximum size of a body in bytes, before and after decompression. Default: `64MiB`.
-    max_body_bytes: Size,
-    /// Maximum ratio of decompressed to compressed bytes of a body; the first MiB is exempt.
-    /// Default: 1000.
-    max_decompression_ratio: Number<u64>,
-    /// Maximum memory of all open requests in bytes: received bytes and decompressed bytes. Further
-    /// requests get 429. Default: `256MiB`.
-    max_in_flight_bytes: Size,
-    /// Maximum number of connections. At the limit, a new connection replaces the one that was
-    /// inactive for the longest time, if that is at least 1 s; it waits while all connections are
-    /// busy. Default: 1024.
-    max_connections: Number<u64>,
-    /// Maximum time that a connection stays open without a request, and maximum time for the head
-    /// of a request. Default: `60s`.
-    idle_timeout: Period,
-    /// Maximum time that a request waits for room in the queue; after it, the source responds with
-    /// 429. Default: `5s`.
-    max_wait: Period,
-    /// Maximum time for receiving a body. Default: `30s`.
-    read_timeout: Period,
-    /// Whether to respond only after the events are delivered. If false, the source responds with
-    /// 202 when they are in the queue. Default: true.
-    acknowledge: Flag,
-    /// Maximum time that a request waits for delivery; after it, the source responds with 503.
-    /// Default: `60s`.
-    acknowledge_timeout: Period,
+/// Defines the options of a source that is an HTTP server: those of every server, and its own. `serde(flatten)` would
+/// do without a macro, but accepts unknown options.
+macro_rules! server_options {
+    (
+        $(#[$meta:meta])* $name:ident, acknowledge_timeout = $acknowledge_timeout:literal,
+        { $($(#[$own_meta:meta])* $own:ident: $own_type:ty = $default:expr,)* }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+        #[serde(deny_unknown_fields, default)]
+        pub(crate) struct $name {
+            /// Address to listen on: a host name or IP address, and a port. Default: `127.0.0.1:8080`.
+            address: String,
+            /// The only path that accepts events, with `POST` and `PUT`. Default: `/`.
+            path: String,
+            /// Path for load balancers and probes. Responds to `GET` and `HEAD` with 200 while the source
+            /// runs and with 503 while it stops; requires no credentials. An empty path disables it.
+            /// Default: `/health`.
+            health_path: String,
+            $($(#[$own_meta])* $own: $own_type,)*
+            /// Maximum size of a body in bytes, before and after decompression. Default: `64MiB`.
+            max_body_bytes: wattle_options::Size,
+            /// Maximum ratio of decompressed to compressed bytes of a body; the first MiB is exempt.
+            /// Default: 1000.
+            max_decompression_ratio: wattle_options::Number<u64>,
+            /// Maximum memory of all open requests in bytes: received bytes and decompressed bytes. Further
+            /// requests get 429. Default: `256MiB`.
+            max_in_flight_bytes: wattle_options::Size,
+            /// Maximum number of connections. At the limit, a new connection replaces the one that was
+            /// inactive for the longest time, if that is at least 1 s; it waits while all connections are
+            /// busy. Default: 1024.
+            max_connections: wattle_options::Number<u64>,
+            /// Maximum time that a connection stays open without a request, and maximum time for the head
+            /// of a request. Default: `60s`.
+            idle_timeout: wattle_options::Period,
+            /// Maximum time that a request waits for room in the queue; after it, the source responds with
+            /// 429. Default: `5s`.
+            max_wait: wattle_options::Period,
+            /// Maximum time for receiving a body. Default: `30s`.
+            read_timeout: wattle_options::Period,
+            #[doc = concat!(
+                "Maximum time that a request waits for delivery; after it, the source responds with 503. Default: `",
+                stringify!($acknowledge_timeout),
+                "s`."
+            )]
+            acknowledge_timeout: wattle_options::Period,
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                let seconds = |seconds| wattle_options::Period(std::time::Duration::from_secs(seconds));
+                Self {
+                    address: "127.0.0.1:8080".to_owned(),
+                    path: "/".to_owned(),
+                    health_path: "/health".to_owned(),
+                    $($own: $default,)*
+                    max_body_bytes: wattle_options::Size(64 << 20),
+                    max_decompression_ratio: wattle_options::Number(1000),
+                    max_in_flight_bytes: wattle_options::Size(256 << 20),
+                    max_connections: wattle_options::Number(1024),
+                    idle_timeout: seconds(60),
+                    max_wait: seconds(5),
+                    read_timeout: seconds(30),
+                    acknowledge_timeout: seconds($acknowledge_timeout),
+                }
+            }
+        }
+
+        impl $name {
+            /// The settings of the server. Its own ones are those of a server that accepts every client and makes lines
+            /// and JSON documents to events.
+            fn server(&mut self, errors: &mut wattle_options::OptionErrors) -> $crate::http::options::Settings {
+                $crate::http::options::Server {
+                    address: std::mem::take(&mut self.address),
+                    path: std::mem::take(&mut self.path),
+                    health_path: std::mem::take(&mut self.health_path),
+                    max_body_bytes: self.max_body_bytes.0,
+                    max_decompression_ratio: self.max_decompression_ratio.0,
+                    max_in_flight_bytes: self.max_in_flight_bytes.0,
+                    max_connections: self.max_connections.0,
+                    idle_timeout: self.idle_timeout,
+                    max_wait: self.max_wait.0,
+                    read_timeout: self.read_timeout,
+                    acknowledge_timeout: self.acknowledge_timeout.0,
+                }
+                .check(errors)
+            }
+        }
+    };
+}
+pub(super) use server_options;
+
+server_options! {
+    /// The options as written.
+    Options, acknowledge_timeout = 60, {
+        /// How bodies become events. Default: `auto`.
+        framing: HttpFraming = HttpFraming::default(),
+        /// What to do with a body that is sent as JSON and is not valid JSON. Applies to framing
+        /// `auto`. Default: `reject`.
+        invalid_json: InvalidJson = InvalidJson::default(),
+        /// Bearer token that requests must have: short for `auth` with the strategy `bearer`. Default: none.
+        token: Option<Secret> = None,
+        /// Credentials that requests must have. Default: none; every request is accepted.
+        auth: Option<AuthOptions> = None,
+        /// Whether to respond only after the events are delivered. If false, the source responds with
+        /// 202 when they are in the queue. Default: true.
+        acknowledge: Flag = Flag(true),
+    }
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            address: "127.0.0.1:8080".to_owned(),
-            path: "/".to_owned(),
-            health_path: "/health".to_owned(),
-            framing: HttpFraming::default(),
-            invalid_json: InvalidJson::default(),
-            token: None,
-            max_body_bytes: Size(64 << 20),
-            max_decompression_ratio: Number(1000),
-            max_in_flight_bytes: Size(256 << 20),
-            max_connections: Number(1024),
-            idle_timeout: Period(Duration::from_mins(1)),
-            max_wait: Period(Duration::from_secs(5)),
-            read_timeout: Period(Duration::from_secs(30)),
-            acknowledge: Flag(true),
-            acknowledge_timeout: Period(Duration::from_mins(1)),
-        }
-    }
+/// Credentials of requests.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(tag = "strategy", rename_all = "lowercase", deny_unknown_fields)]
+enum AuthOptions {
+    /// User and password, in the header `Authorization`.
+    Basic {
+        /// Name of the user, without a colon.
+        user: String,
+        /// Password of the user. Use a variable, such as `${PASSWORD}`.
+        password: Secret,
+    },
+    /// A token, in the header `Authorization`.
+    Bearer {
+        /// The token. Use a variable, such as `${TOKEN}`.
+        token: Secret,
+    },
+    /// A key in a header of its own, such as that of an API destination of EventBridge.
+    Header {
+        /// Name of the header, such as `x-api-key`.
+        name: String,
+        /// Value of the header. Use a variable, such as `${API_KEY}`.
+        value: Secret,
+    },
 }
 
 /// How bodies become events.
@@ -110,9 +178,12 @@ pub(crate) struct Settings {
     pub(crate) path: String,
     /// `None` where nothing answers probes.
     pub(crate) health_path: Option<String>,
+    /// Requests must have one of these; empty to accept every request.
+    pub(crate) credentials: Vec<Credential>,
     pub(crate) framing: HttpFraming,
     pub(crate) invalid_json: InvalidJson,
-    pub(crate) token: Option<Secret>,
+    /// Set if the client is Amazon Data Firehose: how its records are compressed.
+    pub(crate) firehose: Option<RecordCompression>,
     pub(crate) max_body_bytes: u64,
     pub(crate) caps: Caps,
     pub(crate) max_in_flight_bytes: u64,
@@ -124,60 +195,85 @@ pub(crate) struct Settings {
     pub(crate) acknowledge_timeout: Duration,
 }
 
+/// The options of every server, as written.
+pub(super) struct Server {
+    pub(super) address: String,
+    pub(super) path: String,
+    pub(super) health_path: String,
+    pub(super) max_body_bytes: u64,
+    pub(super) max_decompression_ratio: u64,
+    pub(super) max_in_flight_bytes: u64,
+    pub(super) max_connections: u64,
+    pub(super) idle_timeout: Period,
+    pub(super) max_wait: Duration,
+    pub(super) read_timeout: Period,
+    pub(super) acknowledge_timeout: Duration,
+}
+
 /// The most that `max_body_bytes` may be, so that a column can hold a body.
 const MAX_BODY_BYTES: u64 = 2 << 30;
 
-impl Settings {
-    pub(crate) fn new(options: Options) -> Result<Self, Vec<OptionError>> {
-        let mut errors = Vec::new();
-        let mut wrong = |path: &str, message: String| errors.push(OptionError::new(path, message));
-        let port = options.address.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
+impl Server {
+    pub(super) fn check(self, errors: &mut OptionErrors) -> Settings {
+        let port = self.address.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
         if !matches!(port, Some((host, Ok(_))) if !host.is_empty()) {
-            wrong("address", format!("`{}` has no port or no host; write it like `127.0.0.1:8080`", options.address));
+            errors.add("address", format!("`{}` has no port or no host; write it like `127.0.0.1:8080`", self.address));
         }
-        for (name, path) in [("path", &options.path), ("health_path", &options.health_path)] {
+        for (name, path) in [("path", &self.path), ("health_path", &self.health_path)] {
             let is_off = name == "health_path" && path.is_empty();
             if !is_off && (!path.starts_with('/') || path.contains(['?', '#'])) {
-                wrong(name, format!("`{path}` is not a path; it must begin with `/` and have no query"));
+                errors.add(name, format!("`{path}` is not a path; it must begin with `/` and have no query"));
             }
         }
-        if options.token.as_ref().is_some_and(|token| token.reveal().is_empty()) {
-            wrong("token", "is empty; leave the option out to take requests without a token".to_owned());
+        if !(1..=MAX_BODY_BYTES).contains(&self.max_body_bytes) {
+            errors.add("max_body_bytes", "must be at least 1 and at most `2GiB`");
+        } else if self.max_in_flight_bytes < self.max_body_bytes {
+            errors.add("max_in_flight_bytes", "must be at least `max_body_bytes`, or large bodies never pass");
         }
-        let known = 1..=MAX_BODY_BYTES;
-        if !known.contains(&options.max_body_bytes.0) {
-            wrong("max_body_bytes", "must be at least 1 and at most `2GiB`".to_owned());
-        } else if options.max_in_flight_bytes.0 < options.max_body_bytes.0 {
-            wrong("max_in_flight_bytes", "must be at least `max_body_bytes`, or large bodies never pass".to_owned());
-        }
-        let max_connections = usize::try_from(options.max_connections.0).unwrap_or(usize::MAX);
+        let max_connections = usize::try_from(self.max_connections).unwrap_or(usize::MAX);
         if !(1..=1 << 20).contains(&max_connections) {
-            wrong("max_connections", "must be at least 1 and at most 1048576".to_owned());
+            errors.add("max_connections", "must be at least 1 and at most 1048576");
         }
-        for (name, period) in [("idle_timeout", options.idle_timeout), ("read_timeout", options.read_timeout)] {
-            if period.0.is_zero() {
-                wrong(name, "must be longer than 0".to_owned());
-            }
-        }
-        let max_body_bytes = options.max_body_bytes.0;
-        let settings = Self {
-            address: options.address,
-            path: options.path,
-            health_path: Some(options.health_path).filter(|path| !path.is_empty()),
-            framing: options.framing,
-            invalid_json: options.invalid_json,
-            token: options.token,
-            max_body_bytes,
-            caps: Caps { max_bytes: max_body_bytes, max_ratio: options.max_decompression_ratio.0 },
-            max_in_flight_bytes: options.max_in_flight_bytes.0,
+        errors.not_zero("idle_timeout", self.idle_timeout);
+        errors.not_zero("read_timeout", self.read_timeout);
+        Settings {
+            address: self.address,
+            path: self.path,
+            health_path: Some(self.health_path).filter(|path| !path.is_empty()),
+            credentials: Vec::new(),
+            framing: HttpFraming::default(),
+            invalid_json: InvalidJson::default(),
+            firehose: None,
+            max_body_bytes: self.max_body_bytes,
+            caps: Caps { max_bytes: self.max_body_bytes, max_ratio: self.max_decompression_ratio },
+            max_in_flight_bytes: self.max_in_flight_bytes,
             max_connections,
-            idle_timeout: options.idle_timeout.0,
-            max_wait: options.max_wait.0,
-            read_timeout: options.read_timeout.0,
-            acknowledge: options.acknowledge.0,
-            acknowledge_timeout: options.acknowledge_timeout.0,
-        };
-        if errors.is_empty() { Ok(settings) } else { Err(errors) }
+            idle_timeout: self.idle_timeout.0,
+            max_wait: self.max_wait,
+            read_timeout: self.read_timeout.0,
+            acknowledge: true,
+            acknowledge_timeout: self.acknowledge_timeout,
+        }
+    }
+}
+
+impl Options {
+    pub(crate) fn check(mut self, errors: &mut OptionErrors) -> Settings {
+        let mut settings = self.server(errors);
+        if self.token.is_some() && self.auth.is_some() {
+            errors.add("token", "and `auth` are two ways to say the same; leave one out");
+        }
+        let token = self.token.map(|token| Credential::bearer("token", &token, errors));
+        let auth = self.auth.map(|auth| match auth {
+            AuthOptions::Basic { user, password } => Credential::basic(&user, &password, errors),
+            AuthOptions::Bearer { token } => Credential::bearer("auth.token", &token, errors),
+            AuthOptions::Header { name, value } => Credential::header(&name, "auth", value, errors),
+        });
+        settings.credentials = token.into_iter().chain(auth).flatten().collect();
+        settings.framing = self.framing;
+        settings.invalid_json = self.invalid_json;
+        settings.acknowledge = self.acknowledge.0;
+        settings
     }
 }
 
@@ -186,10 +282,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_never_shown() {
-        let options: Options = serde_json::from_str(r#"{"token":"hunter2"}"#).unwrap();
-        let written = format!("{options:?}");
-        let shown = format!("{written} {:?}", Settings::new(options));
-        assert!(shown.contains("***") && !shown.contains("hunter2"), "{shown}");
+    fn secrets_are_never_shown() {
+        for text in [
+            r#"{"token":"hunter2"}"#,
+            r#"{"auth":{"strategy":"basic","user":"u","password":"hunter2"}}"#,
+            r#"{"auth":{"strategy":"header","name":"x-api-key","value":"hunter2"}}"#,
+        ] {
+            let options: Options = serde_json::from_str(text).unwrap();
+            let written = format!("{options:?}");
+            let mut errors = OptionErrors::default();
+            let shown = format!("{written} {:?}", options.check(&mut errors));
+            assert!(shown.contains("***") && !shown.contains("hunter2"), "{shown}");
+            assert!(!shown.contains("aHVudGVyMg") && !shown.contains("dTpodW50ZXIy"), "{shown}");
+        }
     }
 }

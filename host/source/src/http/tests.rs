@@ -28,9 +28,13 @@ pub(super) async fn start(options: Value) -> World {
     start_in(Rig::new(TempDir::new().unwrap().path()), options).await
 }
 
-async fn start_in(rig: Rig, mut options: Value) -> World {
+async fn start_in(rig: Rig, options: Value) -> World {
+    start_type("http", rig, options).await
+}
+
+pub(super) async fn start_type(type_name: &str, rig: Rig, mut options: Value) -> World {
     options["address"] = json!("127.0.0.1:0");
-    let running = rig.start("http", options);
+    let running = rig.start(type_name, options);
     rig.until(|| rig.stats.address.get().is_some()).await;
     let address = *rig.stats.address.get().unwrap();
     World { rig: Arc::new(rig), running, address }
@@ -170,6 +174,41 @@ async fn compressed_bodies_are_decompressed() {
     assert_eq!(bodies[..4], ["gzipped", "zstd", "deflated", "plain"]);
     assert_eq!(bodies.len(), 50_004);
     world.end().await;
+}
+
+/// The option `auth`, a header with the credentials, headers without them, and the challenge of the response.
+type CredentialCase = (Value, Header, &'static [Header], Option<&'static str>);
+type Header = (&'static str, &'static str);
+
+#[tokio::test]
+async fn requests_have_one_of_the_credentials() {
+    let basic = json!({ "strategy": "basic", "user": "Aladdin", "password": "open sesame" });
+    let header = json!({ "strategy": "header", "name": "X-Api-Key", "value": "k3y" });
+    // The example of RFC 7617, section 2.
+    let cases: [CredentialCase; 2] = [
+        (
+            basic,
+            ("authorization", "bAsIc QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+            &[("authorization", "Basic QWxhZGRpbjpvcGVu"), ("authorization", "Bearer open sesame"), ("x", "y")],
+            Some("Basic realm=\"wattle\", charset=\"UTF-8\""),
+        ),
+        (header, ("x-api-key", "k3y"), &[("x-api-key", "k3"), ("x-api-key", ""), ("authorization", "k3y")], None),
+    ];
+    for (auth, right, wrong, challenge) in cases {
+        let world = start(json!({ "auth": auth })).await;
+        let delivering = world.delivering();
+        assert_eq!(world.send(&[right], b"x").await.status, StatusCode::OK);
+        for wrong in wrong {
+            let answer = world.send(&[*wrong], b"x").await;
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{wrong:?}");
+            let asked = answer.headers.get("www-authenticate").map(|value| value.to_str().unwrap());
+            assert_eq!(asked, challenge);
+            assert!(answer.body["error"].as_str().unwrap().contains("missing or wrong"), "{}", answer.body);
+        }
+        world.rig.queue.close();
+        assert_eq!(delivering.await.unwrap(), ["x"]);
+        world.end().await;
+    }
 }
 
 /// Method, path, headers and body of a request, the status of the response, and a part of its

@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::in_flight::InFlight;
 
 fn settings(options: serde_json::Value) -> Settings {
-    Settings::new(serde_json::from_value(options).unwrap()).unwrap()
+    let options: crate::http::Options = serde_json::from_value(options).unwrap();
+    options.check(&mut wattle_options::OptionErrors::default())
 }
 
 fn share() -> Share {

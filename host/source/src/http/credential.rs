@@ -1,0 +1,90 @@
+//! Credentials that requests must have.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hyper::HeaderMap;
+use hyper::header::{AUTHORIZATION, HeaderName};
+use subtle::ConstantTimeEq;
+use wattle_options::{OptionErrors, Secret};
+
+/// A header that a request must have.
+#[derive(Clone, Debug)]
+pub(crate) struct Credential {
+    header: HeaderName,
+    /// What the value begins with; compared without case. Empty for headers with the bare secret.
+    scheme: &'static str,
+    secret: Secret,
+}
+
+impl Credential {
+    /// A bearer token, from the option `path`.
+    pub(super) fn bearer(path: &str, token: &Secret, errors: &mut OptionErrors) -> Option<Self> {
+        is_not_empty(path, token, errors).then(|| Self {
+            header: AUTHORIZATION,
+            scheme: "bearer ",
+            secret: token.clone(),
+        })
+    }
+
+    /// User and password.
+    pub(super) fn basic(user: &str, password: &Secret, errors: &mut OptionErrors) -> Option<Self> {
+        if user.is_empty() || user.contains(':') {
+            errors.add("auth.user", "must not be empty and must not contain a colon");
+            return None;
+        }
+        // RFC 7617, section 2.
+        let pair = BASE64_STANDARD.encode(format!("{user}:{}", password.reveal()));
+        Some(Self { header: AUTHORIZATION, scheme: "basic ", secret: Secret::new(pair) })
+    }
+
+    /// A key in a header of its own, from the options `path.name` and `path.value`.
+    pub(super) fn header(name: &str, path: &str, value: Secret, errors: &mut OptionErrors) -> Option<Self> {
+        let Ok(header) = HeaderName::try_from(name) else {
+            errors.add(
+                &format!("{path}.name"),
+                format!("`{name}` is not the name of a header; write it like `x-api-key`"),
+            );
+            return None;
+        };
+        is_not_empty(&format!("{path}.value"), &value, errors).then(|| Self { header, scheme: "", secret: value })
+    }
+
+    /// An access key of Firehose, from the option `path`.
+    pub(super) fn access_key(path: &str, key: Secret, errors: &mut OptionErrors) -> Option<Self> {
+        let header = HeaderName::from_static(super::firehose::ACCESS_KEY);
+        is_not_empty(path, &key, errors).then(|| Self { header, scheme: "", secret: key })
+    }
+
+    /// Whether a request has the credential. The time does not depend on how much of it is right.
+    pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
+        let given = headers.get(&self.header).map_or(&b""[..], |value| value.as_bytes());
+        let given = given.split_at_checked(self.scheme.len());
+        let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(self.scheme.as_bytes()));
+        given.is_some_and(|(_, given)| bool::from(given.ct_eq(self.secret.reveal().as_bytes())))
+    }
+
+    /// The value of `WWW-Authenticate` for a request without it; `None` where the header is not one of HTTP itself.
+    pub(super) fn challenge(&self) -> Option<&'static str> {
+        match self.scheme {
+            "bearer " => Some("Bearer"),
+            "basic " => Some("Basic realm=\"wattle\", charset=\"UTF-8\""),
+            _ => None,
+        }
+    }
+
+    /// What a request lacks, for its response.
+    pub(super) fn what(&self) -> String {
+        match self.scheme {
+            "bearer " => "the bearer token is missing or wrong".to_owned(),
+            "basic " => "the user or the password is missing or wrong".to_owned(),
+            _ => format!("the key in the header `{}` is missing or wrong", self.header),
+        }
+    }
+}
+
+fn is_not_empty(path: &str, secret: &Secret, errors: &mut OptionErrors) -> bool {
+    if secret.reveal().is_empty() {
+        errors.add(path, "is empty; leave the option out to accept every request");
+    }
+    !secret.reveal().is_empty()
+}
