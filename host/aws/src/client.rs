@@ -105,7 +105,7 @@ async fn failure(call: &Call, response: Response) -> Error {
     // The status and the headers alone decide if the body cannot be read.
     let body = body.collect(MAX_ERROR_BYTES).await.unwrap_or_default();
     let found = match call.service {
-        Service::Sqs => ErrorBody::of_json(&headers, &body),
+        Service::CloudTrail | Service::Sqs => ErrorBody::of_json(&headers, &body),
         Service::S3 | Service::Sts => ErrorBody::of_xml(&body),
     };
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);

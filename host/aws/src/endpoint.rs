@@ -6,6 +6,7 @@ use reqsign_core::Env;
 /// A service with its own name in addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
+    CloudTrail,
     S3,
     Sqs,
     Sts,
@@ -15,6 +16,7 @@ impl Service {
     /// The name in addresses and signatures.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::CloudTrail => "cloudtrail",
             Self::S3 => "s3",
             Self::Sqs => "sqs",
             Self::Sts => "sts",
@@ -24,6 +26,7 @@ impl Service {
     /// The variable with a custom address for this service only.
     fn variable(self) -> &'static str {
         match self {
+            Self::CloudTrail => "AWS_ENDPOINT_URL_CLOUDTRAIL",
             Self::S3 => "AWS_ENDPOINT_URL_S3",
             Self::Sqs => "AWS_ENDPOINT_URL_SQS",
             Self::Sts => "AWS_ENDPOINT_URL_STS",

@@ -112,7 +112,7 @@ impl Session {
             Limits { connect: imds.connect_timeout, first_byte: imds.read_timeout, progress: imds.read_timeout };
         let metadata = Http::new(tls, Arc::new(Matcher::builder().build()), limits);
         let endpoint = config.endpoint.as_deref().map(endpoint::trimmed);
-        for (name, address) in [Service::S3, Service::Sqs, Service::Sts]
+        for (name, address) in [Service::CloudTrail, Service::S3, Service::Sqs, Service::Sts]
             .into_iter()
             .filter_map(|service| Some((service.name(), endpoint::from_environment(service, &*env)?)))
         {

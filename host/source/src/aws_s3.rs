@@ -25,6 +25,7 @@ mod backoff;
 mod delivery;
 mod filter;
 mod finish;
+mod integrity;
 mod lease;
 mod memory;
 mod object;
@@ -41,15 +42,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::Semaphore;
-use wattle_aws::{S3, Session, Sqs};
+use wattle_aws::{CloudTrail, S3, Session, Sqs};
 use wattle_options::OptionErrors;
 
 use crate::error::SourceError;
 use crate::in_flight::InFlight;
 use crate::source::{Source, SourceContext};
+use integrity::Integrity;
 use object::Halt;
-pub(crate) use options::Options;
 use options::Settings;
+pub(crate) use options::{Options, files};
 use read::Reader;
 
 /// The source, ready to run.
@@ -82,6 +84,7 @@ impl Source for S3Source {
                 in_flight: InFlight::new(settings.max_in_flight_bytes),
                 region: session.region().to_owned(),
                 halt,
+                integrity: settings.integrity.clone().map(|keys| Integrity::new(keys, CloudTrail::new(&session))),
                 context,
             });
             stats.queue.is_used.store(true, Ordering::Relaxed);

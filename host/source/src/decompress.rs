@@ -1,8 +1,10 @@
 //! Decompression with limits on size and ratio, so that a small input cannot produce endless
 //! output.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -131,6 +133,9 @@ enum Inner<R: Read> {
     Changing,
 }
 
+/// Gets a copy of all decompressed bytes in their order, to hash them.
+pub(crate) type Tap = Arc<Mutex<dyn Write + Send>>;
+
 /// Decompresses an input: gzip with any number of members, zstd with any number of frames.
 ///
 /// After [`io::ErrorKind::WouldBlock`] of the input, reading can continue.
@@ -142,6 +147,7 @@ pub(crate) struct Decoder<R: Read> {
     is_over: bool,
     /// Other data follows the compressed data and is not read.
     has_junk: bool,
+    tap: Option<Tap>,
 }
 
 impl<R: Read> Decoder<R> {
@@ -155,7 +161,7 @@ impl<R: Read> Decoder<R> {
             Compression::Deflate => Inner::Deflate(flate2::bufread::DeflateDecoder::new(buffered(counted))),
             Compression::Zstd => Inner::Zstd(zstd::stream::read::Decoder::with_buffer(buffered(counted))?),
         };
-        Ok(Self { inner, caps, produced: 0, is_over: false, has_junk: false })
+        Ok(Self { inner, caps, produced: 0, is_over: false, has_junk: false, tap: None })
     }
 
     /// Accepts zstd windows of up to 2 to the power of `log` bytes.
@@ -164,6 +170,12 @@ impl<R: Read> Decoder<R> {
             decoder.window_log_max(log)?;
         }
         Ok(self)
+    }
+
+    /// Copies all decompressed bytes to a tap.
+    pub(crate) fn with_tap(mut self, tap: Option<Tap>) -> Self {
+        self.tap = tap;
+        self
     }
 
     /// Returns whether data that is neither compressed nor zero bytes follows the compressed data.
@@ -288,6 +300,9 @@ impl<R: Read> Read for Decoder<R> {
                 Inner::Plain(input) => {
                     let n = input.read(out)?;
                     self.produced += n as u64;
+                    if let (Some(tap), Some(read)) = (&self.tap, out.get(..n)) {
+                        tap.lock().write_all(read)?;
+                    }
                     return Ok(n);
                 }
                 Inner::Gzip(decoder) => decoder.read(out),
@@ -307,6 +322,9 @@ impl<R: Read> Read for Decoder<R> {
                     let n = result?;
                     self.produced += n as u64;
                     self.check()?;
+                    if let (Some(tap), Some(read)) = (&self.tap, out.get(..n)) {
+                        tap.lock().write_all(read)?;
+                    }
                     return Ok(n);
                 }
             }

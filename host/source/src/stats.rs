@@ -79,6 +79,21 @@ pub struct QueueStats {
     pub filtered: AtomicU64,
     /// Sum over the delivered objects of the time from their creation to their delivery, in milliseconds.
     pub delay_milliseconds: AtomicU64,
+    /// Digests of CloudTrail that were checked.
+    pub digests: DigestStats,
+}
+
+/// Digests of CloudTrail, by the result of their check.
+#[derive(Debug, Default)]
+pub struct DigestStats {
+    /// The digest and all files that it lists are as AWS delivered them.
+    pub verified: AtomicU64,
+    /// The same, but the digest does not list some files of its time.
+    pub unlisted: AtomicU64,
+    /// Nothing is known to be wrong, but the signature cannot be checked.
+    pub unverifiable: AtomicU64,
+    /// Something was changed or is missing.
+    pub failed: AtomicU64,
 }
 
 impl QueueStats {

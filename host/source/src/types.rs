@@ -62,7 +62,7 @@ pub const TYPES: &Table<Prepared> = &Table {
                 })
             },
             schema: schema_of::<aws_s3::Options>,
-            files: no_files,
+            files: aws_s3::files,
         },
         // Listed all the same, so that the error does not suggest that the type is misspelt.
         #[cfg(not(feature = "aws"))]

@@ -183,6 +183,7 @@ table! {
     by Counter "wattle_source_lost_bytes_total" ["source", "reason"] "Bytes of log files that the source saw but never read: the file was `truncated` or rewritten, `removed` while it was not open, or `closed` after its removal because too many files were open." reasons(&s.lost_bytes), note "bytes of files were lost before they were read; see the log";
     by Counter "wattle_source_messages_total" ["source", "what"] "Messages of an SQS queue: `received`, of which `deleted` after their objects were delivered, `returned` to the queue to come again, `ignored` because they announce no new object, or `invalid`; and `extended`, how often a message was hidden for longer while its objects were in work." messages(&s.queue);
     by Counter "wattle_source_objects_total" ["source", "result"] "Objects of a store that were `read` and delivered, attempts that `failed`, objects that were `missing`, and announced objects that the options exclude (`filtered`)." objects(&s.queue);
+    by Counter "wattle_source_digests_total" ["source", "result"] "Digests of CloudTrail by the result of their check: `verified`, `unlisted` (verified, but there are files of its time that it does not list), `unverifiable` (the signature or the key is missing), or `failed` (something was changed or is missing)." digests(&s.queue);
     one Counter "wattle_source_object_delay_milliseconds_total" ["source"] "Sum over the delivered objects of the time from their creation (`eventTime`) to their delivery." load(&s.queue.delay_milliseconds);
     one Gauge "wattle_source_messages_in_flight" ["source"] "Messages of an SQS queue that are in work or wait for delivery." load(&s.queue.in_flight);
     one Gauge "wattle_source_oldest_message_seconds" ["source"] "Age of the oldest of those messages since it was sent." s.queue.oldest_seconds();
@@ -262,6 +263,17 @@ fn objects(queue: &QueueStats) -> Vec<(String, u64)> {
         ("filtered", &queue.filtered),
     ];
     of_queue(queue, &counts)
+}
+
+fn digests(queue: &QueueStats) -> Vec<(String, u64)> {
+    let counts = [
+        ("verified", &queue.digests.verified),
+        ("unlisted", &queue.digests.unlisted),
+        ("unverifiable", &queue.digests.unverifiable),
+        ("failed", &queue.digests.failed),
+    ];
+    // Only where digests come.
+    if counts.iter().all(|(_, count)| load(count) == 0) { Vec::new() } else { of_queue(queue, &counts) }
 }
 
 /// No time series for sources of other types.

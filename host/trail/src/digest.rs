@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hash::Hash;
 use crate::keys::PublicKeys;
+use crate::report::Problem;
 
 /// Names of algorithms, of which CloudTrail has one each.
 const SIGNATURE_ALGORITHM: &str = "SHA256withRSA";
@@ -116,5 +117,37 @@ impl Digest {
             Some(false) => Err(SignatureProblem::Wrong),
             Some(true) => Ok(()),
         }
+    }
+}
+
+impl Digest {
+    /// What is wrong if an object with this key is the digest.
+    pub fn place_problem(&self, key: &str) -> Option<Problem> {
+        (self.digest_s3_object != key).then(|| Problem::MovedDigest { key: self.digest_s3_object.clone() })
+    }
+
+    /// What is wrong with the signature of the digest, if there is one. `hash` is that of the uncompressed bytes.
+    pub fn signature_problem(&self, hash: Hash, signature: Option<&str>, keys: &PublicKeys) -> Option<Problem> {
+        let Some(signature) = signature else { return Some(Problem::NoSignature) };
+        match self.check_signature(hash, signature, keys) {
+            Ok(()) => None,
+            Err(SignatureProblem::Wrong) => Some(Problem::AlteredDigest),
+            Err(SignatureProblem::UnknownKey(fingerprint)) => Some(Problem::UnknownKey { fingerprint }),
+        }
+    }
+
+    /// What is wrong if the digest before has this hash.
+    pub fn previous_problem(&self, hash: Hash) -> Option<Problem> {
+        let expected = self.previous_digest_hash_value.as_deref().and_then(Hash::from_hex);
+        let previous = self.previous_digest_s3_object.clone().unwrap_or_default();
+        (expected != Some(hash)).then_some(Problem::BrokenChain { previous })
+    }
+}
+
+impl LogFile {
+    /// What is wrong if the uncompressed bytes of the file have this hash.
+    pub fn problem(&self, sha256: Hash) -> Option<Problem> {
+        let key = self.s3_object.clone();
+        (Hash::from_hex(&self.hash_value) != Some(sha256)).then_some(Problem::AlteredFile { key, sha256 })
     }
 }

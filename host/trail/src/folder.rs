@@ -11,7 +11,7 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 use walkdir::WalkDir;
 
-use crate::digest::{Digest, LogFile, SignatureProblem};
+use crate::digest::{Digest, LogFile};
 use crate::hash::{Hash, Hasher};
 use crate::keys::PublicKeys;
 use crate::report::{DigestReport, Problem, Report};
@@ -101,8 +101,8 @@ pub fn verify(root: &Path, keys: &PublicKeys) -> io::Result<Report> {
                 let beside = fs::read_to_string(root.join(format!("{path}.signature"))).ok();
                 let signature = beside.as_deref().or_else(|| later.get(key.as_str()).copied());
                 let mut problems = Vec::new();
-                problems.extend(check_place(&key, digest));
-                problems.extend(check_signature(*hash, digest, signature, keys));
+                problems.extend(digest.place_problem(&key));
+                problems.extend(digest.signature_problem(*hash, signature, keys));
                 problems.extend(check_previous(digest, &found));
                 problems.extend(digest.log_files.iter().filter_map(|file| check_file(file, &folder)));
                 (digest.digest_start_time.clone(), digest.digest_end_time.clone(), digest.log_files.len(), problems)
@@ -139,19 +139,6 @@ fn prefix(read: &[(String, Result<Found, String>)]) -> String {
     most.map(|(prefix, _)| prefix.to_owned()).unwrap_or_default()
 }
 
-fn check_place(key: &str, digest: &Digest) -> Option<Problem> {
-    (digest.digest_s3_object != key).then(|| Problem::MovedDigest { key: digest.digest_s3_object.clone() })
-}
-
-fn check_signature(hash: Hash, digest: &Digest, signature: Option<&str>, keys: &PublicKeys) -> Option<Problem> {
-    let Some(signature) = signature else { return Some(Problem::NoSignature) };
-    match digest.check_signature(hash, signature, keys) {
-        Ok(()) => None,
-        Err(SignatureProblem::Wrong) => Some(Problem::AlteredDigest),
-        Err(SignatureProblem::UnknownKey(fingerprint)) => Some(Problem::UnknownKey { fingerprint }),
-    }
-}
-
 /// Checks the digest before. The first digest of a folder may have one that the folder lacks.
 fn check_previous(digest: &Digest, found: &BTreeMap<String, &Found>) -> Option<Problem> {
     let previous = digest.previous_digest_s3_object.as_ref()?;
@@ -165,8 +152,7 @@ fn check_previous(digest: &Digest, found: &BTreeMap<String, &Found>) -> Option<P
         };
         return found.iter().any(is_earlier).then(|| Problem::MissingDigest { key: previous.clone() });
     };
-    let expected = digest.previous_digest_hash_value.as_deref().and_then(Hash::from_hex);
-    (expected != Some(before.hash)).then(|| Problem::BrokenChain { previous: previous.clone() })
+    digest.previous_problem(before.hash)
 }
 
 fn check_file(file: &LogFile, folder: &Folder<'_>) -> Option<Problem> {
@@ -174,9 +160,6 @@ fn check_file(file: &LogFile, folder: &Folder<'_>) -> Option<Problem> {
     match folder.hash(&key) {
         Err(error) => Some(Problem::UnreadableFile { key, reason: error.to_string() }),
         Ok(None) => Some(Problem::MissingFile { key }),
-        Ok(Some(sha256)) if Hash::from_hex(&file.hash_value) != Some(sha256) => {
-            Some(Problem::AlteredFile { key, sha256 })
-        }
-        Ok(Some(_)) => None,
+        Ok(Some(sha256)) => file.problem(sha256),
     }
 }

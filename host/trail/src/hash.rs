@@ -37,6 +37,7 @@ impl fmt::Debug for Hash {
 }
 
 /// Hashes bytes in pieces.
+#[derive(Clone)]
 pub struct Hasher(Context);
 
 impl Default for Hasher {

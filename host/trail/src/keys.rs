@@ -61,6 +61,11 @@ impl PublicKeys {
         self.0.extend(other.0);
     }
 
+    /// Whether the key with this fingerprint is among them.
+    pub fn has(&self, fingerprint: &str) -> bool {
+        self.0.contains_key(&fingerprint.to_ascii_lowercase())
+    }
+
     /// Whether the key with this fingerprint made a signature of a text; `None` without such a key.
     pub(crate) fn verify(&self, fingerprint: &str, text: &[u8], signature: &[u8]) -> Option<bool> {
         let key = self.0.get(&fingerprint.to_ascii_lowercase())?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use wattle_aws::{Error, ErrorKind, GetObject, ObjectStream, Retry, S3};
+use wattle_aws::{Error, ErrorKind, GetObject, ObjectHead, ObjectStream, Retry, S3};
 
 use super::backoff::Backoff;
 use crate::stats::{SourceStats, add};
@@ -76,6 +76,7 @@ pub(super) struct Object {
     /// Position of the next read.
     at: u64,
     size: u64,
+    facts: ObjectHead,
     stats: Arc<SourceStats>,
 }
 
@@ -102,6 +103,7 @@ impl Object {
             head: Vec::new(),
             at: 0,
             size: u64::MAX,
+            facts: ObjectHead::default(),
             stats,
         };
         object.connect()?;
@@ -111,6 +113,11 @@ impl Object {
     /// Size in bytes.
     pub(super) fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Its metadata.
+    pub(super) fn facts(&self) -> &ObjectHead {
+        &self.facts
     }
 
     /// The entity tag that all parts of this read have.
@@ -143,6 +150,7 @@ impl Object {
                         self.request.if_match.clone_from(&stream.head.etag);
                     }
                     self.size = stream.head.size.ok_or(ObjectError::NoSize)?;
+                    self.facts = stream.head.clone();
                     self.stream = Some(stream);
                     self.pending = Bytes::new();
                     return Ok(());

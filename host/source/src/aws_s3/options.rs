@@ -1,13 +1,16 @@
 //! The options of an `aws_s3` source, as written and as checked.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 use wattle_aws::{AuthOptions, AwsOptions, SessionConfig};
 use wattle_options::{Flag, Number, OptionErrors, Period, Size};
+use wattle_trail::PublicKeys;
 
 use super::filter::Filter;
 use crate::decompress::{Caps, Decompression};
@@ -52,6 +55,8 @@ pub(crate) struct Options {
     /// Credentials. Default: the first that is configured of the environment variables, the shared files (`AWS_PROFILE`),
     /// web identity (IRSA), the container (ECS, EKS Pod Identity), and the instance (IMDSv2).
     auth: AuthOptions,
+    /// Checks log files of CloudTrail against the digests that AWS signs, as both are read. Default: none.
+    integrity: Option<IntegrityOptions>,
     /// Names of the buckets to read, as globs. Objects of other buckets are ignored and counted. Default: all buckets.
     buckets: Vec<String>,
     /// Globs of the keys to read, such as `AWSLogs/*/CloudTrail/**`; `*` stands for any characters except `/`, `**` also
@@ -106,6 +111,15 @@ pub(crate) struct Options {
     max_zstd_window: Size,
     /// Maximum ratio of decompressed to compressed bytes; an object with a higher ratio fails. Default: `1000`.
     max_decompression_ratio: Number<u64>,
+}
+
+/// Checks log files of CloudTrail against digests. The digests must be among the objects that are read.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct IntegrityOptions {
+    /// Files with public keys of CloudTrail, as `aws cloudtrail list-public-keys` prints them. The source asks CloudTrail
+    /// for keys that they lack, which needs the permission `cloudtrail:ListPublicKeys`. Default: none.
+    public_keys: Vec<PathBuf>,
 }
 
 /// Finds objects by listing a bucket.
@@ -171,6 +185,7 @@ impl Default for Options {
             fips: None,
             dual_stack: None,
             auth: AuthOptions::default(),
+            integrity: None,
             buckets: Vec::new(),
             include: Vec::new(),
             exclude: Vec::new(),
@@ -225,6 +240,8 @@ pub(crate) struct Settings {
     pub(crate) listing: Option<Walk>,
     pub(crate) backfill: Option<Walk>,
     pub(crate) session: SessionConfig,
+    /// The public keys from files, if digests are checked.
+    pub(crate) integrity: Option<PublicKeys>,
     pub(crate) filter: Filter,
     pub(crate) visibility: Duration,
     pub(crate) wait: Duration,
@@ -266,12 +283,14 @@ impl Settings {
         errors.at_least_one("max_in_flight_bytes", options.max_in_flight_bytes.0);
         let listing = options.listing.as_ref().and_then(|listing| listing.check(errors));
         let backfill = options.backfill.as_ref().and_then(|backfill| backfill.check(errors));
+        let integrity = options.integrity.as_ref().map(|integrity| integrity.keys(errors));
         let format = format_of(&options, errors)?;
         Some(Self {
             queue_url: options.queue_url,
             listing,
             backfill,
             session: session?,
+            integrity,
             filter,
             visibility,
             wait: options.wait_time.0,
@@ -311,6 +330,30 @@ fn is_queue(url: &str) -> bool {
 
 fn is_bucket(name: &str) -> bool {
     (3..=255).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+}
+
+/// The files that the options name, without checking them.
+pub(crate) fn files(options: &Value) -> Vec<PathBuf> {
+    let named = options.pointer("/integrity/public_keys").and_then(Value::as_array);
+    named.into_iter().flatten().filter_map(Value::as_str).map(PathBuf::from).collect()
+}
+
+impl IntegrityOptions {
+    /// Reads the files.
+    fn keys(&self, errors: &mut OptionErrors) -> PublicKeys {
+        let mut keys = PublicKeys::default();
+        for (index, path) in self.public_keys.iter().enumerate() {
+            let read = std::fs::read(path).map_err(|error| error.to_string());
+            match read.and_then(|json| PublicKeys::parse(&json).map_err(|error| error.to_string())) {
+                Ok(read) => keys.extend(read),
+                Err(error) => {
+                    let text = format!("cannot read public keys from `{}`: {error}", path.display());
+                    errors.add(&format!("integrity.public_keys[{index}]"), text);
+                }
+            }
+        }
+        keys
+    }
 }
 
 impl ListingOptions {

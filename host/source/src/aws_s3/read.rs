@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+use serde_json::Value;
 use tokio::runtime::Handle;
 use wattle_aws::{Error, ErrorKind, GetObject, S3};
 use wattle_batch::{Batch, Origin};
+use wattle_trail::{Hash, Hasher};
 
 use super::delivery::Delivery;
+use super::integrity::{Integrity, MAX_DIGEST_BYTES, is_digest};
 use super::object::{Halt, Object, ObjectError, reason};
 use super::options::Format;
 use crate::assemble::{self, Chunk, Unwanted};
-use crate::decompress::{Compression, Decompression, MAGIC_BYTES, ReadFailure};
+use crate::decompress::{Compression, Decoder, Decompression, MAGIC_BYTES, ReadFailure, Tap, read_whole};
 use crate::frame::Framing;
 use crate::in_flight::InFlight;
 use crate::reading::{End, Flow, Part, ReadError, Reading};
@@ -70,6 +74,7 @@ pub(super) struct Reader {
     pub(super) in_flight: InFlight,
     pub(super) region: String,
     pub(super) halt: Halt,
+    pub(super) integrity: Option<Integrity>,
 }
 
 impl Reader {
@@ -97,28 +102,109 @@ impl Reader {
         delivery: &Delivery,
         runtime: &Handle,
     ) -> (Ended, Option<String>) {
-        let request = GetObject {
-            bucket: place.bucket.clone(),
-            key: place.key.clone(),
-            version: place.version.clone(),
-            if_match: start.etag.clone(),
-            ..GetObject::default()
-        };
-        let opened =
-            Object::open(self.client.clone(), runtime.clone(), self.halt.clone(), request, self.context.stats.clone());
-        let mut object = match opened {
+        let mut object = match self.open(place, start.etag.clone(), runtime) {
             Ok(object) => object,
             Err(error) => return (ended_by(&error), None),
         };
         let etag = object.etag().map(str::to_owned);
         add(&self.context.stats.total_bytes, object.size());
-        let path = format!("s3://{}/{}", place.bucket, place.key);
-        let send = Send { reader: self, origin: self.origin(place), delivery, runtime, is_again: start.is_again };
-        let ended = self.read_events(&mut object, &path, start.position, send);
+        let send = |integrity| {
+            let origin = self.origin(place, integrity);
+            Send { reader: self, origin, delivery, runtime, is_again: start.is_again }
+        };
+        let ended = match &self.integrity {
+            Some(integrity) if is_digest(&place.key) => {
+                match self.read_digest(integrity, place, &mut object, runtime) {
+                    Ok((_, content)) if start.position >= content.len() as u64 => Ended::Whole,
+                    Ok((result, content)) => self.send_document(&send(Some(result)), content),
+                    Err(ended) => ended,
+                }
+            }
+            Some(integrity) => {
+                let hasher = Arc::new(Mutex::new(Hasher::default()));
+                let ended = self.read_events(&mut object, place, start.position, Some(hasher.clone()), send(None));
+                if matches!(ended, Ended::Whole) {
+                    integrity.saw(place, object.facts(), hasher.lock().clone().finish());
+                }
+                ended
+            }
+            None => self.read_events(&mut object, place, start.position, None, send(None)),
+        };
         (ended, etag)
     }
 
-    fn read_events(&self, object: &mut Object, path: &str, from: u64, send: Send<'_>) -> Ended {
+    /// Opens an object.
+    ///
+    /// # Errors
+    ///
+    /// It does not exist, or cannot be read.
+    pub(super) fn open(&self, place: &Place, etag: Option<String>, runtime: &Handle) -> Result<Object, ObjectError> {
+        let request = GetObject {
+            bucket: place.bucket.clone(),
+            key: place.key.clone(),
+            version: place.version.clone(),
+            if_match: etag,
+            ..GetObject::default()
+        };
+        Object::open(self.client.clone(), runtime.clone(), self.halt.clone(), request, self.context.stats.clone())
+    }
+
+    /// Reads a digest and checks it. Returns the result for `resource.source.integrity`, and the digest.
+    fn read_digest(
+        &self,
+        integrity: &Integrity,
+        place: &Place,
+        object: &mut Object,
+        runtime: &Handle,
+    ) -> Result<(Value, Vec<u8>), Ended> {
+        let content = match self.whole(object) {
+            (content, None) => content,
+            (_, Some(failure)) => return Err(ended_by_reading(failure.into())),
+        };
+        let signature = object.facts().metadata.iter().find(|(name, _)| name == "signature");
+        let signature = signature.map(|(_, signature)| signature.as_str());
+        let result = integrity.check(self, place, signature, &content, runtime).map_err(|error| ended_by(&error))?;
+        Ok((result, content))
+    }
+
+    /// All decompressed bytes of an object, or why they cannot be read.
+    fn whole(&self, object: &mut Object) -> (Vec<u8>, Option<ReadFailure>) {
+        match self.decoder(object) {
+            Ok(mut decoder) => read_whole(&mut decoder, MAX_DIGEST_BYTES),
+            Err(failure) => (Vec::new(), Some(failure)),
+        }
+    }
+
+    fn decoder<'o>(&self, object: &'o mut Object) -> Result<Decoder<&'o mut Object>, ReadFailure> {
+        let compression = Compression::detect(&object.first_bytes(MAGIC_BYTES).map_err(ReadFailure::Io)?);
+        Decoder::new(compression, object, self.format.caps).map_err(ReadFailure::Io)
+    }
+
+    /// The hash of the decompressed bytes of an object, or why they cannot be read. Needs little memory.
+    pub(super) fn hash(&self, object: &mut Object) -> Result<Hash, ReadFailure> {
+        let mut hasher = Hasher::default();
+        let mut decoder = self.decoder(object)?;
+        match std::io::copy(&mut decoder, &mut hasher) {
+            Ok(_) => Ok(hasher.finish()),
+            Err(error) => Err(decoder.explain(error)),
+        }
+    }
+
+    fn send_document(&self, send: &Send<'_>, document: Vec<u8>) -> Ended {
+        let Ok(chunk) = assemble::document(document) else {
+            return Ended::Broken("is too long for one event".to_owned());
+        };
+        if send.chunk(0, chunk).is_err() { Ended::Stopped } else { Ended::Whole }
+    }
+
+    fn read_events(
+        &self,
+        object: &mut Object,
+        place: &Place,
+        from: u64,
+        hasher: Option<Arc<Mutex<Hasher>>>,
+        send: Send<'_>,
+    ) -> Ended {
         let compression = match self.format.decompression {
             Decompression::None => Compression::None,
             Decompression::Auto => match object.first_bytes(MAGIC_BYTES) {
@@ -132,16 +218,15 @@ impl Reader {
             max_window_log: self.format.max_window_log,
             rules: self.format.rules.clone(),
             limits: self.context.limits,
+            tap: hasher.map(|hasher| hasher as Tap),
         };
         let size = object.size();
         if self.format.framing == Framing::Document {
             let (document, failure) = reading.document(object, size);
             if !document.is_empty() {
-                let Ok(chunk) = assemble::document(document) else {
-                    return Ended::Broken("is too long for one event".to_owned());
-                };
-                if send.chunk(0, chunk).is_err() {
-                    return Ended::Stopped;
+                match self.send_document(&send, document) {
+                    Ended::Whole => {}
+                    ended => return ended,
                 }
             } else if failure.is_none() {
                 add(&self.context.stats.skipped_empty, 1);
@@ -155,6 +240,7 @@ impl Reader {
             send.chunk(start, chunk).map(|()| Flow::Continue)
         });
         let Ok(read) = read else { return Ended::Stopped };
+        let path = &format!("s3://{}/{}", place.bucket, place.key);
         self.context.stats.skip(&self.context.name, path, &read.skipped);
         if read.has_junk {
             tracing::warn!(
@@ -172,10 +258,12 @@ impl Reader {
         }
     }
 
-    fn origin(&self, place: &Place) -> Arc<Origin> {
+    fn origin(&self, place: &Place, integrity: Option<Value>) -> Arc<Origin> {
         let region = place.region.as_deref().unwrap_or(&self.region);
         let facts = [("bucket", place.bucket.as_str()), ("key", place.key.as_str()), ("region", region)];
-        self.context.origin("aws_s3", &facts)
+        let facts = facts.map(|(name, value)| (name.to_owned(), value.into()));
+        let integrity = integrity.map(|result| ("integrity".to_owned(), result));
+        self.context.origin_of("aws_s3", facts.into_iter().chain(integrity).collect())
     }
 }
 
@@ -238,7 +326,7 @@ fn ended_by(error: &ObjectError) -> Ended {
 }
 
 /// Whether the object is gone. A bucket that does not exist is more likely a wrong option or region.
-fn is_missing(error: &Error) -> bool {
+pub(super) fn is_missing(error: &Error) -> bool {
     error.kind == ErrorKind::NotFound && matches!(error.code.as_deref(), Some("NoSuchKey" | "NoSuchVersion"))
 }
 

@@ -4,6 +4,7 @@
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests of `wattle-aws`, which use more of it")]
 mod double;
 mod fake;
+mod integrity;
 mod messages;
 mod objects;
 mod walks;

@@ -138,6 +138,7 @@ impl Reader {
             max_window_log: self.settings.max_window_log,
             rules: self.settings.rules.clone(),
             limits: self.context.limits,
+            tap: None,
         }
     }
 

@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use super::ReadError;
 use crate::assemble::{BatchLimits, Chunk, Unwanted};
-use crate::decompress::{Caps, Compression, Decoder, ReadFailure, decompress, gunzip_whole, read_whole, skip};
+use crate::decompress::{Caps, Compression, Decoder, ReadFailure, Tap, decompress, gunzip_whole, read_whole, skip};
 use crate::frame::{EventTooLong, Framer, Rules, Skipped};
 use crate::transcode::{Encoding, MARK_BYTES, Transcoder, transcode};
 
@@ -28,7 +28,7 @@ pub(crate) enum Flow {
 }
 
 /// How to read an input.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Reading {
     pub(crate) compression: Compression,
     pub(crate) caps: Caps,
@@ -36,6 +36,8 @@ pub(crate) struct Reading {
     pub(crate) max_window_log: u32,
     pub(crate) rules: Rules,
     pub(crate) limits: BatchLimits,
+    /// Gets all decompressed bytes of a compressed input, also those before the part that is read.
+    pub(crate) tap: Option<Tap>,
 }
 
 /// The part of an input to read, in decompressed bytes.
@@ -114,6 +116,7 @@ impl Reading {
         if encoding == Encoding::Utf8
             && let Some((bytes, taken)) = self.small_gzip(input, until)
         {
+            self.copy(&bytes);
             let mut framer = Framer::new(rules, from, bytes.len()).sent_to(part.sent_to);
             framer.fill(bytes);
             return self.end(framer, part, EventsRead { taken, ..read }, emit);
@@ -124,7 +127,7 @@ impl Reading {
             .and_then(|_| Decoder::new(self.compression, input, self.caps))
             .and_then(|d| d.with_window(self.max_window_log));
         let mut decoder = match decoder {
-            Ok(decoder) => decoder,
+            Ok(decoder) => decoder.with_tap(self.tap.clone()),
             Err(error) => return Ok(EventsRead { failure: Some(ReadFailure::Io(error).into()), ..read }),
         };
         if !is_plain && let Err(error) = skip(&mut decoder, from) {
@@ -239,11 +242,19 @@ impl Reading {
             return (Vec::new(), Some(too_long.into()));
         }
         let (document, failure) = self.bytes(input, size);
+        self.copy(&document);
         let document = transcode(document, self.rules.encoding);
         match failure {
             None if document.len() as u64 > max => (Vec::new(), Some(too_long.into())),
             None | Some(ReadFailure::Damaged { .. }) => (document, failure.map(ReadError::from)),
             Some(failure) => (Vec::new(), Some(failure.into())),
+        }
+    }
+
+    fn copy(&self, bytes: &[u8]) {
+        if let Some(tap) = &self.tap {
+            // A hash accepts everything.
+            let _ = tap.lock().write_all(bytes);
         }
     }
 

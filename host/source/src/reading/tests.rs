@@ -54,7 +54,7 @@ impl Seek for Memory {
 }
 
 fn reading(compression: Compression) -> Reading {
-    Reading { compression, caps: CAPS, max_window_log: 27, rules: Rules::lines(1 << 20), limits: LIMITS }
+    Reading { compression, caps: CAPS, max_window_log: 27, rules: Rules::lines(1 << 20), limits: LIMITS, tap: None }
 }
 
 fn part(from: u64, until: u64, end: End) -> Part {

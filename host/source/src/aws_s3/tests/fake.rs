@@ -22,6 +22,10 @@ pub(super) struct Queued {
 #[derive(Default)]
 pub(super) struct State {
     pub(super) objects: BTreeMap<String, (Vec<u8>, String)>,
+    /// The metadata `signature` of objects.
+    pub(super) signatures: HashMap<String, String>,
+    /// What `ListPublicKeys` responds; without it, the permission is missing.
+    pub(super) public_keys: Option<String>,
     /// Keys that the server refuses to read.
     pub(super) denied: HashSet<String>,
     /// Keys whose next response is something else.
@@ -49,8 +53,13 @@ impl Fake {
         let shared = state.clone();
         let double = Double::answering(move |seen| {
             let mut state = shared.lock();
-            match seen.header("x-amz-target").and_then(|target| target.strip_prefix("AmazonSQS.")) {
+            let target = seen.header("x-amz-target");
+            match target.and_then(|target| target.strip_prefix("AmazonSQS.")) {
                 Some(operation) => state.queue(operation, &serde_json::from_str(&seen.body).unwrap()),
+                None if target.is_some_and(|target| target.ends_with(".CloudTrail_20131101.ListPublicKeys")) => {
+                    let denied = Reply::Full(400, Vec::new(), b"{\"__type\":\"AccessDeniedException\"}".to_vec());
+                    state.public_keys.clone().map_or(denied, ok)
+                }
                 None => state.storage(seen),
             }
         })
@@ -186,12 +195,15 @@ impl State {
         if self.denied.contains(key) {
             return s3_error(403, "AccessDenied");
         }
-        let Some((body, _)) = self.objects.get(key) else { return s3_error(404, "NoSuchKey") };
+        let Some((body, modified)) = self.objects.get(key) else { return s3_error(404, "NoSuchKey") };
         let etag = etag(body);
         if seen.header("if-match").is_some_and(|wanted| wanted != etag) {
             return s3_error(412, "PreconditionFailed");
         }
-        let mut headers = vec![("etag", etag)];
+        let modified: jiff::Timestamp = modified.parse().unwrap();
+        let modified = modified.to_zoned(jiff::tz::TimeZone::UTC).strftime("%a, %d %b %Y %T GMT").to_string();
+        let mut headers = vec![("etag", etag), ("last-modified", modified)];
+        headers.extend(self.signatures.get(key).map(|signature| ("x-amz-meta-signature", signature.clone())));
         let Some(start) = range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()) else {
             return Reply::Full(200, headers, body.clone());
         };
