@@ -36,6 +36,8 @@ pub struct Batch {
     kind: EventKind,
     /// Whether the source offered these events before.
     is_redelivered: bool,
+    /// Where the batch of the source began in its input.
+    position: Option<u64>,
     /// The places of the rows in a batch that is in parts.
     places: Option<Arc<[u32]>>,
     ack: Ack,
@@ -158,6 +160,7 @@ impl Batch {
             origin,
             kind: EventKind::Log,
             is_redelivered: false,
+            position: None,
             places: None,
             ack,
             body_kinds: OnceLock::new(),
@@ -172,6 +175,12 @@ impl Batch {
     /// The same events, marked as offered before.
     pub fn redelivered(self) -> Self {
         Self { is_redelivered: true, ..self }
+    }
+
+    /// The same events, with the position of the batch in its input. Only for sources that cut an input into the same
+    /// batches whenever they read it.
+    pub fn at(self, position: u64) -> Self {
+        Self { position: Some(position), ..self }
     }
 
     /// The same events under another acknowledgement. The current share is dropped, so use this
@@ -189,6 +198,12 @@ impl Batch {
     /// that restarts may not know, so `false` does not mean that the events are new.
     pub fn is_redelivered(&self) -> bool {
         self.is_redelivered
+    }
+
+    /// Where the batch of the source began in its input, if the source cuts an input into the same batches whenever it
+    /// reads it. Nodes leave it unchanged: all events that descend from the batch have it.
+    pub fn position(&self) -> Option<u64> {
+        self.position
     }
 
     /// Number of events.
@@ -278,6 +293,7 @@ impl Batch {
             origin: self.origin.clone(),
             kind: self.kind,
             is_redelivered: self.is_redelivered,
+            position: self.position,
             places: self.places.clone(),
             ack: Ack::none(),
             body_kinds: self.body_kinds.clone(),
@@ -326,6 +342,7 @@ impl Batch {
             origin: self.origin.clone(),
             kind: self.kind,
             is_redelivered: self.is_redelivered,
+            position: self.position,
             places: self.places.as_ref().map(|all| parents.iter().filter_map(|p| all.get(pick(p)).copied()).collect()),
             ack: self.ack.share(),
             body_kinds: OnceLock::new(),

@@ -32,6 +32,39 @@ impl BatchLimits {
     pub(crate) fn reached(&self, bytes: usize, events: usize) -> bool {
         bytes >= self.max_bytes || events >= self.max_events
     }
+
+    /// Returns whether a batch that takes this many bytes of its input, with the data between its events, is closed.
+    pub(crate) fn is_spread(&self, bytes: usize) -> bool {
+        bytes / MAX_SPREAD > self.max_bytes
+    }
+}
+
+/// Data between events, such as empty lines, may take this many times `max_bytes` in one batch.
+const MAX_SPREAD: usize = 4;
+
+/// Index of the first event that does not fit into a batch that begins at `from`.
+fn batch_end(spans: &[Span], from: usize, limits: &BatchLimits) -> usize {
+    let rest = spans.get(from..).unwrap_or_default();
+    let start = rest.first().map_or(0, |first| first.start);
+    let mut bytes = 0;
+    let fits = rest.iter().enumerate().take_while(|(count, span)| {
+        bytes += span.len();
+        let spread = span.end.saturating_sub(start) as usize;
+        // One event may be larger than a batch.
+        *count == 0 || (bytes <= limits.max_bytes && *count < limits.max_events && !limits.is_spread(spread))
+    });
+    from + fits.count()
+}
+
+/// Index of the first event of the last batch.
+pub(crate) fn last_batch(spans: &[Span], limits: &BatchLimits) -> usize {
+    let mut first = 0;
+    loop {
+        match batch_end(spans, first, limits) {
+            end if end < spans.len() => first = end,
+            _ => return first,
+        }
+    }
 }
 
 /// Splits the events in one buffer into as many columns as the limits require; all share the
@@ -41,22 +74,17 @@ impl BatchLimits {
 /// other column ends where the next one starts, so skipped data between two columns belongs to the
 /// first.
 pub(crate) fn cut(bytes: &Bytes, spans: Vec<Span>, base: u64, end: u64, limits: &BatchLimits) -> Vec<Chunk> {
-    let total: usize = spans.iter().map(|span| span.len()).sum();
-    if total <= limits.max_bytes && spans.len() <= limits.max_events {
-        return chunk(bytes, spans, end).into_iter().collect();
-    }
     let mut chunks = Vec::new();
-    let mut part = Vec::new();
-    let mut part_bytes = 0;
-    for span in spans {
-        if !part.is_empty() && (part_bytes + span.len() > limits.max_bytes || part.len() >= limits.max_events) {
-            chunks.extend(chunk(bytes, std::mem::take(&mut part), base + u64::from(span.start)));
-            part_bytes = 0;
+    let mut from = 0;
+    while from < spans.len() {
+        let to = batch_end(&spans, from, limits);
+        let end = spans.get(to).map_or(end, |next| base + u64::from(next.start));
+        if from == 0 && to == spans.len() {
+            return chunk(bytes, spans, end).into_iter().collect();
         }
-        part_bytes += span.len();
-        part.push(span);
+        chunks.extend(chunk(bytes, spans.get(from..to).unwrap_or_default().to_vec(), end));
+        from = to;
     }
-    chunks.extend(chunk(bytes, part, end));
     chunks
 }
 

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use wattle_batch::{Column, Span};
 use wattle_options::{OptionError, Size};
 
-use crate::assemble::{BatchLimits, Chunk, cut};
+use crate::assemble::{BatchLimits, Chunk, cut, last_batch};
 use crate::pool::Pool;
 use crate::transcode::{Encoding, Units};
 use cri::Joiner;
@@ -243,28 +243,56 @@ impl Framer {
 
     /// Takes the finished events, in columns within the limits.
     pub(crate) fn take(&mut self, limits: &BatchLimits) -> Vec<Chunk> {
-        let used = self.start;
-        let end = self.position();
-        let tail = self.buffer.get(used..self.filled).unwrap_or_default();
-        let mut next = Vec::new();
-        if !tail.is_empty() {
-            // The next batch will probably be about as large as this one.
-            next = self.pool.take(tail.len() + used.max(self.buffer_bytes));
-            if let Some(start) = next.get_mut(..tail.len()) {
-                start.copy_from_slice(tail);
-            }
+        self.take_but(0, limits)
+    }
+
+    /// Takes the finished events, except for the last ones: those of a batch that later events may still fit into. So
+    /// batches depend only on the input and the limits, not on how it was read, also if reading begins at the end of a
+    /// batch. Lines that a container runtime split are the exception: they leave at once.
+    pub(crate) fn take_full(&mut self, limits: &BatchLimits) -> Vec<Chunk> {
+        let is_split = !self.joined.is_empty();
+        let kept = if is_split { 0 } else { self.unfilled(limits) };
+        if kept == self.spans.len() {
+            return Vec::new();
         }
-        self.filled = tail.len();
-        let full = std::mem::replace(&mut self.buffer, next);
+        let last = self.spans.last().map(|span| self.input_position(span.end as usize));
+        let mut chunks = self.take_but(kept, limits);
+        if kept == 0
+            && !is_split
+            && let Some((chunk, last)) = chunks.last_mut().zip(last)
+        {
+            // How far the data after the event was read depends on how it was read.
+            chunk.end = chunk.end.min(last);
+        }
+        chunks
+    }
+
+    /// The number of events in the last batch, if it is not full.
+    fn unfilled(&self, limits: &BatchLimits) -> usize {
+        let first = last_batch(&self.spans, limits);
+        let start = self.spans.get(first).map_or(0, |span| span.start as usize);
+        // No later event fits then. Otherwise data that is no event would hold the batch and its buffer.
+        let is_closed = limits.is_spread(self.start.saturating_sub(start));
+        if is_closed { 0 } else { self.spans.len() - first }
+    }
+
+    /// Takes the finished events, except for this number of the last ones.
+    fn take_but(&mut self, kept: usize, limits: &BatchLimits) -> Vec<Chunk> {
+        let mut spans = std::mem::take(&mut self.spans);
+        let kept = spans.split_off(spans.len().saturating_sub(kept));
+        let used = kept.first().map_or(self.start, |first| first.start as usize);
+        let end = if kept.is_empty() { self.position() } else { self.input_position(used) };
+        let full = if kept.is_empty() { self.replace_buffer(used) } else { self.copy_out(used) };
         let base = self.base;
         let input_base = self.input_base;
         let units = self.rules.encoding.units();
         let input_at = |at: usize| input_base + units.len(full.get(..at).unwrap_or_default());
         self.base += used as u64;
         self.input_base = input_at(used);
-        self.start = 0;
-        self.span_bytes = 0;
-        let spans = std::mem::take(&mut self.spans);
+        self.start -= used;
+        self.span_bytes = kept.iter().map(|span| span.len()).sum();
+        let moved = u32::try_from(used).unwrap_or(u32::MAX);
+        self.spans.extend(kept.iter().map(|span| Span { start: span.start - moved, end: span.end - moved }));
         let joined = std::mem::take(&mut self.joined);
         if !joined.is_empty() {
             let chunk = with_joined(&full, &spans, joined).map(|column| Chunk { column, end });
@@ -282,6 +310,33 @@ impl Framer {
             chunk.end = chunk.end.min(end);
         }
         chunks
+    }
+
+    /// Takes the buffer, and moves the bytes after the first `used` ones to the next one.
+    fn replace_buffer(&mut self, used: usize) -> Vec<u8> {
+        let tail = self.buffer.get(used..self.filled).unwrap_or_default();
+        let mut next = Vec::new();
+        if !tail.is_empty() {
+            // The next batch will probably be about as large as this one.
+            next = self.pool.take(tail.len() + used.max(self.buffer_bytes));
+            if let Some(start) = next.get_mut(..tail.len()) {
+                start.copy_from_slice(tail);
+            }
+        }
+        self.filled = tail.len();
+        std::mem::replace(&mut self.buffer, next)
+    }
+
+    /// Copies the first `used` bytes, and removes them from the buffer. A batch would otherwise keep a buffer of twice its
+    /// size, because the events after it are about as many.
+    fn copy_out(&mut self, used: usize) -> Vec<u8> {
+        let mut copy = self.pool.take(used);
+        if let Some((copy, used)) = copy.get_mut(..used).zip(self.buffer.get(..used)) {
+            copy.copy_from_slice(used);
+        }
+        self.buffer.copy_within(used..self.filled, 0);
+        self.filled -= used;
+        copy
     }
 
     /// Turns the rest of the input into events, and takes all of them.

@@ -46,6 +46,18 @@ pub(super) enum ObjectError {
     Stopped,
 }
 
+impl ObjectError {
+    /// The error of a reader. Its kind says whether the object is gone, so that it cannot be read later.
+    fn into_io(self) -> io::Error {
+        let kind = match &self {
+            Self::Overwritten => io::ErrorKind::NotFound,
+            Self::Service(error) if error.kind == ErrorKind::NotFound => io::ErrorKind::NotFound,
+            Self::Service(_) | Self::Short { .. } | Self::NoSize | Self::Stopped => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, self)
+    }
+}
+
 /// Stops the threads that read objects.
 #[derive(Clone, Debug)]
 pub(super) struct Halt(watch::Receiver<bool>);
@@ -246,7 +258,7 @@ impl Read for Object {
             self.at += n as u64;
             return Ok(n);
         }
-        let Some(mut bytes) = self.next().map_err(io::Error::other)? else { return Ok(0) };
+        let Some(mut bytes) = self.next().map_err(ObjectError::into_io)? else { return Ok(0) };
         let taken = bytes.split_to(bytes.len().min(out.len()));
         self.pending = bytes;
         if self.at == self.head.len() as u64 && self.at + (taken.len() as u64) <= MAX_KEPT_BYTES {

@@ -219,6 +219,7 @@ impl Reader {
             rules: self.format.rules.clone(),
             limits: self.context.limits,
             tap: hasher.map(|hasher| hasher as Tap),
+            is_exact: true,
         };
         let size = object.size();
         if self.format.framing == Framing::Document {
@@ -285,7 +286,7 @@ impl Send<'_> {
             let mut share = self.reader.in_flight.share();
             share.wait_for(bytes).await;
             let ack = self.delivery.ack(start, chunk.end, share);
-            let mut batch = Batch::new(chunk.column, self.origin.clone(), ack);
+            let mut batch = Batch::new(chunk.column, self.origin.clone(), ack).at(start);
             if self.is_again {
                 batch = batch.redelivered();
             }

@@ -139,6 +139,7 @@ impl Reader {
             rules: self.settings.rules.clone(),
             limits: self.context.limits,
             tap: None,
+            is_exact: false,
         }
     }
 

@@ -38,6 +38,9 @@ pub(crate) struct Reading {
     pub(crate) limits: BatchLimits,
     /// Gets all decompressed bytes of a compressed input, also those before the part that is read.
     pub(crate) tap: Option<Tap>,
+    /// Whether the batches depend only on the input and the limits: not on how many bytes a read returns, nor on the batch
+    /// at whose end reading begins.
+    pub(crate) is_exact: bool,
 }
 
 /// The part of an input to read, in decompressed bytes.
@@ -163,7 +166,16 @@ impl Reading {
         if part.end == End::Quiet && read.failure.is_none() && !read.is_paused {
             framer.flush();
         }
-        let rest = if ends && !read.is_paused { framer.finish(&self.limits) } else { framer.take(&self.limits) };
+        let rest = match &read.failure {
+            // The rest of the last batch can be read later, unless the input is gone.
+            Some(ReadError::Read(ReadFailure::Io(error)))
+                if self.is_exact && error.kind() != io::ErrorKind::NotFound =>
+            {
+                framer.take_full(&self.limits)
+            }
+            _ if ends && !read.is_paused => framer.finish(&self.limits),
+            _ => framer.take(&self.limits),
+        };
         for chunk in rest {
             // These are the last events, so a request to pause has no effect.
             let _ = emit(chunk)?;
@@ -221,7 +233,8 @@ impl Reading {
                 Err(error) => return Ok(Some(input.input.explain(error).into())),
             }
             if framer.is_full(&self.limits) {
-                for chunk in framer.take(&self.limits) {
+                let chunks = if self.is_exact { framer.take_full(&self.limits) } else { framer.take(&self.limits) };
+                for chunk in chunks {
                     if emit(chunk)? == Flow::Pause {
                         *flow = Flow::Pause;
                     }

@@ -54,7 +54,15 @@ impl Seek for Memory {
 }
 
 fn reading(compression: Compression) -> Reading {
-    Reading { compression, caps: CAPS, max_window_log: 27, rules: Rules::lines(1 << 20), limits: LIMITS, tap: None }
+    Reading {
+        compression,
+        caps: CAPS,
+        max_window_log: 27,
+        rules: Rules::lines(1 << 20),
+        limits: LIMITS,
+        is_exact: false,
+        tap: None,
+    }
 }
 
 fn part(from: u64, until: u64, end: End) -> Part {
@@ -125,6 +133,45 @@ fn a_paused_reading_continues_at_its_position_without_loss_or_repetition() {
     assert_eq!(found, text.lines().collect::<Vec<_>>());
     assert_eq!(from, text.len() as u64);
     assert!(pauses > 5, "{pauses}");
+}
+
+#[test]
+fn exact_batches_depend_on_neither_reads_nor_the_place_where_reading_begins() {
+    // Lines of many lengths, and more empty lines in a row than a batch may take.
+    let mut text: String =
+        (0..3000).map(|i| format!("{}\n", "x".repeat(i * 7 % 97 + usize::from(i % 500 == 0) * 9000))).collect();
+    text.insert_str(text.len() / 2, &"\n".repeat(100_000));
+    for (compression, bytes) in [
+        (Compression::None, text.clone().into_bytes()),
+        (Compression::Gzip, gzip(&text)),
+        (Compression::Zstd, zstd::encode_all(text.as_bytes(), 1).unwrap()),
+    ] {
+        let limits = BatchLimits { max_bytes: 4 << 10, max_events: 90, ..LIMITS };
+        let reading = Reading { is_exact: true, limits, ..reading(compression) };
+        let batches = |at_once, from| {
+            let mut input = Memory { at_once, ..Memory::new(bytes.clone()) };
+            let (mut found, mut start, until) = (Vec::new(), from, input.size());
+            let read = reading
+                .events(&mut input, part(from, until, End::Last), &mut |chunk| {
+                    found.push((start, chunk.end, rows(&chunk)));
+                    start = chunk.end;
+                    Ok(Flow::Continue)
+                })
+                .unwrap();
+            assert!(read.failure.is_none());
+            found
+        };
+        let whole = batches(usize::MAX, 0);
+        let rows: Vec<&String> = whole.iter().flat_map(|(_, _, rows)| rows).collect();
+        assert_eq!(rows, text.lines().filter(|line| !line.is_empty()).collect::<Vec<_>>(), "{compression:?}");
+        assert!(whole.len() > 40, "{}", whole.len());
+        for at_once in [700, 5000, 100_000] {
+            assert!(batches(at_once, 0) == whole, "{compression:?} {at_once}");
+        }
+        for skipped in [1, 2, 17, whole.len() / 2, whole.len() / 2 + 1, whole.len() - 1] {
+            assert!(batches(3000, whole[skipped].0) == whole[skipped..], "{compression:?} {skipped}");
+        }
+    }
 }
 
 #[test]

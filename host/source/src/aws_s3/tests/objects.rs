@@ -174,3 +174,26 @@ async fn requirement_19_broken_objects_are_counted_and_their_events_delivered_on
     ended.unwrap();
     assert_eq!((bodies, fake.is_deleted("m1")), (vec!["one".to_owned()], true));
 }
+
+#[tokio::test]
+async fn batches_have_the_position_of_their_first_event_and_are_the_same_when_read_again() {
+    let read = async || {
+        let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
+        let mut rig = Rig::new(folder.path());
+        rig.limits.max_events = 100;
+        fake.put("a", gzip(lines(0..250)));
+        fake.send("m1", announce(&["a"]));
+        let running = rig.start("aws_s3", fake.options(json!({})));
+        let mut found = Vec::new();
+        for _ in 0..3 {
+            let batch = rig.pop().await;
+            found.push((batch.position(), texts(&batch)));
+        }
+        running.kill().await;
+        found
+    };
+    let first = read().await;
+    let positions: Vec<_> = first.iter().map(|(position, rows)| (*position, rows.len())).collect();
+    assert_eq!(positions, [(Some(0), 100), (Some(1200), 100), (Some(2400), 50)]);
+    assert_eq!(read().await, first);
+}
