@@ -31,6 +31,7 @@ pub use region::RegionError;
 pub use reqsign_core::{Env, OsEnv, StaticEnv};
 pub use s3::{
     Encryption, GetObject, ListObjects, Listed, ListedObject, ObjectHead, ObjectStream, Part, PutObject, PutResult, S3,
+    is_bucket,
 };
 pub use session::{Session, SessionConfig, SessionError};
 pub use sqs::{BatchFailure, Message, Receive, Sqs};

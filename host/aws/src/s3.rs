@@ -125,7 +125,7 @@ impl S3 {
 }
 
 /// Whether a name can be a bucket: it becomes a part of a host name or path.
-fn is_bucket(name: &str) -> bool {
+pub fn is_bucket(name: &str) -> bool {
     (3..=255).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
         // A path of `..` would lead elsewhere.
         && name.bytes().any(|b| b != b'.')

@@ -42,6 +42,8 @@ pub struct PutObject {
     pub storage_class: Option<String>,
     /// Encryption; `None` for that of the bucket.
     pub encryption: Option<Encryption>,
+    /// A canned access control list, such as `bucket-owner-full-control`.
+    pub acl: Option<String>,
     /// Tags.
     pub tags: Vec<(String, String)>,
     /// Metadata, with names without the prefix `x-amz-meta-`. ASCII only.
@@ -90,6 +92,7 @@ impl PutObject {
             ("content-type", &self.content_type),
             ("content-encoding", &self.content_encoding),
             ("x-amz-storage-class", &self.storage_class),
+            ("x-amz-acl", &self.acl),
         ] {
             value.iter().for_each(|value| add(name, value.clone()));
         }

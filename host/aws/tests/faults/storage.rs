@@ -194,6 +194,7 @@ async fn an_object_is_written_with_all_of_its_settings() {
         content_encoding: Some("gzip".to_owned()),
         storage_class: Some("STANDARD_IA".to_owned()),
         encryption: Some(Encryption::Kms(Some("key".to_owned()))),
+        acl: Some("bucket-owner-full-control".to_owned()),
         tags: vec![("team".to_owned(), "a&b".to_owned())],
         metadata: vec![("origin".to_owned(), "x".to_owned())],
     };
@@ -203,6 +204,7 @@ async fn an_object_is_written_with_all_of_its_settings() {
     for (name, value) in [
         ("if-none-match", "*"),
         ("content-encoding", "gzip"),
+        ("x-amz-acl", "bucket-owner-full-control"),
         ("x-amz-storage-class", "STANDARD_IA"),
         ("x-amz-server-side-encryption", "aws:kms"),
         ("x-amz-server-side-encryption-aws-kms-key-id", "key"),
