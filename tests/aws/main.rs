@@ -1,4 +1,4 @@
-//! The agent reads objects of S3 that an SQS queue announces: nothing is lost, and nothing stays behind.
+//! The agent reads objects of S3 that an SQS queue announces, and writes objects: nothing is lost, and nothing stays behind.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,6 +11,7 @@
 mod clients;
 mod moto;
 mod signed;
+mod sink;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;

@@ -83,10 +83,57 @@ impl Moto {
         self.s3("?notification", body.as_bytes());
     }
 
+    /// Lets a message be received this often before it becomes a dead letter.
+    pub(crate) fn redrive_after(&self, receives: u64) {
+        let redrive = json!({ "deadLetterTargetArn": arn("dead"), "maxReceiveCount": receives }).to_string();
+        let attributes = json!({ "RedrivePolicy": redrive });
+        self.sqs("SetQueueAttributes", json!({ "QueueUrl": self.url("events"), "Attributes": attributes }));
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.server.address
+    }
+
     fn s3(&self, path: &str, body: &[u8]) {
-        let request = self.server.client.put(format!("{}/trail{path}", self.server.address));
+        self.put_to(&format!("trail{path}"), body);
+    }
+
+    fn put_to(&self, path: &str, body: &[u8]) {
+        let request = self.server.client.put(format!("{}/{path}", self.server.address));
         let response = request.header("authorization", authorization("s3")).send(body).unwrap();
         assert_eq!(response.status(), 200, "{path}");
+    }
+
+    fn get_from(&self, path: &str) -> Vec<u8> {
+        let request = self.server.client.get(format!("{}/{path}", self.server.address));
+        let mut response = request.header("authorization", authorization("s3")).call().unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        response.body_mut().read_to_vec().unwrap()
+    }
+
+    /// Creates a bucket that keeps all versions of its objects.
+    pub(crate) fn create_bucket(&self, bucket: &str) {
+        self.put_to(bucket, b"");
+        let body = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+        self.put_to(&format!("{bucket}?versioning"), body);
+    }
+
+    /// An object.
+    pub(crate) fn get(&self, bucket: &str, key: &str) -> Vec<u8> {
+        self.get_from(&format!("{bucket}/{key}"))
+    }
+
+    /// The keys of a bucket with at most 1,000 objects.
+    pub(crate) fn keys(&self, bucket: &str) -> Vec<String> {
+        let list = String::from_utf8(self.get_from(&format!("{bucket}?list-type=2"))).unwrap();
+        assert!(list.contains("<IsTruncated>false</IsTruncated>"), "{list}");
+        list.split("<Key>").skip(1).map(|rest| rest.split_once("</Key>").unwrap().0.to_owned()).collect()
+    }
+
+    /// How often objects were written.
+    pub(crate) fn puts(&self, bucket: &str) -> usize {
+        let list = String::from_utf8(self.get_from(&format!("{bucket}?versions"))).unwrap();
+        list.matches("<Version>").count()
     }
 
     /// Writes an object.

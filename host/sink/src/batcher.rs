@@ -61,6 +61,12 @@ pub(crate) struct RequestBatch {
 }
 
 impl RequestBatch {
+    /// The events of a payload.
+    #[cfg(feature = "aws")]
+    pub(crate) fn of(payload: Payload) -> Self {
+        Self { chunks: vec![Chunk::new(payload)] }
+    }
+
     /// Number of events.
     pub(crate) fn len(&self) -> usize {
         self.chunks.iter().map(|chunk| chunk.ends.len()).sum()
@@ -140,6 +146,12 @@ impl Batcher {
     /// Whether the batcher has no events.
     pub(crate) fn is_empty(&self) -> bool {
         self.chunks.is_empty()
+    }
+
+    /// Bytes of all events.
+    #[cfg(feature = "aws")]
+    pub(crate) fn byte_len(&self) -> usize {
+        self.bytes
     }
 
     /// Whether there are enough events for a request.

@@ -19,11 +19,14 @@ pub(crate) enum Compression {
 }
 
 impl Compression {
-    /// Compresses a whole body.
-    pub(crate) fn compress(self, bytes: &[u8]) -> io::Result<Vec<u8>> {
-        let Some(mut stream) = Stream::new(self)? else { return Ok(bytes.to_vec()) };
-        stream.write(bytes)?;
+    /// Compresses a whole body, which consists of these parts.
+    pub(crate) fn compress<'p>(self, parts: impl IntoIterator<Item = &'p [u8]>) -> io::Result<Vec<u8>> {
         let mut out = Vec::new();
+        let Some(mut stream) = Stream::new(self)? else {
+            parts.into_iter().for_each(|part| out.extend_from_slice(part));
+            return Ok(out);
+        };
+        parts.into_iter().try_for_each(|part| stream.write(part))?;
         stream.finish(&mut out)?;
         Ok(out)
     }
@@ -118,9 +121,9 @@ mod tests {
     #[test]
     fn streams_and_end_marks_concatenate() {
         for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
-            let mut bytes = compression.compress(b"one ").unwrap();
+            let mut bytes = compression.compress([&b"one "[..]]).unwrap();
             bytes.extend_from_slice(compression.end_mark());
-            bytes.extend(compression.compress(b"two").unwrap());
+            bytes.extend(compression.compress([&b"two"[..]]).unwrap());
             bytes.extend_from_slice(compression.end_mark());
             assert_eq!(decompress(compression, &bytes).unwrap(), b"one two", "{compression:?}");
         }

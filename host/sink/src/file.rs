@@ -1,15 +1,13 @@
 //! The sink `file`: writes events to files, at one path or at paths made from the events.
 //!
-//! Workers encode the events and choose their paths ([`encoder`]). All file I/O runs on blocking
+//! Workers encode the events and choose their paths ([`SortingEncoder`]). All file I/O runs on blocking
 //! threads ([`writer`]). The task in between passes payloads from the queue to the writer, and
 //! waits before it retries.
 
-mod encoder;
 mod open;
 mod open_file;
 mod options;
 mod rotate;
-mod template;
 mod writer;
 
 use std::sync::Arc;
@@ -19,13 +17,13 @@ use serde_json::Value;
 use tokio::time::Instant;
 use wattle_options::OptionError;
 
-use self::encoder::SortingEncoder;
 use self::options::Settings;
 use self::writer::Files;
 use crate::append::needs_operator;
 use crate::error::SinkError;
 use crate::retry::{Backoff, Outage};
 use crate::sink::{Built, Encoder, Prepared, Running, Sink, SinkContext};
+use crate::sorting::SortingEncoder;
 
 /// Initial and maximum wait between attempts to write.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));

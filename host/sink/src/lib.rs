@@ -6,6 +6,7 @@
 //!
 //! | type | destination | options |
 //! | --- | --- | --- |
+//! | `aws_s3` | objects of S3, with the cargo feature `aws` | `S3Options` |
 //! | `blackhole` | none; events are counted and discarded | none |
 //! | `console` | standard output or standard error | `ConsoleOptions` |
 //! | `file` | files, at one path or at paths made from the events | `FileOptions` |
@@ -23,6 +24,8 @@
 //! - Secrets appear neither in logs nor in `Debug` output.
 
 mod append;
+#[cfg(feature = "aws")]
+mod aws_s3;
 mod backlog;
 mod batcher;
 mod blackhole;
@@ -34,9 +37,11 @@ mod error;
 mod file;
 mod http;
 mod output;
+mod path_template;
 mod preview;
 mod retry;
 mod sink;
+mod sorting;
 mod stored;
 #[cfg(test)]
 mod testing;

@@ -41,6 +41,12 @@ impl Rig {
         }
     }
 
+    /// Switches the signal on that requests a flush.
+    #[cfg(feature = "aws")]
+    pub(crate) fn flush(&self) {
+        self.flush.0.send_replace(true);
+    }
+
     pub(crate) fn ack(&self) -> Ack {
         let acks = self.acks.clone();
         Ack::new(move |disposition| acks.lock().unwrap().push(disposition))

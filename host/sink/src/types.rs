@@ -3,9 +3,15 @@
 use serde_json::Value;
 use wattle_options::{Row, Table, no_files};
 
+#[cfg(feature = "aws")]
+use crate::aws_s3;
 use crate::error::SinkError;
 use crate::sink::{Built, Prepared};
 use crate::{blackhole, console, file, http};
+
+#[cfg(not(feature = "aws"))]
+const WITHOUT_AWS: &str = "this agent was built without the sink `aws_s3`; build it with the cargo feature `aws`, as in \
+                           `cargo build --release --package wattle --features aws`";
 
 /// The types of sinks. Preparing validates options and the files that they name, without the network.
 pub const TYPES: &Table<Prepared> = &Table {
@@ -15,6 +21,16 @@ pub const TYPES: &Table<Prepared> = &Table {
         Row { name: "console", prepare: console::prepare, schema: console::schema, files: no_files },
         Row { name: "file", prepare: file::prepare, schema: file::schema, files: no_files },
         Row { name: "http", prepare: http::prepare, schema: http::schema, files: http::files },
+        #[cfg(feature = "aws")]
+        Row { name: "aws_s3", prepare: aws_s3::prepare, schema: aws_s3::schema, files: no_files },
+        // Listed all the same, so that the error does not suggest that the type is misspelt.
+        #[cfg(not(feature = "aws"))]
+        Row {
+            name: "aws_s3",
+            prepare: |_| Err(vec![wattle_options::OptionError::new("type", WITHOUT_AWS)]),
+            schema: || serde_json::json!({ "type": "object", "description": WITHOUT_AWS }),
+            files: no_files,
+        },
     ],
 };
 
@@ -63,13 +79,80 @@ mod tests {
                     "request": {"retry_attempts": 3, "concurrency": "1"}, "dead_letter": "dead.jsonl"}),
             ),
         ];
-        for row in TYPES.rows {
+        #[cfg(feature = "aws")]
+        let cases = [&cases[..], &aws_cases()].concat();
+        for row in TYPES.rows.iter().filter(|row| cfg!(feature = "aws") || row.name != "aws_s3") {
             assert!(cases.iter().any(|(name, _)| *name == row.name), "no case for the type `{}`", row.name);
         }
         for (type_name, options) in cases {
             assert_eq!(TYPES.check(type_name, &options), Ok(()), "{options}");
             assert!(build("out", type_name, &options).is_ok(), "{options}");
         }
+    }
+
+    #[cfg(feature = "aws")]
+    fn aws_cases() -> Vec<(&'static str, Value)> {
+        vec![
+            ("aws_s3", json!({"bucket": "logs"})),
+            ("aws_s3", json!({"bucket": "logs", "key_prefix": "", "filename_extension": "", "content_encoding": ""})),
+            (
+                "aws_s3",
+                json!({"bucket": "logs", "key_prefix": "r={{ body.r }}/year=%Y/", "object_per": "source_object",
+                    "filename_extension": "json.gz", "compression": "gzip", "encoding": {"codec": "ndjson"},
+                    "batch": {"max_bytes": "1MiB", "max_events": "5", "timeout_secs": 10}, "max_open_objects": "3",
+                    "max_in_flight_bytes": "1MiB", "storage_class": "STANDARD_IA", "server_side_encryption": "aws:kms",
+                    "ssekms_key_id": "alias/logs", "tags": {"team": "a b"}, "acl": "bucket-owner-full-control",
+                    "content_type": "text/plain", "region": "eu-west-1", "endpoint": "http://127.0.0.1:9000",
+                    "path_style": true, "auth": {"access_key_id": "A", "secret_access_key": "B"},
+                    "request": {"concurrency": 2, "retry_attempts": 3, "retry_initial_backoff": "10ms"},
+                    "dead_letter": "dead.jsonl"}),
+            ),
+        ]
+    }
+
+    #[cfg(feature = "aws")]
+    #[test]
+    fn an_error_in_the_options_of_aws_names_the_option() {
+        for (options, path, part) in [
+            (json!({}), "", "`bucket` is missing"),
+            (json!({"bucket": "a/b"}), "bucket", "`a/b` is not the name of a bucket"),
+            (json!({"bucket": "logs", "key_prefix": "{{ message }}"}), "key_prefix", "`body`"),
+            (json!({"bucket": "logs", "key_prefix": "%Q/"}), "key_prefix", "%Q"),
+            (json!({"bucket": "logs", "key_prefix": "/a/"}), "key_prefix", "begin with `/`"),
+            (json!({"bucket": "logs", "key_prefix": "a\u{0}"}), "key_prefix", "NUL"),
+            (json!({"bucket": "logs", "object_per": "event"}), "object_per", "`batch`, `source_object`"),
+            (json!({"bucket": "logs", "filename_extension": ".gz"}), "filename_extension", "no dot"),
+            (json!({"bucket": "logs", "filename_extension": "a/b"}), "filename_extension", "letters"),
+            (json!({"bucket": "logs", "compression": "snappy"}), "compression", "`none`, `gzip`, `zstd`"),
+            (json!({"bucket": "logs", "batch": {"timeout": 0}}), "batch.timeout", "0"),
+            (json!({"bucket": "logs", "batch": {"max_bytes": "1GiB"}}), "max_in_flight_bytes", "`batch.max_bytes`"),
+            (json!({"bucket": "logs", "max_open_objects": 0}), "max_open_objects", "at least 1"),
+            (json!({"bucket": "logs", "storage_class": "cold"}), "storage_class", "`STANDARD_IA`"),
+            (json!({"bucket": "logs", "server_side_encryption": "rot13"}), "server_side_encryption", "`aws:kms`"),
+            (json!({"bucket": "logs", "ssekms_key_id": "k"}), "ssekms_key_id", "requires"),
+            (json!({"bucket": "logs", "tags": {"": "v"}}), "tags.", "1 to 128"),
+            (json!({"bucket": "logs", "acl": "everyone"}), "acl", "`private`"),
+            (json!({"bucket": "logs", "content_type": "a\n"}), "content_type", "printable"),
+            (json!({"bucket": "logs", "endpoint": "h:1"}), "endpoint", "http"),
+            (
+                json!({"bucket": "logs", "auth": {"access_key_id": "A"}}),
+                "auth.access_key_id",
+                "`auth.secret_access_key`",
+            ),
+            (json!({"bucket": "logs", "request": {"concurrency": 0}}), "request.concurrency", "at least 1"),
+            (json!({"bucket": "logs", "dead_letter": ""}), "dead_letter", "empty"),
+            (json!({"bucket": "logs", "key": "x"}), "key", "unknown option"),
+        ] {
+            let errors = wrong("aws_s3", &options);
+            assert!(errors.iter().any(|(p, m)| p == path && m.contains(part)), "{options}: {errors:?}");
+        }
+    }
+
+    #[cfg(not(feature = "aws"))]
+    #[test]
+    fn a_type_that_was_left_out_says_how_to_get_it() {
+        let errors = wrong("aws_s3", &json!({"bucket": "logs"}));
+        assert!(errors.iter().any(|(path, text)| path == "type" && text.contains("--features aws")), "{errors:?}");
     }
 
     #[test]

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use wattle_options::{Number, OptionError, OptionErrors, Period, Size};
 
-use super::template::Template;
 use crate::compress::Compression;
 use crate::encode::{Encoding, EncodingOptions, Framing};
+use crate::path_template::Template;
 
 /// Options of the sink `file`.
 ///

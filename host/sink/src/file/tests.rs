@@ -191,7 +191,7 @@ async fn an_idle_compressed_file_is_complete() {
 async fn a_compressed_file_without_its_end_mark_is_set_aside() {
     for (compression, name) in [(Compression::Gzip, "gzip"), (Compression::Zstd, "zstd")] {
         let folder = tempfile::tempdir().unwrap();
-        let whole = compression.compress(b"old").unwrap();
+        let whole = compression.compress([&b"old"[..]]).unwrap();
         let torn = &whole[..whole.len() - 3];
         std::fs::write(folder.path().join("a.json.x"), torn).unwrap();
         let sink = Running::start_in(folder, "a.json.x", json!({"compression": name}));

@@ -191,7 +191,7 @@ impl Delivery {
             return Ok(body);
         }
         // Compression takes milliseconds, which would delay the other tasks of the thread.
-        let compressed = tokio::task::spawn_blocking(move || compression.compress(&body)).await;
+        let compressed = tokio::task::spawn_blocking(move || compression.compress([&body[..]])).await;
         let compressed = compressed.map_err(std::io::Error::from).flatten();
         compressed.map(Bytes::from).map_err(RequestError::Compression)
     }

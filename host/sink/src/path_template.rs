@@ -1,4 +1,5 @@
-//! Path templates: `logs/%Y-%m-%d/{{ attributes.Record.eventName }}.log`.
+//! Path templates: `logs/%Y-%m-%d/{{ attributes.Record.eventName }}.log`. For paths of files, and for prefixes of the keys
+//! of objects.
 //!
 //! `{{ field }}` is replaced by a field of the event, and strftime directives by its time in UTC;
 //! `%%` is a percent sign. For an event without a timestamp, the time is when the agent received
@@ -19,7 +20,7 @@ use wattle_batch::{Batch, FieldPath, FieldPathError, Form};
 use wattle_template::Unclosed;
 
 /// Maximum bytes of a value in a path.
-pub(crate) const MAX_VALUE_BYTES: usize = 80;
+const MAX_VALUE_BYTES: usize = 80;
 
 /// Maximum bytes of a file name. File systems allow 255; a rotated file also has a time in its
 /// name.
@@ -30,7 +31,7 @@ const MAX_NAME_BYTES: usize = 215;
 pub(crate) enum TemplateError {
     #[error("a path must not be empty")]
     Empty,
-    #[error("a path must not contain a NUL character")]
+    #[error("must not contain a NUL character")]
     Nul,
     #[error("`{0}` ends with `/`, so it names a folder; add a file name")]
     Folder(String),
@@ -65,12 +66,28 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// Parses a template.
+    /// Parses the template of the path of a file.
     ///
     /// # Errors
     ///
     /// The first error in the text.
     pub(crate) fn parse(text: &str) -> Result<Self, TemplateError> {
+        let template = Self::parse_prefix(text)?;
+        if template.parts.is_empty() {
+            return Err(TemplateError::Empty);
+        }
+        if text.ends_with('/') {
+            return Err(TemplateError::Folder(text.to_owned()));
+        }
+        Ok(template)
+    }
+
+    /// Parses the template of the beginning of a path. It can be empty, and can end with `/`.
+    ///
+    /// # Errors
+    ///
+    /// The first error in the text.
+    pub(crate) fn parse_prefix(text: &str) -> Result<Self, TemplateError> {
         let mut template = Self { parts: Vec::new(), fields: Vec::new() };
         for part in wattle_template::parts(text)? {
             match part {
@@ -81,12 +98,6 @@ impl Template {
                     template.fields.push(path);
                 }
             }
-        }
-        if template.parts.is_empty() {
-            return Err(TemplateError::Empty);
-        }
-        if text.ends_with('/') {
-            return Err(TemplateError::Folder(text.to_owned()));
         }
         Ok(template)
     }

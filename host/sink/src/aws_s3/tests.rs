@@ -1,0 +1,178 @@
+//! The sink against S3 in memory, which injects faults.
+
+#[path = "../../../aws/tests/faults/double.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with the tests of `wattle-aws`, which use more of it")]
+mod double;
+mod faults;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use self::double::{Double, Reply, Seen, ok, s3_error};
+use crate::error::SinkError;
+use crate::sink::Encoder;
+use crate::testing::Rig;
+
+/// The bucket, and the requests that wrote to it.
+#[derive(Default)]
+struct Bucket {
+    objects: BTreeMap<String, String>,
+    /// Parts by the id of their upload.
+    uploads: HashMap<String, BTreeMap<u32, String>>,
+    /// Next replies to an operation, instead of doing it.
+    faults: HashMap<String, VecDeque<Reply>>,
+    /// Operations whose connection closes after they are done.
+    lost: Vec<String>,
+    /// Operations with the keys of their objects.
+    operations: Vec<(String, String)>,
+    headers: Vec<Vec<(String, String)>>,
+}
+
+impl Bucket {
+    fn reply(&mut self, seen: &Seen) -> Reply {
+        let (path, query) = seen.target.split_once('?').unwrap_or((&seen.target, ""));
+        let key = path.strip_prefix("/logs/").unwrap().replace("%3D", "=").to_owned();
+        let option = |name: &str| query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+        let number = option("partNumber");
+        let operation = match (seen.method.as_str(), option("uploadId"), number) {
+            ("PUT", None, _) => "put".to_owned(),
+            ("PUT", Some(_), Some(number)) => format!("part {number}"),
+            ("POST", None, _) => "create".to_owned(),
+            ("POST", Some(_), _) => "complete".to_owned(),
+            ("DELETE", Some(_), _) => "abort".to_owned(),
+            other => panic!("{other:?}"),
+        };
+        self.operations.push((operation.clone(), key.clone()));
+        self.headers.push(seen.headers.clone());
+        if let Some(reply) = self.faults.get_mut(&operation).and_then(VecDeque::pop_front) {
+            return reply;
+        }
+        let reply = self.apply(&operation, key, option("uploadId"), number, seen);
+        match self.lost.iter().position(|lost| *lost == operation) {
+            Some(index) => {
+                self.lost.remove(index);
+                Reply::Close
+            }
+            None => reply,
+        }
+    }
+
+    fn apply(&mut self, operation: &str, key: String, id: Option<&str>, number: Option<&str>, seen: &Seen) -> Reply {
+        let etag = || Reply::Full(200, vec![("etag", "\"e\"".to_owned())], Vec::new());
+        let id = id.unwrap_or_default();
+        match operation {
+            "put" => {
+                self.objects.insert(key, seen.body.clone());
+                return etag();
+            }
+            "create" => {
+                let id = self.operations.len().to_string();
+                self.uploads.insert(id.clone(), BTreeMap::new());
+                return ok(format!("<R><UploadId>{id}</UploadId></R>"));
+            }
+            _ => {}
+        }
+        if !self.uploads.contains_key(id) {
+            return s3_error(404, "NoSuchUpload");
+        }
+        match operation {
+            "complete" => {
+                let parts = self.uploads.remove(id).unwrap();
+                assert_eq!(seen.body.matches("<Part>").count(), parts.len(), "{}", seen.body);
+                self.objects.insert(key, parts.into_values().collect());
+                ok("<R><ETag>e</ETag></R>")
+            }
+            "abort" => {
+                self.uploads.remove(id);
+                Reply::Full(204, Vec::new(), Vec::new())
+            }
+            _ => {
+                let parts = self.uploads.get_mut(id).unwrap();
+                parts.insert(number.unwrap().parse().unwrap(), seen.body.clone());
+                etag()
+            }
+        }
+    }
+}
+
+/// The server.
+struct Fake {
+    address: String,
+    bucket: Arc<Mutex<Bucket>>,
+    _double: Double,
+}
+
+impl Fake {
+    async fn start() -> Self {
+        let bucket: Arc<Mutex<Bucket>> = Arc::default();
+        let shared = bucket.clone();
+        let double = Double::answering(move |seen| shared.lock().reply(seen)).await;
+        Self { address: double.address.clone(), bucket, _double: double }
+    }
+
+    /// Replies to the next operations of this name.
+    fn fault(&self, operation: &str, replies: impl IntoIterator<Item = Reply>) {
+        self.bucket.lock().faults.entry(operation.to_owned()).or_default().extend(replies);
+    }
+
+    fn objects(&self) -> BTreeMap<String, String> {
+        self.bucket.lock().objects.clone()
+    }
+
+    /// The names of all operations.
+    fn operations(&self) -> Vec<String> {
+        self.bucket.lock().operations.iter().map(|(operation, _)| operation.clone()).collect()
+    }
+
+    /// The keys of all operations.
+    fn keys(&self) -> Vec<String> {
+        self.bucket.lock().operations.iter().map(|(_, key)| key.clone()).collect()
+    }
+}
+
+/// A running sink.
+struct Running {
+    rig: Rig,
+    encoder: Arc<dyn Encoder>,
+    task: tokio::task::JoinHandle<Result<(), SinkError>>,
+}
+
+impl Running {
+    /// Starts a sink with these options. Defaults: codec `text`, and short waits.
+    fn start(fake: &Fake, more: Value) -> Self {
+        let mut options = json!({ "bucket": "logs", "region": "eu-west-1", "endpoint": fake.address,
+            "encoding": { "codec": "text" }, "batch": { "timeout": "20ms" }, "key_prefix": "day=%F/",
+            "auth": { "access_key_id": "AKIDEXAMPLE", "secret_access_key": "geheim" },
+            "request": { "retry_initial_backoff": "20ms", "retry_max_backoff": "40ms" } });
+        for (name, value) in more.as_object().unwrap() {
+            match (options[name].as_object_mut(), value) {
+                (Some(table), Value::Object(more)) => table.extend(more.clone()),
+                _ => options[name] = value.clone(),
+            }
+        }
+        let built = crate::build("out", "aws_s3", &options).unwrap();
+        let rig = Rig::new();
+        let task = tokio::spawn(built.sink.run(rig.context()));
+        Self { rig, encoder: built.encoder, task }
+    }
+
+    fn push(&self, bodies: &[&str]) {
+        self.rig.push_batch(&*self.encoder, bodies);
+    }
+
+    async fn finish(self) -> Rig {
+        self.rig.context().input.close();
+        tokio::time::timeout(Duration::from_secs(20), self.task).await.unwrap().unwrap().unwrap();
+        self.rig
+    }
+
+    /// Ends as a kill does.
+    async fn kill(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+    }
+}
