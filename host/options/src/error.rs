@@ -47,6 +47,24 @@ pub fn summary(errors: &[OptionError]) -> String {
 pub struct OptionErrors(pub(crate) Vec<OptionError>);
 
 impl OptionErrors {
+    /// How many errors there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Ends a check: its value if there is no error.
+    ///
+    /// # Errors
+    ///
+    /// All errors, in the order in which they were added; at least one, also if the check forgot to add one.
+    pub fn finish<V>(self, value: Option<V>) -> Result<V, Vec<OptionError>> {
+        match value {
+            Some(value) if self.0.is_empty() => Ok(value),
+            None if self.0.is_empty() => Err(vec![OptionError::new("", "the options are not valid")]),
+            _ => Err(self.0),
+        }
+    }
+
     /// Adds an error.
     pub fn add(&mut self, path: &str, message: impl Into<String>) {
         self.0.push(OptionError::new(path, message));

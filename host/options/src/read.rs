@@ -27,10 +27,7 @@ pub fn read<T: DeserializeOwned, V>(
     let mut errors = OptionErrors::default();
     let parsed = parse(options.clone(), &mut errors);
     let value = parsed.and_then(|parsed| validate(parsed, &mut errors));
-    match value {
-        Some(value) if errors.0.is_empty() => Ok(value),
-        _ => Err(errors.0),
-    }
+    errors.finish(value)
 }
 
 /// Deserializes options and leaves out each option that is wrong. `None` if what remains is not complete.
