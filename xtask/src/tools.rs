@@ -47,27 +47,40 @@ pub(crate) fn add_docker_registry() {
     add_from_debian(&["docker-registry"], &["docker-registry"], "tests of registries fail");
 }
 
-/// Installs the server of S3 and SQS that the tests of S3 and SQS start: moto of PyPI at a fixed version, in an environment
-/// of its own below the target folder. Returns the folder of its programs. If it cannot be installed, this prints a
-/// message, and the tests fail.
+/// Installs the server of S3 and SQS that the tests of S3 and SQS start: moto. Returns the folder of its programs.
 pub(crate) fn add_moto() -> anyhow::Result<PathBuf> {
-    const VERSION: &str = "5.2.5";
-    let root = target_dir()?.join("tools").join(format!("moto-{VERSION}"));
+    add_from_pypi("moto", &["moto[server]==5.2.5"], &["moto_server", "--help"], "tests of S3 and SQS fail")
+}
+
+/// Installs the readers that tests compare Parquet files with: DuckDB and pyarrow. Returns the folder of their Python.
+pub(crate) fn add_parquet_readers() -> anyhow::Result<PathBuf> {
+    let packages = ["duckdb==2.0.1", "pyarrow==26.0.1"];
+    let works = ["python3", "-c", "import duckdb, pyarrow.parquet"];
+    add_from_pypi("parquet-readers", &packages, &works, "tests of Parquet files fail")
+}
+
+/// Installs packages from PyPI, each at a fixed version, in an environment of their own below the target folder, unless
+/// `works`, a program of theirs and its arguments, succeeds. Returns the folder of the programs. If the packages cannot be
+/// installed, this prints a message, and the tests that need them fail.
+fn add_from_pypi(name: &str, packages: &[&str], works: &[&str], otherwise: &str) -> anyhow::Result<PathBuf> {
+    let root = target_dir()?.join("tools").join(name);
     let programs = root.join("bin");
-    let server = programs.join("moto_server");
-    let works = || Command::new(&server).arg("--help").output().is_ok_and(|o| o.status.success());
-    if !works() {
-        println!("installing moto {VERSION}");
-        let done = |command: &mut Command| command.status().is_ok_and(|status| status.success());
+    // Says which versions are there, so that new ones replace them.
+    let versions = root.join("wattle-versions");
+    let wanted = packages.join("\n");
+    let done = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
+    let works =
+        || works.split_first().is_some_and(|(program, rest)| done(Command::new(programs.join(program)).args(rest)));
+    let is_there = std::fs::read_to_string(&versions).is_ok_and(|found| found == wanted) && works();
+    if !is_there {
+        println!("installing {}", packages.join(" and "));
         let has = done(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&root))
-            && done(Command::new(programs.join("pip")).args([
-                "install",
-                "--quiet",
-                &format!("moto[server]=={VERSION}"),
-            ]))
+            && done(Command::new(programs.join("pip")).args(["install", "--quiet"]).args(packages))
             && works();
-        if !has {
-            println!("moto could not be installed from PyPI; tests of S3 and SQS fail");
+        if has {
+            std::fs::write(&versions, wanted)?;
+        } else {
+            println!("{} could not be installed from PyPI; {otherwise}", packages.join(" and "));
         }
     }
     Ok(programs)
