@@ -3,7 +3,6 @@
 //! A table is loaded once for all workers. When the file changes, the plan changes too, and the new
 //! generation loads the table again. The old table is dropped with the last instance that uses it.
 
-mod address;
 mod cells;
 mod cidr;
 mod error;

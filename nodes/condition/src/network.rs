@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use wattle_address::{Network, NetworkError};
+
 /// Networks as ranges of addresses, sorted and without overlaps, so that a long list costs a binary search.
 #[derive(Debug, Default)]
 pub(crate) struct Networks {
@@ -10,36 +12,23 @@ pub(crate) struct Networks {
 }
 
 impl Networks {
-    /// Adds a network such as `10.0.0.0/8`, or a single address. As in lookup tables, an IPv4-mapped IPv6 address counts
-    /// as IPv4. The error describes the problem.
+    /// Adds a network such as `10.0.0.0/8`, or a single address. The error describes the problem.
     pub(crate) fn add(&mut self, text: &str) -> Result<(), String> {
-        let wrong =
-            || format!("`{text}` is not a network; write one such as `10.0.0.0/8` or `2001:db8::/32`, or an address");
-        let (address, length) = match text.split_once('/') {
-            Some((address, length)) => (address, Some(length.parse::<u32>().map_err(|_| wrong())?)),
-            None => (text, None),
-        };
-        let outside = |network: IpAddr, length: u32| {
-            format!("`{text}` has bits outside of its prefix; write `{network}/{length}`")
-        };
-        match address.parse::<IpAddr>().map_err(|_| wrong())?.to_canonical() {
+        let network = Network::parse(text).map_err(|error| match error {
+            NetworkError::NotANetwork => {
+                format!("`{text}` is not a network; write one such as `10.0.0.0/8` or `2001:db8::/32`, or an address")
+            }
+            NetworkError::HostBits(network) => format!("`{text}` has bits outside of its prefix; write `{network}`"),
+        })?;
+        let length = u32::from(network.length());
+        match network.address() {
             IpAddr::V4(address) => {
-                let free = 32_u32.checked_sub(length.unwrap_or(32)).ok_or_else(wrong)?;
-                let hosts = u32::MAX.checked_shr(32 - free).unwrap_or(0);
                 let bits = u32::from(address);
-                if bits & hosts != 0 {
-                    return Err(outside(IpAddr::V4((bits & !hosts).into()), 32 - free));
-                }
-                self.v4.push((bits, bits | hosts));
+                self.v4.push((bits, bits | u32::MAX.checked_shr(length).unwrap_or(0)));
             }
             IpAddr::V6(address) => {
-                let free = 128_u32.checked_sub(length.unwrap_or(128)).ok_or_else(wrong)?;
-                let hosts = u128::MAX.checked_shr(128 - free).unwrap_or(0);
                 let bits = u128::from(address);
-                if bits & hosts != 0 {
-                    return Err(outside(IpAddr::V6((bits & !hosts).into()), 128 - free));
-                }
-                self.v6.push((bits, bits | hosts));
+                self.v6.push((bits, bits | u128::MAX.checked_shr(length).unwrap_or(0)));
             }
         }
         Ok(())
@@ -51,10 +40,9 @@ impl Networks {
         merge(&mut self.v6);
     }
 
-    /// Whether a text is an address in one of the networks.
+    /// Whether a text is an address in one of the networks, read as lookup tables read it.
     pub(crate) fn have(&self, text: &[u8]) -> bool {
-        let address = std::str::from_utf8(text.trim_ascii()).ok().and_then(|text| text.parse::<IpAddr>().ok());
-        match address.map(|address| address.to_canonical()) {
+        match wattle_address::read(text) {
             Some(IpAddr::V4(address)) => within(&self.v4, u32::from(address)),
             Some(IpAddr::V6(address)) => within(&self.v6, u128::from(address)),
             None => false,
@@ -92,15 +80,25 @@ mod tests {
     #[test]
     fn addresses_are_found_in_networks_of_their_family() {
         let some = networks(&["10.0.0.0/8", "192.0.2.1", "2001:db8::/32", "10.1.0.0/16", "::1"]);
-        for text in ["10.0.0.0", "10.255.255.255", " 192.0.2.1 ", "2001:db8::1", "::1", "::ffff:10.2.3.4"] {
+        for text in [
+            "10.0.0.0",
+            "10.255.255.255",
+            " 192.0.2.1 ",
+            "2001:db8::1",
+            "::1",
+            "::ffff:10.2.3.4",
+            "10.0.0.1:80",
+            "[::1]:80",
+        ] {
             assert!(some.have(text.as_bytes()), "{text}");
         }
-        for text in
-            ["9.255.255.255", "11.0.0.0", "192.0.2.2", "2001:db9::", "::2", "", "x", "10.0.0.1:80", "10.0.0.0/8"]
+        for text in ["9.255.255.255", "11.0.0.0", "192.0.2.2", "2001:db9::", "::2", "", "x", "10.0.0.1:x", "10.0.0.0/8"]
         {
             assert!(!some.have(text.as_bytes()), "{text}");
         }
         assert!(!some.have(b"\xff"));
+        let mapped = networks(&["::ffff:10.0.0.0/104"]);
+        assert!(mapped.have(b"10.9.9.9") && mapped.have(b"::ffff:10.9.9.9") && !mapped.have(b"11.0.0.0"));
         let all = networks(&["0.0.0.0/0"]);
         assert!(all.have(b"255.255.255.255") && !all.have(b"::2"));
         assert!(networks(&["::/0"]).have(b"ffff::") && !networks(&["::/0"]).have(b"1.2.3.4"));

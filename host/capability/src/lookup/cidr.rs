@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::address;
+use wattle_address::Network;
+
 use super::error::NetworkError;
 
 /// IPv4 and IPv6 networks with their rows.
@@ -24,10 +25,9 @@ struct Family {
     lengths: Vec<u8>,
 }
 
-/// Returns the bits of an address, left-aligned in 128 bits, and their number. An IPv4-mapped IPv6
-/// address counts as IPv4.
+/// Returns the bits of an address, left-aligned in 128 bits, and their number.
 fn bits(address: IpAddr) -> (u128, u8) {
-    match address.to_canonical() {
+    match address {
         IpAddr::V4(address) => (u128::from(u32::from(address)) << 96, 32),
         IpAddr::V6(address) => (u128::from(address), 128),
     }
@@ -42,18 +42,12 @@ impl Networks {
     pub(super) fn insert(&mut self, text: &[u8], row: u32) -> Result<(), NetworkError> {
         let wrong = || NetworkError::NotANetwork(String::from_utf8_lossy(text).into_owned());
         let text = std::str::from_utf8(text).map_err(|_| wrong())?.trim();
-        let (address, length) = match text.split_once('/') {
-            Some((address, length)) => (address, Some(length.parse::<u8>().map_err(|_| wrong())?)),
-            None => (text, None),
-        };
-        let (bits, width) = bits(address.parse().map_err(|_| wrong())?);
-        let length = length.unwrap_or(width);
-        if length > width {
-            return Err(wrong());
-        }
-        if prefix(bits, length) != bits {
-            return Err(NetworkError::HostBits(text.to_owned()));
-        }
+        let network = Network::parse(text).map_err(|error| match error {
+            wattle_address::NetworkError::NotANetwork => wrong(),
+            wattle_address::NetworkError::HostBits(_) => NetworkError::HostBits(text.to_owned()),
+        })?;
+        let (bits, width) = bits(network.address());
+        let length = network.length();
         let family = if width == 32 { &mut self.v4 } else { &mut self.v6 };
         if let Some(other) = family.rows.insert((length, bits), row) {
             return Err(NetworkError::Repeated { network: text.to_owned(), row: other as usize + 1 });
@@ -67,7 +61,7 @@ impl Networks {
     /// Returns the row of the longest prefix of an address; `None` if there is none, or if `text`
     /// is not an address.
     pub(super) fn find(&self, text: &[u8]) -> Option<usize> {
-        let (bits, width) = bits(address::read(text)?);
+        let (bits, width) = bits(wattle_address::read(text)?);
         let family = if width == 32 { &self.v4 } else { &self.v6 };
         let mut prefixes = family.lengths.iter().map(|length| (*length, prefix(bits, *length)));
         prefixes.find_map(|key| family.rows.get(&key)).map(|row| *row as usize)

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use self::value::Cell;
 use super::error::{FindError, TableError};
-use super::{address, read};
+use super::read;
 use crate::values::{TooLarge, Values, ValuesBuilder};
 
 /// Maximum number of columns that an error names.
@@ -128,7 +128,7 @@ impl Database {
         let mut rows = Vec::with_capacity(keys.rows());
         for key in keys.iter() {
             let record =
-                key.and_then(address::read).and_then(|address| self.lookup(address).transpose()).transpose()?;
+                key.and_then(wattle_address::read).and_then(|address| self.lookup(address).transpose()).transpose()?;
             rows.push(record.map(|record| {
                 *numbers.entry(record.offset()).or_insert_with(|| {
                     records.push(record);

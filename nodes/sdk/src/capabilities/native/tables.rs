@@ -2,9 +2,9 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, SocketAddr};
 
 use serde_json::Value;
+use wattle_address::Network;
 use wattle_cases::{MockKind, MockTable};
 
 use crate::column::{Column, ColumnWriter};
@@ -30,7 +30,7 @@ struct Opened {
 enum Index {
     Exact(HashMap<Vec<u8>, usize>),
     /// Networks with their rows, longest prefix first.
-    Networks(Vec<(IpAddr, u8, usize)>),
+    Networks(Vec<(Network, usize)>),
 }
 
 /// Replaces the tables of this thread.
@@ -64,12 +64,10 @@ fn index(table: &MockTable) -> Result<Index, String> {
     let mut networks = Vec::new();
     for (number, row) in table.rows.iter().enumerate() {
         let network = String::from_utf8_lossy(&key(row)?).into_owned();
-        let (address, length) = network.split_once('/').unwrap_or((&network, "128"));
-        let address: IpAddr = address.parse().map_err(|_| format!("`{network}` is not a network"))?;
-        let length: u8 = length.parse().map_err(|_| format!("`{network}` is not a network"))?;
-        networks.push((address, length, number));
+        let network = Network::parse(network.trim()).map_err(|_| format!("`{network}` is not a network"))?;
+        networks.push((network, number));
     }
-    networks.sort_by_key(|(_, length, _)| std::cmp::Reverse(*length));
+    networks.sort_by_key(|(network, _)| std::cmp::Reverse(network.length()));
     Ok(Index::Networks(networks))
 }
 
@@ -99,23 +97,11 @@ impl Opened {
         match &self.index {
             Index::Exact(rows) => rows.get(key).copied(),
             Index::Networks(networks) => {
-                let text = std::str::from_utf8(key).ok()?;
-                let address = text.parse().or_else(|_| text.parse().map(|address: SocketAddr| address.ip())).ok()?;
-                let contains = |(network, length, _): &&(IpAddr, u8, usize)| is_within(address, *network, *length);
-                networks.iter().find(contains).map(|(.., row)| *row)
+                let address = wattle_address::read(key)?;
+                networks.iter().find(|(network, _)| network.contains(address)).map(|(_, row)| *row)
             }
         }
     }
-}
-
-fn is_within(address: IpAddr, network: IpAddr, length: u8) -> bool {
-    let bits = |address: IpAddr| match address.to_canonical() {
-        IpAddr::V4(address) => (u128::from(u32::from(address)) << 96, true),
-        IpAddr::V6(address) => (u128::from(address), false),
-    };
-    let ((address, is_v4), (network, is_v4_too)) = (bits(address), bits(network));
-    let differing = (address ^ network).leading_zeros();
-    is_v4 == is_v4_too && (differing >= u32::from(length) || differing == 128)
 }
 
 pub(crate) fn find(table: u32, keys: ColumnWriter) -> Vec<Column> {

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 /// Reads an IP address. Events often have it with a port (`10.0.0.1:443`, `[2001:db8::1]:443`), in
-/// brackets, or with a zone (`fe80::1%eth0`), which lookups pass over. An IPv4-mapped IPv6 address
+/// brackets, or with a zone (`fe80::1%eth0`), which are passed over. An IPv4-mapped IPv6 address
 /// counts as IPv4.
-pub(super) fn read(text: &[u8]) -> Option<IpAddr> {
+#[must_use]
+pub fn read(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?.trim();
     let address = match text.parse::<IpAddr>() {
         Ok(address) => address,
