@@ -33,6 +33,7 @@ mod key;
 mod node;
 mod route;
 mod shape;
+mod unique;
 mod walk;
 mod write;
 
@@ -41,6 +42,7 @@ pub use content::Content;
 pub use documents::{Documents, Source, around};
 pub use node::Place;
 pub use route::{Glob, Route, RouteError, Step};
+pub use unique::UniqueKeys;
 
 #[cfg(test)]
 mod tests;

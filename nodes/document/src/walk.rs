@@ -6,7 +6,7 @@ use crate::bytes::same;
 use crate::documents::Documents;
 use crate::index::MAX_SCANNED;
 use crate::key::{Key, filter_bit, hash};
-use crate::node::{ESCAPED, EXPANDED, NEW_KEY, NONE, Node, Place, REMOVED};
+use crate::node::{DUPLICATES, ESCAPED, EXPANDED, NEW_KEY, NONE, Node, Place, REMOVED};
 use crate::route::{Glob, Route, Step};
 
 impl Documents {
@@ -115,6 +115,12 @@ impl Documents {
             key.shape.set(if is_new { NONE } else { shape });
         }
         Some(found)
+    }
+
+    /// Whether an object may have a key twice. Without walking it first, the answer is no.
+    #[must_use]
+    pub fn may_repeat_keys(&self, object: Place) -> bool {
+        self.node(object.0).is_some_and(|node| node.has(DUPLICATES))
     }
 
     /// The member of an object with a key that is known only now.

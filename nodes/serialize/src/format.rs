@@ -2,13 +2,14 @@
 
 pub(crate) mod cef;
 pub(crate) mod csv;
+pub(crate) mod ecs;
 pub(crate) mod json;
 pub(crate) mod leef;
 pub(crate) mod otlp;
 pub(crate) mod pairs;
 pub(crate) mod syslog;
 
-use wattle_document::{Content, Documents};
+use wattle_document::{Content, Documents, UniqueKeys};
 use wattle_node::json::Kind;
 
 use crate::header::Header;
@@ -19,6 +20,8 @@ pub(crate) struct Row<'a> {
     pub(crate) documents: &'a Documents,
     pub(crate) members: &'a Members,
     pub(crate) header: &'a Header,
+    /// The keys that were written, so that no key is written twice.
+    pub(crate) keys: &'a mut UniqueKeys,
 }
 
 impl<'a> Row<'a> {
@@ -40,9 +43,16 @@ pub(crate) fn escape(text: &[u8], out: &mut Vec<u8>, replace: impl Fn(u8) -> Opt
     }
 }
 
-/// Appends a key that may have these bytes only; each other one becomes `_`.
-pub(crate) fn write_key(key: &[u8], out: &mut Vec<u8>, fits: impl Fn(u8) -> bool) {
-    out.extend(key.iter().map(|&byte| if fits(byte) { byte } else { b'_' }));
+/// Appends a text that may have these bytes only; each other one becomes `_`.
+pub(crate) fn write_name(name: &[u8], out: &mut Vec<u8>, fits: impl Fn(u8) -> bool) {
+    out.extend(name.iter().map(|&byte| if fits(byte) { byte } else { b'_' }));
+}
+
+/// Appends the key of a member, as [`write_name`] does. A key that was written before gets a number.
+pub(crate) fn write_key(key: &[u8], keys: &mut UniqueKeys, out: &mut Vec<u8>, fits: impl Fn(u8) -> bool) {
+    let start = out.len();
+    write_name(key, out, fits);
+    keys.add(out, start, usize::MAX);
 }
 
 /// Nanoseconds since 1970 of a time of RFC 3339.

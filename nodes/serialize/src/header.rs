@@ -1,8 +1,9 @@
 //! Parts of a header or envelope: a template each, filled for one row at a time.
 
+use wattle_convert::syslog;
 use wattle_node::Setup;
 
-use crate::options::Options;
+use crate::options::{Format, Options};
 use crate::template::{Fields, Template};
 
 /// The parts of a format, in the order of [`Format::header`](crate::options::Format::header).
@@ -29,7 +30,11 @@ impl Header {
         }
         let parts = known.iter().map(|(name, default)| {
             let text = options.header.get(*name).map_or(*default, String::as_str);
-            Some((*name, fields.template(&format!("header.{name}"), text, setup)?))
+            let template = fields.template(&format!("header.{name}"), text, setup)?;
+            if let Some(problem) = template.constant().and_then(|text| wrong_constant(options.format, name, text)) {
+                setup.error(format!("header.{name}"), problem);
+            }
+            Some((*name, template))
         });
         // Parse all templates before the first `None` ends the collection, to report every error.
         let parts: Vec<_> = parts.collect();
@@ -51,5 +56,25 @@ impl Header {
         let Some(number) = self.parts.iter().position(|(known, _)| *known == name) else { return &[] };
         let start = number.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
         self.ends.get(number).and_then(|end| self.texts.get(start..*end)).unwrap_or_default()
+    }
+}
+
+/// Why a part that is the same for every event does not fit the format.
+fn wrong_constant(format: Format, name: &str, text: &[u8]) -> Option<String> {
+    let shown = String::from_utf8_lossy(text);
+    let list = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match (format, name) {
+        (Format::Syslog, "facility") if syslog::facility(text).is_none() => Some(format!(
+            "`{shown}` is no facility; write a number from 0 to 23, or one of {}",
+            list(&syslog::FACILITIES)
+        )),
+        (Format::Syslog, "severity") | (Format::Gelf, "level") if syslog::severity(text).is_none() => Some(format!(
+            "`{shown}` is no severity; write a number from 0 to 7, or one of {}",
+            list(&syslog::SEVERITIES)
+        )),
+        (_, "timestamp") if !text.is_empty() && crate::format::nanoseconds(text).is_none() => Some(format!(
+            "`{shown}` is no time of RFC 3339 between the years 1678 and 2262; write a field, such as `{{{{ timestamp }}}}`"
+        )),
+        _ => None,
     }
 }

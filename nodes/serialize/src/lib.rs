@@ -9,13 +9,13 @@ mod members;
 mod options;
 mod template;
 
-use wattle_document::{Documents, Place, Source};
-use wattle_node::json::{ErrorKind, Kind};
+use wattle_document::{Documents, Place, Source, UniqueKeys};
+use wattle_node::json::{ErrorKind, Kind, Path, Segment};
 use wattle_node::{Batch, Column, ColumnWriter, Field, Form, Node, Reasons, Setup, export_node};
 
-use crate::format::json::{self, Ecs};
+use crate::format::ecs::Ecs;
 use crate::format::pairs::{self, Separators};
-use crate::format::{Row, cef, csv, leef, otlp, syslog};
+use crate::format::{Row, cef, csv, json, leef, otlp, syslog};
 use crate::header::Header;
 use crate::members::Members;
 pub use crate::options::{Format, Options};
@@ -31,6 +31,7 @@ pub struct Serialize {
     header: Header,
     members: Members,
     documents: Documents,
+    keys: UniqueKeys,
 }
 
 /// The object that is written.
@@ -76,7 +77,16 @@ impl Node for Serialize {
             Some(object) => Some(object?),
             None => None,
         };
-        Some(Self { format: format?, object, into: into?, fields, header: header?, members, documents })
+        Some(Self {
+            format: format?,
+            object,
+            into: into?,
+            fields,
+            header: header?,
+            members,
+            documents,
+            keys: UniqueKeys::default(),
+        })
     }
 
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
@@ -119,7 +129,7 @@ impl Node for Serialize {
 impl Serialize {
     /// Appends the text of a row; `root` is its object.
     fn write(&mut self, row: usize, root: Option<Place>, resource: Option<&Column>, out: &mut Vec<u8>) {
-        let Self { format, fields, header, members, documents, .. } = self;
+        let Self { format, fields, header, members, documents, keys, .. } = self;
         let Some(mut root) = root else {
             if let Writer::Template(template) = format {
                 template.write(fields, row, out);
@@ -145,15 +155,16 @@ impl Serialize {
             _ => {}
         }
         members.collect(documents, root, true);
-        let row = Row { documents, members, header };
+        keys.clear();
+        let mut row = Row { documents, members, header, keys };
         match format {
-            Writer::Json { .. } => json::write_flat(&row, out),
-            Writer::Pairs(separators) => pairs::write(&row, separators, out),
+            Writer::Json { .. } => json::write_flat(&mut row, out),
+            Writer::Pairs(separators) => pairs::write(&mut row, separators, out),
             Writer::Csv(separator) => csv::write(&row, *separator, out),
-            Writer::Cef => cef::write(&row, out),
-            Writer::Leef(separator) => leef::write(&row, *separator, out),
-            Writer::Syslog => syslog::write(&row, out),
-            Writer::Gelf => json::write_gelf(&row, out),
+            Writer::Cef => cef::write(&mut row, out),
+            Writer::Leef(separator) => leef::write(&mut row, *separator, out),
+            Writer::Syslog => syslog::write(&mut row, out),
+            Writer::Gelf => json::write_gelf(&mut row, out),
             Writer::Ecs(_) | Writer::Otlp { .. } | Writer::Template(_) => {}
         }
     }
@@ -207,7 +218,7 @@ fn character(text: &str, forbidden: &[u8], setup: &mut Setup<'_>) -> Option<u8> 
 
 /// Reports options that belong to another format.
 fn check(options: &Options, setup: &mut Setup<'_>) {
-    use Format::{Csv, Json, KeyValue, Leef, Template};
+    use Format::{Csv, Ecs, Json, KeyValue, Leef, Otlp, Template};
     for (option, is_set, formats) in [
         ("flat", options.flat.is_some(), &[Json][..]),
         ("separator", options.separator.is_some(), &[KeyValue, Csv, Leef]),
@@ -225,6 +236,23 @@ fn check(options: &Options, setup: &mut Setup<'_>) {
             setup.error("fields", "`csv` needs the columns and their order; list them in `fields`");
         }
         Some(fields) if fields.is_empty() => setup.error("fields", "at least one field is needed"),
+        // A table may have a column twice.
+        Some(fields) if !matches!(options.format, Csv | Template) => {
+            for (number, field) in fields.iter().enumerate() {
+                if fields.iter().take(number).any(|other| other == field) {
+                    setup.error(format!("fields[{number}]"), format!("`{field}` is listed twice"));
+                }
+                let is_nested =
+                    matches!(options.format, Ecs | Otlp) || (options.format == Json && options.flat != Some(true));
+                let has_index = |path: &Path| path.segments().iter().any(|part| matches!(part, Segment::Index(_)));
+                if is_nested && Path::parse(field).is_ok_and(|path| has_index(&path)) {
+                    setup.error(
+                        format!("fields[{number}]"),
+                        "an element of an array has no place in a new object; list the array, or use `flat`",
+                    );
+                }
+            }
+        }
         Some(_) if options.format == Template => {
             setup.error("fields", "a template names its fields itself; remove `fields`");
         }

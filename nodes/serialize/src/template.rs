@@ -53,6 +53,15 @@ impl Fields {
 }
 
 impl Template {
+    /// The text, if no field is in it.
+    pub(crate) fn constant(&self) -> Option<&[u8]> {
+        match self.0.as_slice() {
+            [] => Some(b""),
+            [Part::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+
     /// Appends the text for a row. A field that the event lacks, or that is null, is empty.
     pub(crate) fn write(&self, fields: &Fields, row: usize, out: &mut Vec<u8>) {
         for part in &self.0 {

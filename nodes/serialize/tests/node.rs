@@ -60,6 +60,19 @@ fn wrong_options_are_reported_all_at_once() {
         &[("fields", "remove `fields`"), ("template", "needs a text")],
     );
     refuse(json!({"format": "json", "from": "timestamp"}), &[("from", "no object")]);
+    refuse(
+        json!({"format": "syslog", "header": {"facility": "lokal0", "severity": "8", "timestamp": "2300-01-01T00:00:00Z"}}),
+        &[
+            ("header.facility", "`lokal0` is no facility; write a number from 0 to 23, or one of `kern`, `user`,"),
+            ("header.severity", "`8` is no severity; write a number from 0 to 7, or one of `emerg`,"),
+            ("header.timestamp", "between the years 1678 and 2262"),
+        ],
+    );
+    refuse(json!({"format": "gelf", "header": {"level": ""}}), &[("header.level", "`` is no severity")]);
+    refuse(
+        json!({"format": "ecs", "fields": ["a", "b[0].c", "a"]}),
+        &[("fields[1]", "no place in a new object"), ("fields[2]", "`a` is listed twice")],
+    );
 }
 
 fn bodies(options: &Value, events: &[Value]) -> Vec<String> {
@@ -74,7 +87,98 @@ fn scalars() -> impl Strategy<Value = Value> {
     ]
 }
 
+/// A JSON object as its members, also those with the same key.
+struct Pairs(Vec<(String, Value)>);
+
+impl<'de> serde::Deserialize<'de> for Pairs {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct All;
+        impl<'de> serde::de::Visitor<'de> for All {
+            type Value = Pairs;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut all = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    all.push(pair);
+                }
+                Ok(Pairs(all))
+            }
+        }
+        from.deserialize_map(All)
+    }
+}
+
+/// The keys of a text in a format, in their order.
+fn written_keys(format: &str, text: &str) -> Vec<String> {
+    let json_keys = |text: &str| -> Vec<String> {
+        serde_json::from_str::<Pairs>(text).unwrap().0.into_iter().map(|(key, _)| key).collect()
+    };
+    match format {
+        "json" => json_keys(text),
+        "gelf" => json_keys(text).into_iter().filter(|key| key.starts_with('_')).collect(),
+        "otlp" => {
+            let otlp: Value = serde_json::from_str(text).unwrap();
+            let all = &otlp["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["attributes"];
+            all.as_array().unwrap().iter().map(|pair| pair["key"].as_str().unwrap().to_owned()).collect()
+        }
+        // Values are digits here, so a key ends at each equals sign.
+        _ => {
+            let is_between = |char: char| char.is_whitespace() || matches!(char, '|' | '[' | ']');
+            let words = text.split(is_between).filter_map(|word| word.split_once('='));
+            words.map(|(key, _)| key.to_owned()).collect()
+        }
+    }
+}
+
+#[test]
+fn members_that_get_the_same_key_get_numbers() {
+    let event = json!({"body": "m", "timestamp": "2026-01-02T03:04:05Z",
+        "attributes": {"a.b": 1, "a": {"b": 2}, "x y": 3, "x_y": 4, "id": 5, "id_": 6, "message": "n"}});
+    let made = |options: Value| bodies(&options, std::slice::from_ref(&event)).remove(0);
+    let all = |fields: &str| json!({"format": "gelf", "header": {"host": fields}});
+    assert_eq!(
+        made(json!({"format": "json", "flat": true})),
+        r#"{"a.b":1,"a.b_2":2,"x y":3,"x_y":4,"id":5,"id_":6,"message":"n"}"#
+    );
+    assert!(made(all("h")).ends_with(r#""_a.b":1,"_a.b_2":2,"_x_y":3,"_x_y_2":4,"_id_":5,"_id__2":6,"_message":"n"}"#));
+    assert_eq!(
+        made(json!({"format": "ecs"})),
+        r#"{"a.b":1,"a":{"b":2},"x y":3,"x_y":4,"id":5,"id_":6,"message_2":"n","@timestamp":"2026-01-02T03:04:05Z","message":"m"}"#
+    );
+    // The same value is not lost.
+    assert!(!made(json!({"format": "ecs", "header": {"message": "n"}})).contains("message_2"));
+    let long = |end: &str| format!("{}{end}", "k".repeat(40));
+    let cut = json!({"attributes": {long("1"): 1, long("2"): 2}});
+    let sd = bodies(&json!({"format": "syslog"}), &[cut]).remove(0);
+    assert_eq!(written_keys("syslog", &sd), ["k".repeat(32), format!("{}_2", "k".repeat(30))]);
+}
+
 proptest! {
+    #[test]
+    fn no_key_is_written_twice_and_no_member_is_lost(
+        members in prop::collection::btree_map("[ab. _=é]{1,3}|id_?", prop_oneof![
+            any::<u8>().prop_map(Value::from),
+            prop::collection::btree_map("[ab. _=é]{1,2}", any::<u8>(), 1..3).prop_map(|inner| json!(inner)),
+        ], 1..7),
+    ) {
+        let event = json!({"body": "", "attributes": members});
+        let leaves: usize = members.values().map(|value| value.as_object().map_or(1, |inner| inner.len())).sum();
+        for format in ["json", "gelf", "logfmt", "cef", "leef", "syslog", "otlp"] {
+            let mut options = json!({"format": format});
+            if format == "json" {
+                options["flat"] = true.into();
+            }
+            let text = bodies(&options, std::slice::from_ref(&event)).remove(0);
+            let keys = written_keys(format, &text);
+            let expected = if format == "otlp" { members.len() } else { leaves };
+            prop_assert_eq!(keys.len(), expected, "{}", text);
+            prop_assert_eq!(keys.iter().collect::<std::collections::BTreeSet<_>>().len(), expected, "{}", text);
+            prop_assert!(format != "gelf" || !keys.contains(&"_id".to_owned()), "{}", text);
+        }
+    }
+
     #[test]
     fn json_formats_write_json_and_keep_the_values(
         members in prop::collection::btree_map("[a-z]{1,3}", scalars(), 0..5), body in "\\PC{0,9}",

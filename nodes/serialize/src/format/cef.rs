@@ -2,7 +2,7 @@
 
 use super::{Row, escape, write_key};
 
-pub(crate) fn write(row: &Row<'_>, out: &mut Vec<u8>) {
+pub(crate) fn write(row: &mut Row<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"CEF:0");
     for part in ["vendor", "product", "version", "signature_id", "name", "severity"] {
         out.push(b'|');
@@ -20,7 +20,7 @@ pub(crate) fn write(row: &Row<'_>, out: &mut Vec<u8>) {
         if number > 0 {
             out.push(b' ');
         }
-        write_key(key, out, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
+        write_key(key, row.keys, out, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
         out.push(b'=');
         escape(row.documents.text(value, &mut memory), out, |byte| match byte {
             b'\\' => Some(b"\\\\"),

@@ -1,8 +1,7 @@
-//! `json`, `gelf` and `ecs`: objects of JSON.
+//! `json` and `gelf`: objects of JSON.
 
 use wattle_convert::syslog;
-use wattle_document::{Content, Documents, Place, Route};
-use wattle_node::json::{Kind, Path, escape};
+use wattle_node::json::{Kind, escape};
 
 use super::Row;
 
@@ -14,14 +13,18 @@ pub(crate) fn write_string(text: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Writes an object of the members with dotted keys.
-pub(crate) fn write_flat(row: &Row<'_>, out: &mut Vec<u8>) {
+pub(crate) fn write_flat(row: &mut Row<'_>, out: &mut Vec<u8>) {
     out.push(b'{');
     let mut is_first = true;
+    let mut memory = Vec::new();
     for member in row.members.list().iter().filter(|member| member.value.kind() != Kind::Missing) {
         if !std::mem::take(&mut is_first) {
             out.push(b',');
         }
-        write_string(row.members.key(member), out);
+        memory.clear();
+        memory.extend_from_slice(row.members.key(member));
+        row.keys.add(&mut memory, 0, usize::MAX);
+        write_string(&memory, out);
         out.push(b':');
         row.documents.json(member.value, out);
     }
@@ -29,7 +32,7 @@ pub(crate) fn write_flat(row: &Row<'_>, out: &mut Vec<u8>) {
 }
 
 /// Writes a message of GELF 1.1 (<https://go2docs.graylog.org/current/getting_in_log_data/gelf.html>).
-pub(crate) fn write_gelf(row: &Row<'_>, out: &mut Vec<u8>) {
+pub(crate) fn write_gelf(row: &mut Row<'_>, out: &mut Vec<u8>) {
     let header = row.header;
     out.extend_from_slice(b"{\"version\":\"1.1\",\"host\":");
     // The format requires a host.
@@ -52,11 +55,9 @@ pub(crate) fn write_gelf(row: &Row<'_>, out: &mut Vec<u8>) {
     let mut memory = Vec::new();
     for (key, value) in row.present() {
         out.extend_from_slice(b",\"_");
-        super::write_key(key, out, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
         // Graylog reserves `_id`.
-        if key == b"id" {
-            out.push(b'_');
-        }
+        let key = if key == b"id" { b"id_" } else { key };
+        super::write_key(key, row.keys, out, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
         out.extend_from_slice(b"\":");
         // Values are strings or numbers.
         match value.kind() {
@@ -65,41 +66,4 @@ pub(crate) fn write_gelf(row: &Row<'_>, out: &mut Vec<u8>) {
         }
     }
     out.push(b'}');
-}
-
-/// The places of the parts of an ECS envelope.
-#[derive(Debug)]
-pub(crate) struct Ecs(Vec<(&'static str, Route)>);
-
-impl Ecs {
-    pub(crate) fn new(documents: &mut Documents) -> Self {
-        let places = [
-            ("timestamp", "\"@timestamp\""),
-            ("message", "message"),
-            ("log_level", "log.level"),
-            ("host_name", "host.name"),
-            ("service_name", "service.name"),
-        ];
-        let route = |(part, path): (&'static str, &str)| Some((part, documents.route(&Path::parse(path).ok()?)));
-        Self(places.into_iter().filter_map(route).collect())
-    }
-
-    /// Puts the envelope into an object and writes it. A part whose place is taken by something
-    /// else than an object is left out.
-    pub(crate) fn write(
-        &self,
-        documents: &mut Documents,
-        object: Place,
-        header: &crate::header::Header,
-        out: &mut Vec<u8>,
-    ) {
-        for (part, route) in &self.0 {
-            let text = header.get(part);
-            if !text.is_empty() {
-                let content: Content = documents.new_text(text);
-                let _ = documents.put(object, route, content);
-            }
-        }
-        documents.write(object, out);
-    }
 }

@@ -2,7 +2,7 @@
 
 use super::{Row, write_key};
 
-pub(crate) fn write(row: &Row<'_>, separator: u8, out: &mut Vec<u8>) {
+pub(crate) fn write(row: &mut Row<'_>, separator: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(b"LEEF:2.0");
     for part in ["vendor", "product", "version", "event_id"] {
         out.push(b'|');
@@ -20,7 +20,7 @@ pub(crate) fn write(row: &Row<'_>, separator: u8, out: &mut Vec<u8>) {
         if number > 0 {
             out.push(separator);
         }
-        write_key(key, out, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
+        write_key(key, row.keys, out, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
         out.push(b'=');
         // Nor in values: a separator or a line break would end the value.
         let is_end = |byte: u8| byte == separator || matches!(byte, b'\n' | b'\r');

@@ -2,7 +2,7 @@
 //! (<https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>).
 
 use wattle_convert::syslog;
-use wattle_document::{Documents, Place};
+use wattle_document::{Documents, Place, UniqueKeys};
 use wattle_node::json::Kind;
 
 use super::json::write_string;
@@ -59,13 +59,22 @@ fn key_values(documents: &mut Documents, object: Place, depth: usize, out: &mut 
     let mut memory = Vec::new();
     out.push(b'[');
     let mut child = documents.first(object);
+    // The keys of a list are unique, but a JSON object can have one twice.
+    let mut keys = documents.may_repeat_keys(object).then(UniqueKeys::default);
     let mut is_first = true;
     while let Some(place) = child {
         if !std::mem::take(&mut is_first) {
             out.push(b',');
         }
         out.extend_from_slice(b"{\"key\":");
-        write_string(documents.key(place, &mut memory), out);
+        match &mut keys {
+            Some(keys) => {
+                let mut key = documents.key(place, &mut memory).to_vec();
+                keys.add(&mut key, 0, usize::MAX);
+                write_string(&key, out);
+            }
+            None => write_string(documents.key(place, &mut memory), out),
+        }
         out.extend_from_slice(b",\"value\":");
         any_value(documents, place, depth, out);
         out.push(b'}');

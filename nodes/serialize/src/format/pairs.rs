@@ -10,7 +10,7 @@ pub(crate) struct Separators {
     pub(crate) pair: Vec<u8>,
 }
 
-pub(crate) fn write(row: &Row<'_>, separators: &Separators, out: &mut Vec<u8>) {
+pub(crate) fn write(row: &mut Row<'_>, separators: &Separators, out: &mut Vec<u8>) {
     let mut memory = Vec::new();
     let mut is_first = true;
     for (key, value) in row.present() {
@@ -18,7 +18,7 @@ pub(crate) fn write(row: &Row<'_>, separators: &Separators, out: &mut Vec<u8>) {
             out.extend_from_slice(&separators.pairs);
         }
         let is_separator = |byte: u8| separators.pairs.contains(&byte) || separators.pair.contains(&byte);
-        write_key(key, out, |byte| byte > b' ' && byte != b'"' && byte != 0x7f && !is_separator(byte));
+        write_key(key, row.keys, out, |byte| byte > b' ' && byte != b'"' && byte != 0x7f && !is_separator(byte));
         out.extend_from_slice(&separators.pair);
         write_value(row.documents.text(value, &mut memory), is_separator, out);
     }

@@ -2,9 +2,12 @@
 
 use wattle_convert::syslog::{facility, severity};
 
-use super::{Row, escape, write_key};
+use super::{Row, escape, write_name};
 
-pub(crate) fn write(row: &Row<'_>, out: &mut Vec<u8>) {
+/// Bytes of a name in structured data.
+const MAX_NAME: usize = 32;
+
+pub(crate) fn write(row: &mut Row<'_>, out: &mut Vec<u8>) {
     let header = row.header;
     // A facility or severity that is neither a number nor a name becomes that of the defaults.
     let priority = facility(header.get("facility")).unwrap_or(1) * 8 + severity(header.get("severity")).unwrap_or(6);
@@ -30,10 +33,10 @@ fn name(text: &[u8], longest: usize, out: &mut Vec<u8>) {
     if text.is_empty() {
         return out.push(b'-');
     }
-    write_key(text.get(..longest).unwrap_or(text), out, |byte| byte.is_ascii_graphic());
+    write_name(text.get(..longest).unwrap_or(text), out, |byte| byte.is_ascii_graphic());
 }
 
-fn structured_data(row: &Row<'_>, out: &mut Vec<u8>) {
+fn structured_data(row: &mut Row<'_>, out: &mut Vec<u8>) {
     let mut memory = Vec::new();
     let is_name = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'=' | b']' | b'"');
     let mut is_empty = true;
@@ -41,10 +44,12 @@ fn structured_data(row: &Row<'_>, out: &mut Vec<u8>) {
         if std::mem::take(&mut is_empty) {
             out.push(b'[');
             let id = row.header.get("structured_data_id");
-            write_key(id.get(..32).unwrap_or(id), out, is_name);
+            write_name(id.get(..MAX_NAME).unwrap_or(id), out, is_name);
         }
         out.push(b' ');
-        write_key(key.get(..32).unwrap_or(key), out, is_name);
+        let start = out.len();
+        write_name(key.get(..MAX_NAME).unwrap_or(key), out, is_name);
+        row.keys.add(out, start, MAX_NAME);
         out.extend_from_slice(b"=\"");
         escape(row.documents.text(value, &mut memory), out, |byte| match byte {
             b'"' => Some(b"\\\""),
