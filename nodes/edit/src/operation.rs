@@ -98,7 +98,7 @@ pub(crate) fn compile(at: &str, step: Step, plan: &mut Plan, setup: &mut Setup<'
             compiler.in_place("encode", &step.encode, step.into, step.on_missing, step.on_error, change)
         }
         Step::Decode(step) => {
-            let change = Some(coding::Decode(step.coding));
+            let change = Some(coding::Decode::new(&step));
             compiler.in_place("decode", &step.decode, step.into, step.on_missing, step.on_error, change)
         }
         Step::Url(step) => {

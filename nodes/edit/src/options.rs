@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 pub use kinds::{
-    Case, CharacterSide, Coding, ConvertError, ConvertType, EmptyKind, Fact, Field, Fields, NumberOrField, OnError,
-    OnMissing, OnNotJson, Unit,
+    Case, CharacterSide, Coding, ConvertError, ConvertType, EmptyKind, Fact, Field, Fields, InvalidUtf8, NumberOrField,
+    OnError, OnMissing, OnNotJson, Unit,
 };
 pub use steps::*;
 

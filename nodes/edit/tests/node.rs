@@ -69,6 +69,7 @@ fn wrong_options_are_reported_all_at_once() {
             {"set": "timestamp", "from": "attributes.a", "map": {"a": 1}},
             {"set": "attributes.b", "from": "attributes.a", "map": {}},
             {"split": "attributes.a", "pattern": ",*|;"},
+            {"rename": "attributes", "pattern": r"(?-u)\xc3", "to": ""},
         ]),
         &[
             ("steps[0].remov", "did you mean `remove`?"),
@@ -109,6 +110,7 @@ fn wrong_options_are_reported_all_at_once() {
             ("steps[32].map.a", "takes a time of RFC 3339"),
             ("steps[33].map", "at least one value"),
             ("steps[34].pattern", "matches at least one character"),
+            ("steps[35].pattern", "parts of characters"),
         ],
     );
 }

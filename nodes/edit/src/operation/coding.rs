@@ -7,7 +7,7 @@ use wattle_node::json::{self, Kind};
 use super::case::string;
 use super::text::write_string;
 use super::value::{Change, Made};
-use crate::options::Coding;
+use crate::options::{self, Coding, InvalidUtf8};
 use crate::problem::Problem;
 use crate::rows::MAX_DEPTH;
 
@@ -45,12 +45,28 @@ impl Change for Encode {
     }
 }
 
-pub(crate) struct Decode(pub(super) Coding);
+pub(crate) struct Decode {
+    coding: Coding,
+    /// The result goes to the body, which takes any bytes.
+    takes_bytes: bool,
+    replaces: bool,
+}
+
+impl Decode {
+    pub(super) fn new(options: &options::Decode) -> Self {
+        let is_body = |field: &str| field == "body";
+        let takes_bytes = match &options.into {
+            Some(into) => is_body(into),
+            None => options.decode.each("").all(|(_, field)| is_body(field)),
+        };
+        Self { coding: options.coding, takes_bytes, replaces: options.invalid_utf8 == InvalidUtf8::Replace }
+    }
+}
 
 impl Change for Decode {
     fn change(&mut self, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem> {
         string(kind)?;
-        match self.0 {
+        match self.coding {
             Coding::Base64 => decode(&BASE64_NOPAD, unpadded(text), out).ok_or(Problem::BadValue("base64"))?,
             Coding::Base64Url => {
                 decode(&BASE64URL_NOPAD, unpadded(text), out).ok_or(Problem::BadValue("base64 for URLs"))?;
@@ -64,6 +80,12 @@ impl Change for Decode {
                 out.extend_from_slice(text.trim_ascii());
                 return Ok(Made::Json);
             }
+        }
+        // Otherwise each invalid sequence becomes U+FFFD when the string is written.
+        if !self.takes_bytes && !self.replaces && std::str::from_utf8(out).is_err() {
+            return Err(Problem::BadValue(
+                "UTF-8 after it is decoded; `invalid_utf8 = \"replace\"` takes it with U+FFFD",
+            ));
         }
         Ok(Made::Text)
     }

@@ -89,7 +89,7 @@ fn whole(kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     }
     match Number::parse(text)? {
         whole @ Number::Int(_) => whole.write(out),
-        Number::Float(_) => return None,
+        Number::Float(_) | Number::Decimal(_) => return None,
     }
     Some(())
 }

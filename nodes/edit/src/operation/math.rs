@@ -5,7 +5,7 @@ use wattle_node::json::Kind;
 use super::Compiler;
 use super::value::{Change, Made};
 use crate::field::Field;
-use crate::number::Number;
+use crate::number::{Decimal, Number};
 use crate::options::{self, NumberOrField};
 use crate::problem::Problem;
 use crate::rows::Rows;
@@ -20,6 +20,12 @@ enum Sign {
 
 /// The result is infinite, or a whole number of more than 38 digits, which a float would round.
 const OUT_OF_RANGE: Problem = Problem::BadValue("in the range of numbers after the calculation");
+
+/// A float has fewer digits than one of the numbers or the result.
+const NOT_EXACT: Problem =
+    Problem::BadValue("exact after the calculation: with a fraction, whole numbers have at most 15 digits");
+
+const DIVISION_BY_0: Problem = Problem::BadValue("divisible by 0");
 
 enum Operand {
     Number(Number),
@@ -57,7 +63,7 @@ impl Math {
             None => None,
             Some((name, sign, NumberOrField::Number(number))) => {
                 let number = Number::parse(number.to_string().as_bytes());
-                if *sign == Sign::Divide && number.is_some_and(|number| number.as_f64() == 0.0) {
+                if *sign == Sign::Divide && number.and_then(Number::exact_float) == Some(0.0) {
                     compiler.error(name, "division by 0");
                 }
                 let Some(number) = number else {
@@ -74,24 +80,19 @@ impl Math {
         Some(Self { calculation, round: options.round, second: Number::Int(0), memory: Vec::new() })
     }
 
-    fn calculate(sign: Sign, first: Number, second: Number) -> Result<Number, Problem> {
+    fn calculate(&self, sign: Sign, first: Number, second: Number) -> Result<Number, Problem> {
         if let (Number::Int(first), Number::Int(second)) = (first, second) {
             let exact = match sign {
                 Sign::Add => first.checked_add(second),
                 Sign::Subtract => first.checked_sub(second),
                 Sign::Multiply => first.checked_mul(second),
-                Sign::Divide => first.checked_rem(second).filter(|rest| *rest == 0).and(first.checked_div(second)),
+                Sign::Divide => return self.divide(first, second),
             };
-            match exact {
-                Some(exact) => return Ok(Number::Int(exact)),
-                // The quotient has a fraction, or does not exist.
-                None if sign == Sign::Divide => {}
-                None => return Err(OUT_OF_RANGE),
-            }
+            return exact.map(Number::Int).ok_or(OUT_OF_RANGE);
         }
-        let (first, second) = (first.as_f64(), second.as_f64());
+        let (first, second) = (first.exact_float().ok_or(NOT_EXACT)?, second.exact_float().ok_or(NOT_EXACT)?);
         if sign == Sign::Divide && second == 0.0 {
-            return Err(Problem::BadValue("divisible by 0"));
+            return Err(DIVISION_BY_0);
         }
         let result = match sign {
             Sign::Add => first + second,
@@ -100,6 +101,28 @@ impl Math {
             Sign::Divide => first / second,
         };
         Number::float(result).ok_or(OUT_OF_RANGE)
+    }
+
+    fn divide(&self, first: i128, second: i128) -> Result<Number, Problem> {
+        /// Whole numbers up to this one are floats.
+        const MAX_EXACT: u128 = 1 << f64::MANTISSA_DIGITS;
+        if second == 0 {
+            return Err(DIVISION_BY_0);
+        }
+        let (whole, rest) = (first.checked_div(second), first.checked_rem(second));
+        let (Some(whole), Some(rest)) = (whole, rest) else { return Err(OUT_OF_RANGE) };
+        if rest == 0 {
+            return Ok(Number::Int(whole));
+        }
+        if let Some(decimal) = self.round.and_then(|digits| Decimal::quotient(first, second, digits)) {
+            return Ok(Number::Decimal(decimal));
+        }
+        if whole.unsigned_abs() >= MAX_EXACT {
+            return Err(NOT_EXACT);
+        }
+        let is_exact = first.unsigned_abs().max(second.unsigned_abs()) <= MAX_EXACT;
+        let quotient = if is_exact { first as f64 / second as f64 } else { whole as f64 + rest as f64 / second as f64 };
+        Number::float(quotient).ok_or(OUT_OF_RANGE)
     }
 }
 
@@ -120,16 +143,21 @@ impl Change for Math {
     }
 
     fn change(&mut self, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem> {
-        let mut number = Number::read(kind, text)?;
-        if let Some((sign, _)) = &self.calculation {
-            number = Self::calculate(*sign, number, self.second)?;
-        }
-        if let (Some(digits), Number::Float(float)) = (self.round, number) {
-            let factor = 10_f64.powi(i32::from(digits));
-            // Beyond this, a float has no digits that rounding could remove.
-            let rounded = if (float * factor).is_finite() { (float * factor).round() / factor } else { float };
-            number = Number::float(rounded).unwrap_or(number);
-        }
+        let number = match (&self.calculation, self.round) {
+            (Some((sign, _)), round) => {
+                let number = self.calculate(*sign, Number::read(kind, text)?, self.second)?;
+                round.map_or(number, |digits| number.round(digits))
+            }
+            // Without a calculation, the digits need not fit a float.
+            (None, Some(digits)) if matches!(kind, Kind::Number | Kind::String) => match Number::parse(text) {
+                Some(number @ Number::Int(_)) => number,
+                number => {
+                    let decimal = Decimal::rounded(text, digits).map(Number::Decimal);
+                    decimal.or(number).ok_or_else(|| Number::problem(text))?
+                }
+            },
+            _ => Number::read(kind, text)?,
+        };
         number.write(out);
         Ok(Made::Json)
     }

@@ -1,7 +1,6 @@
 //! `network`: an address becomes its network.
 
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use wattle_node::json::Kind;
 
@@ -33,19 +32,10 @@ impl Network {
 impl Change for Network {
     fn change(&mut self, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem> {
         string(kind)?;
-        let address = std::str::from_utf8(text).ok().and_then(|text| text.trim().parse().ok());
-        let (network, bits): (IpAddr, u8) = match address.ok_or(Problem::BadValue("an IP address"))? {
-            IpAddr::V4(address) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(self.v4)).unwrap_or(0);
-                (Ipv4Addr::from_bits(address.to_bits() & mask).into(), self.v4)
-            }
-            IpAddr::V6(address) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(self.v6)).unwrap_or(0);
-                (Ipv6Addr::from_bits(address.to_bits() & mask).into(), self.v6)
-            }
-        };
+        let address = wattle_address::read(text).ok_or(Problem::BadValue("an IP address"))?;
+        let network = wattle_address::Network::of(address, self.v4, self.v6);
         // Writing to a vector cannot fail.
-        let _ = if self.address_only { write!(out, "{network}") } else { write!(out, "{network}/{bits}") };
+        let _ = if self.address_only { write!(out, "{}", network.address()) } else { write!(out, "{network}") };
         Ok(Made::Text)
     }
 }

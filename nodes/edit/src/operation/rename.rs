@@ -1,9 +1,12 @@
 //! `rename`: one key, or the keys of an object by a pattern or a spelling.
 
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
 use wattle_document::{Place, Step};
 use wattle_node::json::{Kind, Path, Segment};
 
-use super::text::Replace;
+use super::text::{self, Replace};
 use super::{Compiler, Operation, case, marked};
 use crate::field::{Field, Shape};
 use crate::options::{Case, OnMissing, Rename as Options};
@@ -19,14 +22,27 @@ enum To {
     Case(Case),
 }
 
+/// What happens if the object has the new key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// The other member goes.
+    Overwrite,
+    /// The member keeps its key.
+    Keep,
+    /// The new key gets a number, such as `a_2`.
+    Number,
+}
+
 struct Rename {
     field: Field,
     to: To,
     recursive: bool,
-    keeps: bool,
+    taken: Taken,
     on_missing: OnMissing,
     found: Vec<Place>,
     key: Vec<u8>,
+    /// For new keys of the object that it already had, the next number.
+    numbers: BTreeMap<Vec<u8>, u32>,
     memory: Vec<u8>,
 }
 
@@ -35,7 +51,12 @@ pub(super) fn compile(options: &Options, compiler: &mut Compiler<'_, '_>) -> Opt
     let field = compiler.plan.change(&at, &options.rename, Shape::Each, compiler.setup);
     let to = match (&options.to, &options.pattern, options.case) {
         (Some(to), Some(pattern), None) => {
-            compiler.regex("pattern", pattern).map(|regex| To::Pattern(Replace::all(regex, to)))
+            let regex = compiler.regex("pattern", pattern);
+            if regex.is_some() && text::splits_characters(pattern) {
+                compiler
+                    .error("pattern", "the pattern matches parts of characters, but keys are UTF-8; remove `(?-u)`");
+            }
+            regex.map(|regex| To::Pattern(Replace::all(regex, to)))
         }
         (None, None, Some(case)) => Some(To::Case(case)),
         (Some(to), None, None) => {
@@ -54,10 +75,16 @@ pub(super) fn compile(options: &Options, compiler: &mut Compiler<'_, '_>) -> Opt
         field: field?,
         to: to?,
         recursive: options.recursive == Some(true),
-        keeps: options.overwrite == Some(false),
+        taken: match options.overwrite {
+            Some(true) => Taken::Overwrite,
+            Some(false) => Taken::Keep,
+            None if options.to.is_some() && options.pattern.is_none() => Taken::Overwrite,
+            None => Taken::Number,
+        },
         on_missing: options.on_missing,
         found: Vec::new(),
         key: Vec::new(),
+        numbers: BTreeMap::new(),
         memory: Vec::new(),
     }))
 }
@@ -95,7 +122,7 @@ impl Rename {
             let Some(place) = self.found.get(index).copied() else { break };
             match &self.to {
                 To::Key(key) => {
-                    let is_taken = self.keeps
+                    let is_taken = self.taken == Taken::Keep
                         && rows.documents.parent(place).and_then(|object| rows.documents.find(object, key)).is_some();
                     if !is_taken {
                         rows.documents.rename(place, key);
@@ -115,18 +142,22 @@ impl Rename {
     /// Renames the keys of an object.
     fn keys(&mut self, rows: &mut Rows, container: Place, depth: usize) {
         let is_object = rows.documents.kind(container) == Kind::Object;
+        self.numbers.clear();
         let mut child = rows.documents.first(container);
         while let Some(member) = child {
             child = rows.documents.next(member);
             if !is_object || !self.new_key(rows, member) {
                 continue;
             }
-            let is_taken = self.keeps && rows.documents.find(container, &self.key).is_some();
-            if !is_taken {
-                rows.documents.rename(member, &self.key);
-                // The member that had the key may have been the next one.
-                child = rows.documents.next(member);
+            if self.taken != Taken::Overwrite && rows.documents.find(container, &self.key).is_some() {
+                if self.taken == Taken::Keep {
+                    continue;
+                }
+                self.add_number(rows, container);
             }
+            rows.documents.rename(member, &self.key);
+            // The member that had the key may have been the next one.
+            child = rows.documents.next(member);
         }
         // Afterwards, because the index of the keys of a large object does not outlive a change of another one.
         let mut child = rows.documents.first(container).filter(|_| self.recursive && depth < MAX_DEPTH);
@@ -135,6 +166,22 @@ impl Rename {
                 self.keys(rows, member, depth + 1);
             }
             child = rows.documents.next(member);
+        }
+    }
+
+    /// Appends a number to the new key, the first one with which the object has no member.
+    fn add_number(&mut self, rows: &mut Rows, object: Place) {
+        let length = self.key.len();
+        // Many keys may become one. Each continues where the one before it stopped.
+        let next = self.numbers.entry(self.key.clone()).or_insert(2);
+        loop {
+            self.key.truncate(length);
+            // Writing to a vector cannot fail.
+            let _ = write!(self.key, "_{next}");
+            *next = next.saturating_add(1);
+            if rows.documents.find(object, &self.key).is_none() {
+                break;
+            }
         }
     }
 

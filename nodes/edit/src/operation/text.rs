@@ -16,11 +16,17 @@ pub(super) fn write_string(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// Whether a pattern can match a part of a character, by `(?-u)`.
+pub(super) fn splits_characters(pattern: &str) -> bool {
+    regex_syntax::parse(pattern).is_err()
+}
+
 pub(crate) struct Replace {
     regex: Regex,
     with: Box<[u8]>,
     has_groups: bool,
     limit: usize,
+    splits_characters: bool,
 }
 
 impl Replace {
@@ -32,7 +38,9 @@ impl Replace {
 
     /// Replaces each match.
     pub(super) fn all(regex: Regex, with: &str) -> Self {
-        Self { regex, with: with.as_bytes().into(), has_groups: with.contains('$'), limit: usize::MAX }
+        let splits_characters = splits_characters(regex.as_str());
+        let has_groups = with.contains('$');
+        Self { regex, with: with.as_bytes().into(), has_groups, limit: usize::MAX, splits_characters }
     }
 
     /// Appends the text with its matches replaced.
@@ -61,6 +69,11 @@ impl Change for Replace {
     fn change(&mut self, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem> {
         string(kind)?;
         self.write(text, out);
+        if self.splits_characters && std::str::from_utf8(text).is_ok() && std::str::from_utf8(out).is_err() {
+            return Err(Problem::BadValue(
+                "UTF-8 after the replacement, because the pattern matches parts of characters",
+            ));
+        }
         Ok(Made::Text)
     }
 }
@@ -100,6 +113,7 @@ enum Between {
 pub(crate) struct Split {
     between: Between,
     limit: usize,
+    splits_characters: bool,
 }
 
 impl Split {
@@ -132,7 +146,8 @@ impl Split {
                 return None;
             }
         };
-        Some(Self { between, limit: options.limit.unwrap_or(usize::MAX) })
+        let splits_characters = options.pattern.as_deref().is_some_and(splits_characters);
+        Some(Self { between, limit: options.limit.unwrap_or(usize::MAX), splits_characters })
     }
 }
 
@@ -142,8 +157,12 @@ impl Change for Split {
         out.push(b'[');
         let mut last = 0;
         let ends = self.limit.saturating_sub(1);
+        let checks = self.splits_characters && std::str::from_utf8(text).is_ok();
+        let mut is_utf8 = true;
         let mut part = |start: usize, end: usize| {
-            write_string(text.get(last..start).unwrap_or_default(), out);
+            let part = text.get(last..start).unwrap_or_default();
+            is_utf8 &= !checks || std::str::from_utf8(part).is_ok();
+            write_string(part, out);
             out.push(b',');
             last = end;
         };
@@ -158,7 +177,11 @@ impl Change for Split {
                 found.take(ends).for_each(|found| part(found.start(), found.end()));
             }
         }
-        write_string(text.get(last..).unwrap_or_default(), out);
+        let part = text.get(last..).unwrap_or_default();
+        if !is_utf8 || (checks && std::str::from_utf8(part).is_err()) {
+            return Err(Problem::BadValue("UTF-8 after the split, because the pattern matches parts of characters"));
+        }
+        write_string(part, out);
         out.push(b']');
         Ok(Made::Json)
     }

@@ -1,5 +1,6 @@
 //! `unflatten`: keys with separators become nested objects.
 
+use wattle_document::UniqueKeys;
 use wattle_node::json::{self, Kind, Value};
 
 use super::Compiler;
@@ -57,6 +58,15 @@ impl Unflatten {
         }
     }
 
+    /// The names of the members of an object.
+    fn names(&self, groups: &[Vec<Member>], level: usize) -> UniqueKeys {
+        let mut names = UniqueKeys::default();
+        for first in groups.iter().filter_map(|group| group.first()) {
+            names.add(&mut self.part(first, level).0.to_vec(), 0, usize::MAX);
+        }
+        names
+    }
+
     /// Writes an object of the members in a range. Recursion is as deep as levels are made.
     fn object(&mut self, text: &[u8], members: (usize, usize), level: usize, out: &mut Vec<u8>) -> Result<(), Problem> {
         // Members whose keys begin with the same part follow each other, the earliest of them first.
@@ -65,8 +75,10 @@ impl Unflatten {
         let mut groups: Vec<Vec<Member>> =
             range.chunk_by(|a, b| self.part(a, level).0 == self.part(b, level).0).map(<[Member]>::to_vec).collect();
         groups.sort_by_key(|group| group.first().map(|member| member.number));
+        // The names of other groups are taken before a member that has the name of an earlier one gets a number.
+        let mut names: Option<UniqueKeys> = None;
         out.push(b'{');
-        for (number, group) in groups.into_iter().enumerate() {
+        for (number, group) in groups.iter().enumerate() {
             if number > 0 {
                 out.push(b',');
             }
@@ -75,15 +87,23 @@ impl Unflatten {
             out.push(b':');
             let whole = group.iter().filter(|member| self.part(member, level).1.is_none()).count();
             if whole == group.len() {
-                // Of equal keys the first one counts.
                 out.extend_from_slice(first.value.text(text));
+                for other in group.get(1..).unwrap_or_default() {
+                    let names = names.get_or_insert_with(|| self.names(&groups, level));
+                    let mut name = self.part(other, level).0.to_vec();
+                    names.add(&mut name, 0, usize::MAX);
+                    out.push(b',');
+                    write_string(&name, out);
+                    out.push(b':');
+                    out.extend_from_slice(other.value.text(text));
+                }
                 continue;
             }
             if whole > 0 {
                 return Err(Problem::BadValue("an object of which no key is the beginning of another"));
             }
             let start = self.members.len();
-            for member in &group {
+            for member in group {
                 let rest = self.part(member, level).1.unwrap_or(member.key.1);
                 self.members.push(Member { key: (rest, member.key.1), ..*member });
             }

@@ -171,6 +171,18 @@ pub enum Coding {
     Json,
 }
 
+/// What happens to decoded bytes that are not UTF-8.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum InvalidUtf8 {
+    /// The value cannot be changed.
+    #[default]
+    Fail,
+    /// Each invalid sequence becomes U+FFFD.
+    Replace,
+}
+
 /// How keys are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]

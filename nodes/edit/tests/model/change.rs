@@ -171,6 +171,8 @@ fn flatten(object: &Map<String, Value>, before: &str, depth: u64, out: &mut Map<
                 flatten(inner, &format!("{key}."), depth - 1, out);
             }
             _ => {
+                let numbered = (2..).map(|number| format!("{key}_{number}"));
+                let key = std::iter::once(key.clone()).chain(numbered).find(|key| !out.contains_key(key)).unwrap();
                 out.insert(key, value.clone());
             }
         }

@@ -145,8 +145,8 @@ operations! {
         /// Whether keys of objects below are renamed too. For `pattern` and `case`. Default: `false`.
         #[serde(default)]
         pub recursive: Option<bool>,
-        /// Whether the step replaces a value that has the new name; with `false` nothing is renamed then.
-        /// Default: `true`.
+        /// Whether the step replaces a value that has the new name; with `false` nothing is renamed then. Without this
+        /// option, `pattern` and `case` append a number to a name that the object has, such as `user_2`. Default: `true`.
         #[serde(default)]
         pub overwrite: Option<bool>,
         /// What happens to an event that lacks the field: `keep`, `fail`. Default: `keep`.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::condition::Condition;
 use crate::options::declare::operations;
-use crate::options::kinds::{CharacterSide, Coding, ConvertError, Field, Fields, OnMissing};
+use crate::options::kinds::{CharacterSide, Coding, ConvertError, Field, Fields, InvalidUtf8, OnMissing};
 use crate::options::read::Named;
 
 operations! {
@@ -165,7 +165,7 @@ operations! {
         pub on_error: ConvertError,
     }
 
-    /// Decodes a text. Bytes that are not UTF-8 become U+FFFD.
+    /// Decodes a text.
     Decode = "decode" {
         /// Fields to change. May have `[*]`. No default. Example: `attributes.payload`.
         pub decode: Fields,
@@ -173,13 +173,17 @@ operations! {
         /// default.
         #[serde(rename = "as")]
         pub coding: Coding,
+        /// What happens if the decoded bytes are not UTF-8: `fail`, which is an error of the value, or `replace`, which
+        /// puts U+FFFD in place of each invalid sequence. `body` takes any bytes. Default: `fail`.
+        #[serde(default)]
+        pub invalid_utf8: InvalidUtf8,
         /// Field for the result. Default: the field itself.
         #[serde(default)]
         pub into: Option<Field>,
         /// What happens to an event that lacks the field: `keep`, `fail`. Default: `keep`.
         #[serde(default)]
         pub on_missing: OnMissing,
-        /// What happens if the value is not a string, or not encoded so: `fail`, `keep`, `null`, `remove`.
+        /// What happens if the value is not a string, not encoded so, or not UTF-8: `fail`, `keep`, `null`, `remove`.
         /// Default: `fail`.
         #[serde(default)]
         pub on_error: ConvertError,
