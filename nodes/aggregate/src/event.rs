@@ -6,7 +6,7 @@ use wattle_convert::time::{Output, Zone};
 use wattle_node::{EventKind, Events, json};
 
 use crate::definition::Definition;
-use crate::function::State;
+use crate::function::{Function, State};
 use crate::pane::END;
 
 /// The events of a call.
@@ -15,11 +15,13 @@ pub(crate) struct Made {
     pub(crate) events: Events,
     /// Bytes of their bodies and attributes.
     pub(crate) bytes: usize,
+    /// Results that are beyond the range of numbers.
+    pub(crate) out_of_range: u64,
 }
 
 impl Made {
     pub(crate) fn new() -> Self {
-        Self { events: Events::new(EventKind::Log), bytes: 0 }
+        Self { events: Events::new(EventKind::Log), bytes: 0, out_of_range: 0 }
     }
 }
 
@@ -43,6 +45,7 @@ pub(crate) fn write(
     for ((name, function), state) in definition.values.iter().zip(states) {
         write_name(name, &mut body);
         function.write(state, &mut body);
+        made.out_of_range += u64::from(Function::is_out_of_range(state));
     }
     body.push(b'}');
     let mut attributes = Vec::with_capacity(64);

@@ -222,6 +222,11 @@ impl Function {
         0
     }
 
+    /// Whether the result is beyond the range of numbers.
+    pub(crate) fn is_out_of_range(state: &State) -> bool {
+        matches!(state, State::Sum(sum) if sum.is_out_of_range())
+    }
+
     /// Appends the result as JSON.
     pub(crate) fn write(&self, state: &State, out: &mut Vec<u8>) {
         match state {
@@ -230,8 +235,7 @@ impl Function {
             State::Extreme(Some(number)) => number.write(out),
             State::Edge(Some((_, value))) => out.extend_from_slice(value),
             State::Mean(_, 0) | State::Extreme(None) | State::Edge(None) => out.extend_from_slice(b"null"),
-            #[expect(clippy::cast_precision_loss, reason = "a mean of floating-point numbers")]
-            State::Mean(sum, count) => write_float(sum.as_f64() / *count as f64, out),
+            State::Mean(sum, count) => write_float(sum.mean(*count), out),
             State::List(list) => {
                 out.push(b'[');
                 for (place, value) in list.iter().enumerate() {

@@ -64,6 +64,7 @@ struct Tally {
     late_in_part: u64,
     other: u64,
     key_too_long: u64,
+    out_of_range: u64,
 }
 
 impl Node for Aggregate {
@@ -133,6 +134,7 @@ impl Node for Aggregate {
             self.windows.close_behind_newest(time.lateness, &mut made);
         }
         batch.emit(WINDOWS, made.events);
+        tally.out_of_range = made.out_of_range;
         self.report(tally, |name, count| batch.count(name, count));
         Ok(())
     }
@@ -230,6 +232,7 @@ impl Aggregate {
             ("not-a-number", missed.not_a_number),
             ("value-too-long", missed.too_long),
             ("list-full", missed.list_full),
+            ("out-of-range", tally.out_of_range),
             ("early", early),
         ] {
             if value > 0 {
@@ -260,7 +263,8 @@ impl Timed for Aggregate {
             }
         }
         tick.emit(WINDOWS, made.events);
-        self.report(Tally::default(), |name, count| tick.count(name, count));
+        let tally = Tally { out_of_range: made.out_of_range, ..Tally::default() };
+        self.report(tally, |name, count| tick.count(name, count));
         Ok(())
     }
 }

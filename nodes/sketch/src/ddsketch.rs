@@ -58,7 +58,7 @@ impl Mapping {
     /// A value whose relative distance to every value of the bucket is at most the accuracy.
     fn value(&self, index: i32) -> f64 {
         let (low, high) = (self.bound(index), self.bound(index.saturating_add(1)));
-        if high.is_finite() { low * (2.0 * high / (low + high)) } else { low }
+        if high.is_finite() { low * (high / f64::midpoint(low, high)) } else { low }
     }
 }
 
@@ -321,6 +321,15 @@ mod tests {
     #[test]
     fn nothing_has_no_quantile() {
         assert_eq!(DdSketch::default().quantile(&Mapping::new(0.01), 0.5), None);
+    }
+
+    #[test]
+    fn quantiles_of_the_greatest_numbers_are_numbers() {
+        for accuracy in [0.001, 0.01, 0.2] {
+            let values =
+                [f64::MAX, f64::MAX / 1.1, f64::MAX / 2.0, -f64::MAX, -f64::MAX / 1.5, f64::MIN_POSITIVE, 5e-324];
+            check(accuracy, &values);
+        }
     }
 
     proptest! {

@@ -12,4 +12,4 @@ mod number;
 pub use ddsketch::{Bins, DdSketch, Mapping};
 pub use exponential::{Buckets, ExponentialHistogram};
 pub use hll::Hll;
-pub use number::{Number, Sum, write_float};
+pub use number::{Number, Sum, within_range, write_float};

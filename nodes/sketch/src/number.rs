@@ -118,13 +118,39 @@ pub fn write_float(value: f64, out: &mut Vec<u8>) {
 }
 
 /// A sum: exact for whole numbers, and with the error of one rounding for others (Neumaier, "Rundungsfehleranalyse einiger
-/// Verfahren zur Summation endlicher Summen", 1974).
+/// Verfahren zur Summation endlicher Summen", 1974). Steps on the way may exceed the range of 64-bit floating point.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sum {
     whole: i128,
+    floats: Floats,
+    /// Values of at least [`HUGE`], divided by it, so that 2⁶⁴ of them do not exceed the range.
+    huge: Floats,
+    has_floats: bool,
+}
+
+/// 2⁹⁶⁰: 2⁶⁴ smaller values do not exceed the range of 64-bit floating point.
+const HUGE: f64 = f64::from_bits((1023 + 960) << 52);
+/// 2⁶⁴.
+const SCALE: f64 = 18_446_744_073_709_551_616.0;
+
+/// A sum of floating-point numbers, and what its roundings lost.
+#[derive(Clone, Copy, Debug, Default)]
+struct Floats {
     sum: f64,
     lost: f64,
-    has_floats: bool,
+}
+
+impl Floats {
+    fn add(&mut self, value: f64) {
+        let sum = self.sum + value;
+        self.lost += if self.sum.abs() >= value.abs() { (self.sum - sum) + value } else { (value - sum) + self.sum };
+        self.sum = sum;
+    }
+
+    fn total(self) -> f64 {
+        // An infinite sum, which old snapshots can have, has lost NaN.
+        if self.sum.is_finite() { self.sum + self.lost } else { self.sum }
+    }
 }
 
 impl Sum {
@@ -134,35 +160,54 @@ impl Sum {
             Number::Int(value) => self.whole = self.whole.saturating_add(value.into()),
             Number::Float(value) => {
                 self.has_floats = true;
-                self.add_float(value);
+                if value.abs() < HUGE {
+                    self.floats.add(value);
+                } else {
+                    self.huge.add(value / SCALE);
+                }
             }
         }
-    }
-
-    fn add_float(&mut self, value: f64) {
-        let sum = self.sum + value;
-        self.lost += if self.sum.abs() >= value.abs() { (self.sum - sum) + value } else { (value - sum) + self.sum };
-        self.sum = sum;
     }
 
     /// Adds another sum.
     pub fn merge(&mut self, other: &Self) {
         self.whole = self.whole.saturating_add(other.whole);
         self.has_floats |= other.has_floats;
-        self.add_float(other.sum);
-        self.add_float(other.lost);
+        for (to, from) in [(&mut self.floats, other.floats), (&mut self.huge, other.huge)] {
+            to.add(from.sum);
+            to.add(from.lost);
+        }
     }
 
-    /// The sum as floating point.
-    #[must_use]
+    /// The sum divided by a number, which may exceed the range of 64-bit floating point.
     #[expect(clippy::cast_precision_loss, reason = "documented")]
-    pub fn as_f64(&self) -> f64 {
-        let sum = self.whole as f64 + self.sum;
-        // An infinite sum has lost NaN.
-        if sum.is_finite() { sum + self.lost } else { sum }
+    fn divided(&self, by: f64) -> f64 {
+        let floats = self.floats.total();
+        // Order matters: what roundings lost is much smaller than the rest.
+        let small = if floats.is_finite() { (self.whole as f64 + self.floats.sum) + self.floats.lost } else { floats };
+        small / by + self.huge.total() / by * SCALE
     }
 
-    /// Appends the sum as a JSON number; `null` if it exceeds the range of 64-bit floating point.
+    /// The sum as floating point; beyond its range the number next to it, ±1.7976931348623157e308.
+    #[must_use]
+    pub fn as_f64(&self) -> f64 {
+        within_range(self.divided(1.0))
+    }
+
+    /// The mean of so many numbers with this sum, which is in the range if they are.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a mean of floating-point numbers")]
+    pub fn mean(&self, count: u64) -> f64 {
+        within_range(self.divided(count.max(1) as f64))
+    }
+
+    /// Whether the sum is beyond the range of 64-bit floating point.
+    #[must_use]
+    pub fn is_out_of_range(&self) -> bool {
+        self.has_floats && !self.divided(1.0).is_finite()
+    }
+
+    /// Appends the sum as a JSON number, as [`as_f64`](Self::as_f64) if floating-point numbers are in it.
     pub fn write(&self, out: &mut Vec<u8>) {
         if self.has_floats {
             write_float(self.as_f64(), out);
@@ -176,10 +221,12 @@ impl Sum {
         to.word((self.whole.cast_unsigned() >> 64) as u64);
         #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
         to.word(self.whole.cast_unsigned() as u64);
-        to.flag(self.has_floats);
-        if self.has_floats {
-            to.word(self.sum.to_bits());
-            to.word(self.lost.to_bits());
+        let has_huge = self.huge.sum != 0.0 || self.huge.lost != 0.0;
+        to.number(if has_huge { HAS_HUGE } else { u64::from(self.has_floats) });
+        let all = [(self.has_floats, self.floats), (has_huge, self.huge)];
+        for (_, floats) in all.into_iter().filter(|(has_some, _)| *has_some) {
+            to.word(floats.sum.to_bits());
+            to.word(floats.lost.to_bits());
         }
     }
 
@@ -190,11 +237,26 @@ impl Sum {
     /// The snapshot is damaged.
     pub fn restore(from: &mut Reader<'_>) -> Result<Self, Damaged> {
         let whole = (u128::from(from.word()?) << 64 | u128::from(from.word()?)).cast_signed();
-        let has_floats = from.flag()?;
-        let (sum, lost) =
-            if has_floats { (f64::from_bits(from.word()?), f64::from_bits(from.word()?)) } else { (0.0, 0.0) };
-        Ok(Self { whole, sum, lost, has_floats })
+        let tag = from.number()?;
+        if tag > HAS_HUGE {
+            return Err(Damaged);
+        }
+        let mut floats = |is_there: bool| {
+            let word = |from: &mut Reader<'_>| from.word().map(f64::from_bits);
+            if is_there { Ok(Floats { sum: word(from)?, lost: word(from)? }) } else { Ok(Floats::default()) }
+        };
+        let (small, huge) = (floats(tag > 0)?, floats(tag == HAS_HUGE)?);
+        Ok(Self { whole, floats: small, huge, has_floats: tag > 0 })
     }
+}
+
+/// In a snapshot, instead of the flag for floating-point numbers: some of them are huge.
+const HAS_HUGE: u64 = 2;
+
+/// The number, or the finite one next to it.
+#[must_use]
+pub fn within_range(number: f64) -> f64 {
+    number.clamp(f64::MIN, f64::MAX)
 }
 
 #[cfg(test)]
@@ -242,7 +304,31 @@ mod tests {
         assert_eq!(sum(&["0.1"; 10]), "1");
         assert_eq!(sum(&["1e100", "1.5", "-1e100"]), "1.5");
         assert_eq!(sum(&["2.5", "1"]), "3.5");
-        assert_eq!(sum(&["1e308", "1e308"]), "null");
+        // No step on the way is infinite, and a sum beyond the range is the number next to it.
+        assert_eq!(sum(&["1e308", "1e308"]), "1.7976931348623157e+308");
+        assert_eq!(sum(&["-1e308", "-1e308", "1"]), "-1.7976931348623157e+308");
+        assert_eq!(sum(&["1e308", "1.5e308", "-1e308", "-1.5e308", "2.5"]), "2.5");
+    }
+
+    #[test]
+    fn huge_numbers_have_a_mean_and_survive_a_snapshot() {
+        for numbers in [&["1e308", "1.6e308", "1e308"][..], &["-1.7e308", "-1.7e308"], &["1.7e308", "1"], &["3", "4.5"]]
+        {
+            let mut sum = Sum::default();
+            numbers.iter().for_each(|text| sum.add(Number::parse(text.as_bytes()).unwrap()));
+            let mut merged = Sum::default();
+            merged.merge(&sum);
+            let mut writer = Writer::new();
+            merged.save(&mut writer);
+            let saved = writer.finish();
+            let restored = Sum::restore(&mut Reader::new(&saved).unwrap()).unwrap();
+            let count = numbers.len() as u64;
+            let expected: f64 = numbers.iter().map(|text| text.parse::<f64>().unwrap() / count as f64).sum();
+            let mean = restored.mean(count);
+            assert!((mean - expected).abs() <= expected.abs() * 1e-15, "{numbers:?}: {mean} {expected}");
+            let total: f64 = numbers.iter().map(|text| text.parse::<f64>().unwrap()).sum();
+            assert_eq!(restored.is_out_of_range(), total.is_infinite(), "{numbers:?}");
+        }
     }
 
     proptest! {

@@ -216,11 +216,12 @@ fn text_of<'a>(source: &'a Source, columns: &'a [Column], row: usize) -> (&'a [u
 }
 
 impl ToMetric {
-    /// Makes the data points of an interval.
-    fn make(&mut self, start: i64, end: i64, made: &mut Events) {
+    /// Makes the data points of an interval. Returns how many have a sum that is out of range.
+    fn make(&mut self, start: i64, end: i64, made: &mut Events) -> u64 {
         let Settings { expire_after, has_zeros, .. } = self.settings;
+        let mut out_of_range = 0;
         for (metric, input) in &mut self.metrics {
-            make(metric, (start, end), has_zeros, made);
+            out_of_range += make(metric, (start, end), has_zeros, made);
             let is_delta = !metric.spec.is_cumulative;
             let is_exposed = metric.exposed_as.is_some();
             metric.retain(input.max_exemplars, |series| {
@@ -233,11 +234,13 @@ impl ToMetric {
             }
         }
         self.bytes = self.metrics.iter().map(|(metric, _)| metric.bytes).sum();
+        out_of_range
     }
 }
 
-/// Makes the data points of a metric, in the order of its dimensions.
-fn make(metric: &mut Metric, (since, end): (i64, i64), has_zeros: bool, made: &mut Events) {
+/// Makes the data points of a metric, in the order of its dimensions. Returns how many have a sum that is out of range.
+fn make(metric: &mut Metric, (since, end): (i64, i64), has_zeros: bool, made: &mut Events) -> u64 {
+    let mut out_of_range = 0;
     let (spec, is_delta) = (&metric.spec, !metric.spec.is_cumulative);
     let mut order: Vec<usize> = (0..metric.series.len()).collect();
     order.sort_unstable_by_key(|place| metric.series.get(*place).map(|series| &*series.key));
@@ -248,6 +251,7 @@ fn make(metric: &mut Metric, (since, end): (i64, i64), has_zeros: bool, made: &m
             continue;
         }
         let start = if is_delta || spec.kind == Kind::Gauge { since } else { series.start };
+        out_of_range += u64::from(series.value.is_out_of_range());
         event::write(spec, series, (start, end), made);
         if is_delta && spec.kind != Kind::Gauge {
             series.value = spec.kind.start();
@@ -255,27 +259,32 @@ fn make(metric: &mut Metric, (since, end): (i64, i64), has_zeros: bool, made: &m
         series.exemplars.clear();
         series.is_changed = false;
     }
+    out_of_range
 }
 
 impl Timed for ToMetric {
     fn tick(&mut self, tick: &mut Tick<'_>) -> Result<(), String> {
         self.now = tick.now();
         let mut made = Events::new(EventKind::Metric);
+        let mut out_of_range = 0;
         for (mut metric, since) in self.former.drain(..) {
-            make(&mut metric, (since, self.now.max(since)), false, &mut made);
+            out_of_range += make(&mut metric, (since, self.now.max(since)), false, &mut made);
         }
         let interval = self.settings.interval;
         let since = *self.since.get_or_insert(self.now);
         // After a restart, the data point ends where it would have ended without one, so that it has the same id.
         let end = align(since, interval).saturating_add(interval);
         if self.now >= end {
-            self.make(since, end, &mut made);
+            out_of_range += self.make(since, end, &mut made);
             self.since = Some(align(self.now, interval));
         } else if tick.is_last() {
-            self.make(since, self.now, &mut made);
+            out_of_range += self.make(since, self.now, &mut made);
             self.since = Some(self.now);
         }
         tick.emit(METRICS, made);
+        if out_of_range > 0 {
+            tick.count("out-of-range", out_of_range);
+        }
         Ok(())
     }
 }

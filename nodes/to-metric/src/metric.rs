@@ -3,7 +3,7 @@
 use hashbrown::HashTable;
 use wattle_node::capabilities::metrics::{self, Counter, Gauge, Histogram};
 use wattle_node::json;
-use wattle_sketch::Number;
+use wattle_sketch::{Number, within_range};
 use wattle_snapshot::{Damaged, EventId, Reader, Writer, hash};
 
 use crate::value::{Kind, Value};
@@ -192,7 +192,7 @@ impl Metric {
         if self.exposed_as.is_some() {
             let exposed = &mut series.exposed;
             match self.spec.kind {
-                Kind::Counter | Kind::Sum => exposed.sum += number.as_f64(),
+                Kind::Counter | Kind::Sum => exposed.sum = within_range(exposed.sum + number.as_f64()),
                 Kind::Gauge => exposed.last = number.as_f64(),
                 Kind::Histogram { .. } | Kind::Exponential { .. } => exposed.values.push(number.as_f64()),
             }
@@ -321,7 +321,7 @@ impl Metric {
                     known.start = known.start.min(series.start);
                     known.last = known.last.max(series.last);
                     known.is_changed |= series.is_changed;
-                    known.exposed.sum += series.exposed.sum;
+                    known.exposed.sum = within_range(known.exposed.sum + series.exposed.sum);
                     for exemplar in series.exemplars {
                         keep(&mut known.exemplars, max_exemplars, exemplar);
                     }

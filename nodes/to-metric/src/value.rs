@@ -147,6 +147,15 @@ impl Histogram {
 }
 
 impl Value {
+    /// Whether its sum is beyond the range of numbers.
+    pub(crate) fn is_out_of_range(&self) -> bool {
+        match self {
+            Self::Sum(sum) => sum.is_out_of_range(),
+            Self::Histogram(histogram) => histogram.sum.is_out_of_range(),
+            Self::Gauge(_) => false,
+        }
+    }
+
     /// Adds the value of another series with the same dimensions.
     pub(crate) fn merge(&mut self, other: &Self) {
         match (self, other) {
