@@ -45,7 +45,7 @@ pub struct Options {
     /// Least difference of observed and expected, for a spike or drop. Default: 5.
     #[serde(default = "min_difference")]
     pub min_difference: u32,
-    /// Least number of earlier periods that are compared, 2 to 366. Default: 2.
+    /// Least number of earlier periods that are compared, 2 to 366, at most `periods`. Default: 2.
     #[serde(default = "min_periods")]
     pub min_periods: u32,
     /// Time after the first start without findings. Default: `7d`.

@@ -8,7 +8,7 @@ use wattle_node::Setup;
 
 use crate::detector::Settings;
 use crate::grid::Grid;
-use crate::options::Options;
+use crate::options::{Kind, Options};
 
 const SECOND: i64 = 1_000_000_000;
 const DAY: i64 = 86_400 * SECOND;
@@ -44,6 +44,16 @@ pub(crate) fn check(options: &Options, setup: &mut Setup<'_>) -> Option<Checked>
     let periods = within("periods", options.periods, 1..=366, setup);
     let neighbours = within("neighbours", options.neighbours, 0..=10, setup);
     let min_periods = within("min_periods", options.min_periods, 2..=366, setup);
+    let compares = options.kinds.iter().any(|kind| matches!(kind, Kind::Spike | Kind::Drop));
+    if compares && (1..min_periods).contains(&periods) && min_periods <= 366 {
+        setup.error(
+            "min_periods",
+            format!(
+                "is {min_periods}, but `periods` remembers only {periods}, so that no spike or drop would be found; write at \
+                 most {periods}, or at least {min_periods} for `periods`"
+            ),
+        );
+    }
     let max_keys = within("max_keys", options.max_keys, 1..=10_000, setup);
     let max_samples = within("samples", options.samples, 0..=10, setup);
     if !(1.0..=1000.0).contains(&options.threshold) {

@@ -88,6 +88,13 @@ fn wrong_options_are_reported_all_at_once() {
     refuse(json!({"key": key, "interval": "7h"}), &[("interval", "does not divide")]);
     refuse(json!({"key": key, "interval": "1d"}), &[("interval", "does not divide")]);
     refuse(json!({"key": key, "interval": "12h"}), &[("neighbours", "more than the 2 intervals")]);
+    refuse(
+        json!({"key": key, "periods": 3, "min_periods": 4}),
+        &[(
+            "min_periods",
+            "is 4, but `periods` remembers only 3, so that no spike or drop would be found; write at most 3",
+        )],
+    );
     refuse(json!({"key": key, "interval": "1s", "periods": 28}), &[("interval", "at most 1048576")]);
     refuse(json!({"key": key, "kinds": ["odd"]}), &[("kinds[0]", "unknown variant")]);
 }

@@ -1,5 +1,10 @@
 //! What a user may set in a condition.
 
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Error, IntoDeserializer as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Number, Value};
 
@@ -83,14 +88,63 @@ fn any_value<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Err
 }
 
 /// One value or a list.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged, expecting = "expected a value of the documented type, or a list of them")]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[derive(Clone, Debug)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema), schemars(untagged))]
 pub enum OneOrMany<T> {
     /// One value.
     One(T),
     /// A list.
     Many(Vec<T>),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
+    // By hand: the error of an untagged enum does not say what is wrong with the value, such as the names that exist.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Either(PhantomData))
+    }
+}
+
+/// Reads a list, or anything else as one value.
+struct Either<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+    type Value = OneOrMany<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value or a list")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<OneOrMany<T>, E> {
+        T::deserialize(value.into_deserializer()).map(OneOrMany::One)
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<OneOrMany<T>, E> {
+        T::deserialize(value.into_deserializer()).map(OneOrMany::One)
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<OneOrMany<T>, E> {
+        T::deserialize(value.into_deserializer()).map(OneOrMany::One)
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<OneOrMany<T>, E> {
+        T::deserialize(value.into_deserializer()).map(OneOrMany::One)
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<OneOrMany<T>, E> {
+        T::deserialize(value.into_deserializer()).map(OneOrMany::One)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<OneOrMany<T>, E> {
+        T::deserialize(().into_deserializer()).map(OneOrMany::One)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, value: A) -> Result<OneOrMany<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(value)).map(OneOrMany::One)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, value: A) -> Result<OneOrMany<T>, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(value)).map(OneOrMany::Many)
+    }
 }
 
 impl<T> OneOrMany<T> {

@@ -110,6 +110,35 @@ pub enum Preset {
     Auditd,
 }
 
+impl Preset {
+    /// All presets.
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Java, Self::JavaScript, Self::Python, Self::Go, Self::DotNet, Self::Ruby, Self::Cri, Self::Auditd];
+
+    /// Those that can be in a list.
+    pub(crate) const STACK_TRACES: [Self; 6] =
+        [Self::Java, Self::JavaScript, Self::Python, Self::Go, Self::DotNet, Self::Ruby];
+
+    /// The name in options.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Java => "java",
+            Self::JavaScript => "javascript",
+            Self::Python => "python",
+            Self::Go => "go",
+            Self::DotNet => "dotnet",
+            Self::Ruby => "ruby",
+            Self::Cri => "cri",
+            Self::Auditd => "auditd",
+        }
+    }
+
+    /// The names, for messages.
+    pub(crate) fn list(presets: &[Self]) -> String {
+        presets.iter().map(|preset| format!("`{}`", preset.name())).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// A regular expression for the text of `field`, or a condition.
 #[derive(Clone, Debug)]
 pub enum Test {

@@ -160,13 +160,20 @@ fn engine(options: &Options, compiler: &mut Compiler<ReadFields>, setup: &mut Se
     if ways.into_iter().filter(|given| *given).count() > 1 {
         setup.error(
             "",
-            "`preset`, `rules` and the patterns `start`, `continue`, `continue_after`, `end` exclude each other",
+            "`preset`, `rules` and the patterns `start`, `continue`, `continue_after`, `end` exclude each other; keep one of \
+             them, and use a second node `join` for the other",
         );
         return None;
     }
     match presets {
         Some([]) => {
-            setup.error("preset", "at least one preset is needed");
+            setup.error("preset", format!("at least one preset is needed: {}", Preset::list(&Preset::ALL)));
+            None
+        }
+        Some(list)
+            if (1..list.len()).any(|number| list.iter().take(number).any(|other| list.get(number) == Some(other))) =>
+        {
+            setup.error("preset", "a preset is listed twice; remove it");
             None
         }
         Some([Preset::Cri]) => Some(Engine::Cri),
@@ -176,7 +183,16 @@ fn engine(options: &Options, compiler: &mut Compiler<ReadFields>, setup: &mut Se
             Some(Engine::Lines(Box::new(Lines::of_end(end, marker))))
         }
         Some(list) if list.contains(&Preset::Cri) || list.contains(&Preset::Auditd) => {
-            setup.error("preset", "`cri` and `auditd` cannot be combined with others; use two nodes");
+            let single = if list.contains(&Preset::Cri) { Preset::Cri } else { Preset::Auditd };
+            setup.error(
+                "preset",
+                format!(
+                    "`{0}` joins lines in its own way and stands alone; write `preset = \"{0}\"`, and a second node `join` for \
+                     the others. In a list can be {1}",
+                    single.name(),
+                    Preset::list(&Preset::STACK_TRACES)
+                ),
+            );
             None
         }
         Some(list) => Machine::new("preset", &presets::rules(list), setup).map(Engine::Machine),
@@ -187,7 +203,10 @@ fn engine(options: &Options, compiler: &mut Compiler<ReadFields>, setup: &mut Se
         {
             setup.error(
                 "",
-                "needs `preset`, `rules`, a pattern such as `start`, or `id` or `key` for what belongs together",
+                format!(
+                    "needs `preset` ({}), `rules`, a pattern such as `start`, or `id` or `key` for what belongs together",
+                    Preset::list(&Preset::ALL)
+                ),
             );
             None
         }

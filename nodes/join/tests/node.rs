@@ -37,8 +37,13 @@ fn wrong_options_are_reported_all_at_once() {
     let refuse = |options: Value, expected: &[(&str, &str)]| check_refusal::<Join>(&options, expected).unwrap();
     refuse(json!({}), &[("", "needs `preset`")]);
     refuse(json!({"preset": "java", "start": "x"}), &[("", "exclude each other")]);
-    refuse(json!({"preset": ["cri", "java"]}), &[("preset", "use two nodes")]);
-    refuse(json!({"preset": []}), &[("preset", "at least one preset")]);
+    refuse(json!({"preset": ["cri", "java"]}), &[("preset", "write `preset = \"cri\"`, and a second node `join`")]);
+    refuse(json!({"preset": ["java", "auditd"]}), &[("preset", "In a list can be `java`, `javascript`, `python`")]);
+    refuse(json!({"preset": ["java", "go", "java"]}), &[("preset", "listed twice")]);
+    refuse(json!({"preset": []}), &[("preset", "at least one preset is needed: `java`, `javascript`")]);
+    let names = "expected one of `java`, `javascript`, `python`, `go`, `dotnet`, `ruby`, `cri`, `auditd`";
+    refuse(json!({"preset": "jva"}), &[("preset", names)]);
+    refuse(json!({"preset": ["java", "jva"]}), &[("preset[1]", names)]);
     refuse(
         json!({"preset": "cri", "as": "array", "separator": ""}),
         &[("separator", "no effect"), ("as", "remove `as`")],
