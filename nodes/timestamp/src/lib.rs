@@ -5,6 +5,7 @@ mod read;
 mod skew;
 mod target;
 mod verdicts;
+mod zones;
 
 use wattle_convert::time::{Context, Format};
 use wattle_node::{Batch, Field, Form, Node, Setup, export_node};
@@ -14,10 +15,12 @@ use crate::read::{Found, Reader};
 use crate::skew::Limits;
 use crate::target::Target;
 use crate::verdicts::{Outcome, Verdicts};
+use crate::zones::Zones;
 
 /// The configured node.
 pub struct Timestamp {
     reader: Reader,
+    zones: Option<Zones>,
     limits: Limits,
     target: Target,
     /// Becomes the side of the limits on which a time is.
@@ -41,6 +44,11 @@ impl Node for Timestamp {
         let limits = Limits::new(&options, setup);
         let target = Target::new(&options, setup);
         let tag = skew::tag(&options, setup);
+        let zones = options.timezone_from.as_deref().map(|path| setup.read("timezone_from", path).map(Zones::new));
+        let zones = match zones {
+            Some(zones) => Some(zones?),
+            None => None,
+        };
         let (reader, limits) = (reader?, limits?);
         let needs_present = reader.needs_present() || limits.any();
         // A node cannot resolve a field that it does not use, because the host would read it.
@@ -48,6 +56,7 @@ impl Node for Timestamp {
         Some(Self {
             outcome: Outcome::new(&options, &reader),
             reader,
+            zones,
             limits,
             target: target?,
             tag: tag?,
@@ -59,6 +68,8 @@ impl Node for Timestamp {
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
         let columns = self.reader.columns(batch);
         let present = self.present.map(|field| batch.read(field, Form::Text));
+        let names = self.zones.as_ref().map(|zones| batch.read(zones.field, Form::Text));
+        let name = |row: usize| names.as_ref()?.get(row).map(<[u8]>::trim_ascii).filter(|name| !name.is_empty());
         let mut verdicts = Verdicts::default();
         self.times.clear();
         // Events of a batch mostly have the same present timestamp, and neighbours often the same time.
@@ -73,8 +84,18 @@ impl Node for Timestamp {
                 }
             }
             let found = match last {
-                Some((before, found)) if !near_changed && self.reader.are_equal(&columns, before, row) => found,
-                _ => self.reader.find(&columns, row, &Context { zone: self.reader.zone(), near }),
+                Some((before, found))
+                    if !near_changed && self.reader.are_equal(&columns, before, row) && name(before) == name(row) =>
+                {
+                    found
+                }
+                _ => {
+                    let zone = match (&mut self.zones, name(row)) {
+                        (Some(zones), Some(name)) => zones.find(name),
+                        _ => Some(self.reader.zone()),
+                    };
+                    zone.map_or(Found::NoZone, |zone| self.reader.find(&columns, row, &Context { zone, near }))
+                }
             };
             last = Some((row, found));
             let found = found.within(&self.limits, near);

@@ -19,6 +19,10 @@ pub struct Options {
     /// Zone of times without a zone: a name of the IANA database, or an offset. Default: `UTC`. Example: `Europe/Berlin`.
     #[serde(default = "utc")]
     pub timezone: String,
+    /// Field with the zone of times without a zone: a name of the IANA database, or an offset. An event without it has
+    /// `timezone`. Default: none. Example: `attributes.timezone`.
+    #[serde(default)]
+    pub timezone_from: Option<String>,
     /// Where the time goes: `timestamp`, `attributes.<key>`, `resource.<key>` or `body`. Default: `timestamp`.
     /// Example: `attributes.time`.
     #[serde(default = "timestamp")]

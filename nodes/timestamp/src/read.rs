@@ -24,6 +24,8 @@ pub(crate) enum Found {
     Nothing,
     /// Values that are not times.
     NoTime,
+    /// The field with the zone has none.
+    NoZone,
 }
 
 impl Found {

@@ -13,6 +13,7 @@ pub(crate) struct Outcome {
     on_error: OnError,
     missing: String,
     no_time: String,
+    no_zone: String,
     too_old: String,
     in_future: String,
 }
@@ -27,6 +28,10 @@ impl Outcome {
             on_error: options.on_error,
             missing: format!("the event has no value at {fields}"),
             no_time: format!("the value at {fields} is not {}, between the years 1678 and 2262", reader.meaning()),
+            no_zone: format!(
+                "the value at `{}` is not a time zone, such as `Europe/Berlin` or `+02:00`",
+                options.timezone_from.as_deref().unwrap_or_default()
+            ),
             too_old: format!(
                 "the time at {fields} is more than {} before the timestamp of the event",
                 limit(&options.max_age)
@@ -48,9 +53,12 @@ impl Outcome {
                 OnMissing::Fail => verdicts.reasons.add(row, "missing-field", &self.missing),
                 OnMissing::Drop => verdicts.without_field.push(index(row)),
             },
-            Found::NoTime => match self.on_error {
+            Found::NoTime | Found::NoZone => match self.on_error {
                 OnError::Keep => verdicts.bad_times += 1,
-                OnError::Fail => verdicts.reasons.add(row, "bad-timestamp", &self.no_time),
+                OnError::Fail => {
+                    let message = if found == Found::NoZone { &self.no_zone } else { &self.no_time };
+                    verdicts.reasons.add(row, "bad-timestamp", message);
+                }
                 OnError::Drop => verdicts.without_time.push(index(row)),
             },
         }

