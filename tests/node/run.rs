@@ -89,6 +89,44 @@ fn a_line_can_be_a_whole_event() {
     assert_eq!(json["event"]["timestamp"], "2026-01-02T03:04:05Z");
 }
 
+/// A number that no tree of JSON values holds, long numbers, deep values, and lines that are not events.
+#[test]
+fn odd_lines_are_shown_as_they_are_and_do_not_end_the_run() {
+    let folder = Folder::new();
+    let deep = format!("{}1{}", "[".repeat(600), "]".repeat(600));
+    let long = r#"{"a":1e999,"n":12345678901234567890123,"f":0.1000000000000000055}"#;
+    folder.write("lines", format!("{long}\n{{\"deep\":{deep}}}\n{long}\n"));
+    let parse = ["node", "run", "builtin:parse", "--options", r#"{"format":"json"}"#, "--input", "lines"];
+    let ended = good(&folder, &parse);
+    let text = ended.text();
+    assert!(text.contains("    + attributes.a 1e999\n    + attributes.f 0.1000000000000000055\n"), "{text}");
+    assert!(text.contains("    + attributes.n 12345678901234567890123\n"), "{text}");
+    assert!(text.contains("line 2\n  {\"deep\":[[[") && text.contains("  failed "), "{text}");
+    assert_eq!(text.matches("attributes.a 1e999").count(), 2, "{text}");
+    let edit = ["node", "run", "builtin:edit", "--options", r#"{"steps":[{"set":"body.x","value":1}]}"#, "--input"];
+    let ended = good(&folder, &[&edit[..], &["lines"]].concat());
+    assert!(ended.text().contains("\"f\":0.1000000000000000055,\"x\":1}"), "{}", ended.text());
+    assert!(!ended.text().contains("- body"), "only the new member changed: {}", ended.text());
+
+    let nested = format!("{}1{}", "[".repeat(500), "]".repeat(500));
+    let events =
+        format!("x\n{{\"attributes\":{long}}}\n{{\"attributes\":{{\"d\":{nested}}}}}\n[]\n{{\"body\":{long}}}\n");
+    folder.write("events", events);
+    let edit =
+        ["node", "run", "builtin:edit", "--options", r#"{"steps":[{"set":"attributes.x","value":1}]}"#, "--input"];
+    let ended = folder.run(&[&edit[..], &["events", "--events"]].concat());
+    assert_eq!(ended.code, 1);
+    assert!(ended.text().starts_with("line 1\n  x\n  not an event "), "{}", ended.text());
+    assert!(
+        ended.log.contains("line 1: ") && ended.log.contains("line 4: the value is not an object; with `--events`")
+    );
+    assert!(ended.text().contains("attributes {\"a\":1e999,\"n\":12345678901234567890123,"), "{}", ended.text());
+    assert!(ended.text().contains("line 5\n  {\"a\":1e999,"), "{}", ended.text());
+    let json = folder.run(&[&edit[..], &["events", "--events", "--json"]].concat());
+    assert!(json.text().contains("\"n\":12345678901234567890123"), "{}", json.text());
+    assert_eq!(json.text().lines().count(), 5);
+}
+
 #[test]
 fn wrong_options_and_input_say_what_and_where() {
     let folder = Folder::new();

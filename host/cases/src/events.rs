@@ -5,18 +5,21 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use wattle_batch::{Ack, Batch, Column, EventKind, FieldPath, Form, Origin, Outcome, parse_rfc3339};
 
 use crate::event::EVENT_KEYS;
 
-/// Output of a node.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Ran {
+/// Maximum depth of an event: that of attributes, which are one level below.
+const MAX_DEPTH: usize = 513;
+
+/// Output of a node, whose events are values, or texts for tools that show them as they are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ran<E = Value> {
     /// Events by port, as the `json` codec writes them.
-    pub ports: BTreeMap<String, Vec<Value>>,
+    pub ports: BTreeMap<String, Vec<E>>,
     /// Failed events, with `failure`.
-    pub failed: Vec<Value>,
+    pub failed: Vec<E>,
     /// Rows dropped on purpose, by code.
     pub dropped: BTreeMap<String, usize>,
     /// Rows that ended in the memory of the node.
@@ -25,13 +28,24 @@ pub struct Ran {
     pub counts: BTreeMap<String, u64>,
 }
 
-impl Ran {
-    /// Converts the events of an outcome of `rows` input rows.
+impl<E> Default for Ran<E> {
+    fn default() -> Self {
+        Self { ports: BTreeMap::new(), failed: Vec::new(), dropped: BTreeMap::new(), held: 0, counts: BTreeMap::new() }
+    }
+}
+
+impl<E> Ran<E> {
+    /// Converts the events of an outcome of `rows` input rows, each batch by `events`.
     ///
     /// # Errors
     ///
-    /// The number of output rows does not match the input, or an event is not JSON.
-    pub fn of(ports: &[String], outcome: Outcome, rows: usize) -> Result<Self, String> {
+    /// The number of output rows does not match the input, or the events of a batch could not be converted.
+    pub fn converted(
+        ports: &[String],
+        outcome: Outcome,
+        rows: usize,
+        events: impl Fn(&Batch) -> Result<Vec<E>, String>,
+    ) -> Result<Self, String> {
         let mut ran = Self { held: outcome.held, ..Self::default() };
         // The events that combined rows became are among those emitted.
         let mut seen = outcome.parents + outcome.held;
@@ -67,6 +81,18 @@ impl Ran {
         }
         Ok(ran)
     }
+}
+
+impl Ran {
+    /// Converts the events of an outcome of `rows` input rows.
+    ///
+    /// # Errors
+    ///
+    /// The number of output rows does not match the input, or an event is not JSON that this program can keep: numbers up
+    /// to 1.8e308, and at most 128 levels.
+    pub fn of(ports: &[String], outcome: Outcome, rows: usize) -> Result<Self, String> {
+        Self::converted(ports, outcome, rows, events)
+    }
 
     /// Adds the output of a further batch.
     pub fn add(&mut self, other: Self) {
@@ -94,6 +120,17 @@ impl Ran {
         let code = |event: &Value| event.pointer("/failure/code").and_then(Value::as_str).map(str::to_owned);
         self.failed.iter().filter_map(code).collect()
     }
+}
+
+/// The events of a batch as JSON texts, as the `json` codec writes them: with all digits of numbers and at any depth.
+#[must_use]
+pub fn texts(batch: &Batch) -> Vec<String> {
+    let text = |row| {
+        let mut out = Vec::new();
+        batch.write_json(row, &mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    };
+    (0..batch.rows()).map(text).collect()
 }
 
 /// The events of a batch, as the `json` codec writes them.
@@ -150,21 +187,67 @@ pub fn batch(events: &[Value]) -> Result<Batch, String> {
     for root in ["attributes", "severity", "trace_id", "span_id", "scope"] {
         let values: Vec<String> =
             events.iter().map(|e| e.get(root).map(|value| value.to_string()).unwrap_or_default()).collect();
-        let kinds: Vec<u8> = values.iter().map(|value| u8::from(!value.is_empty())).collect();
-        if kinds.contains(&1) {
-            let path = FieldPath::parse(root).map_err(|e| e.to_string())?;
-            let column = Column::from_rows(&values).map_err(|e| e.to_string())?;
-            let failed = batch.set(&path, Form::Json, &column, &kinds).map_err(|e| e.to_string())?;
-            if let Some(failed) = failed.first() {
-                return Err(at(failed.row as usize, &failed.problem.to_string()));
-            }
-        }
+        set(&mut batch, root, &values)?;
     }
     let times = events.iter().enumerate().map(|(index, event)| time(event).map_err(|problem| at(index, &problem)));
     let times = times.collect::<Result<Vec<Option<i64>>, _>>()?;
     if times.iter().any(Option::is_some) {
         batch.set_timestamps(&times.iter().map(|time| time.unwrap_or(i64::MIN)).collect::<Vec<_>>());
     }
+    Ok(batch)
+}
+
+/// Sets a root of the rows that have a value, as JSON.
+fn set(batch: &mut Batch, root: &str, values: &[String]) -> Result<(), String> {
+    let kinds: Vec<u8> = values.iter().map(|value| u8::from(!value.is_empty())).collect();
+    if !kinds.contains(&1) {
+        return Ok(());
+    }
+    let path = FieldPath::parse(root).map_err(|e| e.to_string())?;
+    let column = Column::from_rows(values).map_err(|e| e.to_string())?;
+    let failed = batch.set(&path, Form::Json, &column, &kinds).map_err(|e| e.to_string())?;
+    failed.first().map_or(Ok(()), |failed| Err(at(failed.row as usize, &failed.problem.to_string())))
+}
+
+/// Creates a batch of one event from its text. The attributes, and a body that is not a string, stay byte for byte.
+/// `received` is the time of an event without `timestamp`.
+///
+/// # Errors
+///
+/// The text is not JSON, or not an event as [`batch`] takes it.
+pub fn batch_of_text(text: &str, received: &str) -> Result<Batch, String> {
+    let bytes = text.as_bytes();
+    let kind = wattle_json::check(bytes, MAX_DEPTH).map_err(|error| error.to_string())?;
+    if kind != wattle_json::Kind::Object {
+        return Err("the value is not an object".to_owned());
+    }
+    let start = wattle_json::white(bytes, 0);
+    let whole = wattle_json::Value { start, end: start + text.trim().len(), kind };
+    let mut raw = Vec::new();
+    let walked = wattle_json::members(bytes, whole, |key, value| {
+        let part = |value: wattle_json::Value| text.get(value.start..value.end).unwrap_or_default().to_owned();
+        raw.push((part(key), value.kind, part(value)));
+    });
+    walked.map_err(|error| error.to_string())?;
+    let mut event = Map::new();
+    let mut attributes = String::new();
+    for (key, kind, value) in raw {
+        let key: String = serde_json::from_str(&key).map_err(|error| error.to_string())?;
+        let value = match (key.as_str(), kind) {
+            ("attributes", wattle_json::Kind::Object) => {
+                attributes = value;
+                continue;
+            }
+            ("body", kind) if kind != wattle_json::Kind::String => Value::String(value),
+            _ => serde_json::from_str(&value).map_err(|error| format!("`{key}`: {error}"))?,
+        };
+        event.insert(key, value);
+    }
+    event.entry("timestamp").or_insert_with(|| received.into());
+    let event = Value::Object(event);
+    let one = |problem: String| problem.strip_prefix("event 1: ").map(str::to_owned).unwrap_or(problem);
+    let mut batch = batch(std::slice::from_ref(&event)).map_err(one)?;
+    set(&mut batch, "attributes", &[attributes]).map_err(one)?;
     Ok(batch)
 }
 

@@ -42,7 +42,7 @@ use serde_json::{Map, Value};
 use wattle_batch::{Batch, Outcome};
 
 pub use event::{EVENT_KEYS, Mismatch, compare, expectation};
-pub use events::{Ran, batch, events};
+pub use events::{Ran, batch, batch_of_text, events, texts};
 use steps::Step;
 
 pub use mocks::{FACTS, MockAnswer, MockKind, MockTable, Mocks, Observed};

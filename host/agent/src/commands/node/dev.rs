@@ -22,6 +22,7 @@ use wattle_supervisor::Watch;
 use super::build::build_project;
 use super::component::{read_text, subject};
 use super::project::Project;
+use super::run::changes::{member, string};
 
 /// How long the agent may take to compile and swap an artifact.
 const TIMEOUT: Duration = Duration::from_mins(2);
@@ -121,7 +122,11 @@ fn show(project: &Project, events: &[Value], before: Option<&[String]>) -> Resul
         let batch = wattle_cases::batch(std::slice::from_ref(event)).map_err(Failure::new)?;
         let now = match subject.process(batch) {
             Err(fault) => format!("fault {}", fault.message),
-            Ok(outcome) => describe(&Ran::of(&ports, outcome, 1).map_err(Failure::new)?),
+            Ok(outcome) => {
+                // Texts, since not every event fits a tree of JSON values.
+                let ran = Ran::converted(&ports, outcome, 1, |batch| Ok(wattle_cases::texts(batch)));
+                describe(&ran.map_err(Failure::new)?)
+            }
         };
         let body = event.get("body").map(|b| b.as_str().map_or_else(|| b.to_string(), str::to_owned));
         print(&format!("  {}", cut(&body.unwrap_or_default())))?;
@@ -136,20 +141,20 @@ fn show(project: &Project, events: &[Value], before: Option<&[String]>) -> Resul
 }
 
 /// The port and the contents of an output event.
-fn describe(ran: &Ran) -> String {
-    let shown = |event: &Value| {
-        let mut event = event.clone();
-        if let Some(event) = event.as_object_mut() {
-            event.retain(|key, value| key == "body" || key == "attributes" && !value.is_null());
-        }
-        event.to_string()
+fn describe(ran: &Ran<String>) -> String {
+    let part = |event: &str, key: &str| member(event, key).map(|(text, kind)| (text.to_owned(), kind));
+    let shown = |event: &String| {
+        let parts = ["body", "attributes"].into_iter().filter_map(|key| Some((key, part(event, key)?)));
+        let parts = parts.filter(|(_, (_, kind))| *kind != wattle_json::Kind::Null);
+        format!("{{{}}}", parts.map(|(key, (text, _))| format!("\"{key}\":{text}")).collect::<Vec<_>>().join(","))
     };
     let mut all: Vec<String> = Vec::new();
     for (port, events) in &ran.ports {
         all.extend(events.iter().map(|event| format!("{port} {}", shown(event))));
     }
-    let failure = |event: &Value, key: &str| {
-        event.pointer(&format!("/failure/{key}")).and_then(Value::as_str).unwrap_or_default().to_owned()
+    let failure = |event: &String, key: &str| {
+        let failure = part(event, "failure").map(|(failure, _)| failure).unwrap_or_default();
+        member(&failure, key).map(|(text, _)| string(text)).unwrap_or_default()
     };
     all.extend(
         ran.failed.iter().map(|event| format!("failed {}: {}", failure(event, "code"), failure(event, "message"))),

@@ -1,14 +1,18 @@
 //! `wattle node run`: runs events through a node and shows what it changes.
 
-mod changes;
+pub(super) mod changes;
 mod show;
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, IsTerminal as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value, json};
-use wattle_cases::{CaseFault, Ran, Refusal, Subject as _};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use wattle_batch::{Batch, Outcome};
+use wattle_cases::{CaseFault, Refusal, Subject as _};
 use wattle_devkit::{Provided, Sandboxed};
 use wattle_options::OptionError;
 use wattle_runtime::Compiled;
@@ -17,10 +21,13 @@ use crate::cli::Color;
 use crate::cli::node::RunOptions;
 use crate::exit::{Done, FAILED, Failure, print_json, print_styled, say};
 
-use self::changes::{Change, changes};
+use self::changes::{Change, changes, raw};
 use self::show::Painter;
 use super::component::{Component, compile, runtime};
 use super::project::{read_environment, report_missing_mocks};
+
+/// The output of a node, with events as texts: they are shown as they are, also where no JSON tree can hold them.
+type Ran = wattle_cases::Ran<String>;
 
 /// Options with this key hold a list of steps, which are run one after the other.
 const STEPS: &str = "steps";
@@ -38,15 +45,36 @@ pub(crate) fn run(options: &RunOptions, color: Color) -> Done {
     let (mut events, mut faults) = (0, 0);
     let mut input = open(options)?;
     let mut number = 0;
-    while let Some(event) = next(options, &mut input, &mut number)? {
+    while let Some(line) = next(&mut input, &mut number)? {
         events += 1;
         faults += usize::from(timers(&mut stages, false, &painter, options)?);
-        let result = Shown::of(&mut stages, &event)?;
-        faults += usize::from(result.outcome.is_err());
-        if options.component.json {
-            print_json(&result.json().to_string())?;
-        } else {
-            print_styled(&painter.event(number, &result))?;
+        let event = if options.events { line.clone() } else { json!({ "body": line }).to_string() };
+        // Nodes with limits of time compare with the time of reading.
+        let received = jiff::Timestamp::now().to_string();
+        let read = || wattle_cases::batch_of_text(&event, &received);
+        match Shown::of(&mut stages, read) {
+            Ok(result) => {
+                faults += usize::from(result.outcome.is_err());
+                if options.component.json {
+                    print_json(&serde_json::to_string(&result)?)?;
+                } else {
+                    print_styled(&painter.event(number, &result))?;
+                }
+            }
+            // One line that no node could get does not end the run.
+            Err(problem) => {
+                faults += 1;
+                let hint = "with `--events`, each line is an object such as {\"body\": \"...\", \"attributes\": {}}";
+                say(&format!(
+                    "line {number}: {problem}{}",
+                    if options.events { format!("; {hint}") } else { String::new() }
+                ));
+                if options.component.json {
+                    print_json(&json!({ "line": line, "problem": problem }).to_string())?;
+                } else {
+                    print_styled(&painter.odd(number, &line, &problem))?;
+                }
+            }
         }
     }
     // What the node still remembers, as at the end of `wattle run --pack`.
@@ -73,7 +101,8 @@ fn timers(stages: &mut [Stage], is_last: bool, painter: &Painter, options: &RunO
     }
     let Some(made) = whole.tick(is_last)? else { return Ok(false) };
     if options.component.json {
-        print_json(&json!({ "timer": { "is_last": is_last }, "outcome": outcome(&made) }).to_string())?;
+        let timer = Timer { timer: json!({ "is_last": is_last }), outcome: ShownOutcome::of(&made) };
+        print_json(&serde_json::to_string(&timer)?)?;
     } else {
         print_styled(&painter.timer(is_last, &made))?;
     }
@@ -94,8 +123,8 @@ fn open(options: &RunOptions) -> Result<Box<dyn BufRead>, Failure> {
     Ok(Box::new(BufReader::new(input.map_err(|error| Failure::new(format!("standard input: {error}")))?)))
 }
 
-/// The next event; skips empty lines. `number` counts the lines.
-fn next(options: &RunOptions, input: &mut dyn BufRead, number: &mut usize) -> Result<Option<Value>, Failure> {
+/// The next line; skips empty ones. `number` counts the lines.
+fn next(input: &mut dyn BufRead, number: &mut usize) -> Result<Option<String>, Failure> {
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -115,24 +144,7 @@ fn next(options: &RunOptions, input: &mut dyn BufRead, number: &mut usize) -> Re
     if matches!(text, std::borrow::Cow::Owned(_)) {
         say(&format!("line {number} is not UTF-8; the node gets U+FFFD in place of each invalid sequence"));
     }
-    let mut event = if options.events {
-        let wrong = |problem: &dyn std::fmt::Display| {
-            let hint = "with `--events`, each line is an object such as {\"body\": \"...\", \"attributes\": {}}";
-            Failure::new(format!("line {number}: {problem}; {hint}"))
-        };
-        let event: Value = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
-        wattle_cases::batch(std::slice::from_ref(&event))
-            .map_err(|problem| wrong(&problem.strip_prefix("event 1: ").unwrap_or(&problem)))?;
-        match event {
-            Value::Object(event) => event,
-            _ => return Err(wrong(&"the value is not an object")),
-        }
-    } else {
-        Map::from_iter([("body".to_owned(), Value::from(text.into_owned()))])
-    };
-    // Nodes with limits of time compare with the time of reading.
-    event.entry("timestamp").or_insert_with(|| jiff::Timestamp::now().to_string().into());
-    Ok(Some(Value::Object(event)))
+    Ok(Some(text.into_owned()))
 }
 
 /// An instance with the options up to a step.
@@ -172,12 +184,15 @@ impl Stage {
         steps.iter().enumerate().map(|(index, step)| stage(Some(step.clone()), &up_to(index + 1))).collect()
     }
 
-    fn run(&mut self, event: &Value) -> Result<Result<Ran, CaseFault>, Failure> {
-        let batch = wattle_cases::batch(std::slice::from_ref(event)).map_err(Failure::new)?;
-        match self.subject.process(batch) {
-            Ok(outcome) => Ok(Ok(Ran::of(&self.ports, outcome, 1).map_err(Failure::new)?)),
+    fn run(&mut self, event: Batch) -> Result<Result<Ran, CaseFault>, String> {
+        match self.subject.process(event) {
+            Ok(outcome) => Ok(Ok(self.output(outcome, 1)?)),
             Err(fault) => Ok(Err(fault)),
         }
+    }
+
+    fn output(&self, outcome: Outcome, rows: usize) -> Result<Ran, String> {
+        Ran::converted(&self.ports, outcome, rows, |batch| Ok(wattle_cases::texts(batch)))
     }
 
     /// Calls the timer if it is due or the run ends. Returns what it made, if anything.
@@ -190,7 +205,7 @@ impl Stage {
         *due = now + *interval;
         let time = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
         let made = match self.subject.tick(time, is_last) {
-            Ok(outcome) => Ok(Ran::of(&self.ports, outcome, 0).map_err(Failure::new)?),
+            Ok(outcome) => Ok(self.output(outcome, 0).map_err(Failure::new)?),
             Err(fault) => Err(fault),
         };
         Ok((made != Ok(Ran::default())).then_some(made))
@@ -210,56 +225,100 @@ fn refused(refusal: Refusal) -> Failure {
 
 /// What a node did with an event.
 struct Shown {
-    before: Value,
-    /// The steps that changed something, each with its number.
-    steps: Vec<(usize, Value, Vec<Change>)>,
+    before: String,
+    /// The steps that changed something.
+    steps: Vec<Step>,
     /// The changes of all steps together, if one event left.
     changes: Vec<Change>,
     outcome: Result<Ran, CaseFault>,
 }
 
+/// A step that changed something.
+#[derive(Serialize)]
+struct Step {
+    number: usize,
+    step: Value,
+    changes: Vec<Change>,
+}
+
 impl Shown {
-    fn of(stages: &mut [Stage], event: &Value) -> Result<Self, Failure> {
-        let batch = wattle_cases::batch(std::slice::from_ref(event)).map_err(Failure::new)?;
-        let before = wattle_cases::events(&batch).map_err(Failure::new)?.pop().unwrap_or_default();
+    /// Runs an event, which `read` makes, through all stages. The error says why it is not an event.
+    fn of(stages: &mut [Stage], read: impl Fn() -> Result<Batch, String>) -> Result<Self, String> {
+        let before = wattle_cases::texts(&read()?).pop().unwrap_or_default();
         let mut shown =
             Self { before: before.clone(), steps: Vec::new(), changes: Vec::new(), outcome: Ok(Ran::default()) };
         let mut last = before;
         for (number, stage) in stages.iter_mut().enumerate() {
-            shown.outcome = stage.run(event)?;
+            shown.outcome = stage.run(read()?)?;
             // A step that fails or drops the event is the last one.
             let Some(now) = shown.outcome.as_ref().ok().and_then(only) else { break };
             let changed = changes(&last, now);
             if let Some(step) = &stage.step
                 && !changed.is_empty()
             {
-                shown.steps.push((number, step.clone(), changed));
+                shown.steps.push(Step { number, step: step.clone(), changes: changed });
             }
-            last = now.clone();
+            last.clone_from(now);
         }
         shown.changes = changes(&shown.before, &last);
         Ok(shown)
     }
+}
 
-    fn json(&self) -> Value {
-        let steps = self.steps.iter().map(|(number, step, changes)| {
-            json!({ "number": number, "step": step, "changes": changes.iter().map(Change::json).collect::<Vec<_>>() })
-        });
-        json!({ "event": self.before, "steps": steps.collect::<Vec<_>>(), "outcome": outcome(&self.outcome) })
+impl Serialize for Shown {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Written<'s> {
+            event: Option<Box<RawValue>>,
+            steps: &'s [Step],
+            outcome: ShownOutcome<'s>,
+        }
+        let event = raw(Some(self.before.clone()));
+        Written { event, steps: &self.steps, outcome: ShownOutcome::of(&self.outcome) }.serialize(to)
     }
 }
 
-fn outcome(outcome: &Result<Ran, CaseFault>) -> Value {
-    match outcome {
-        Ok(ran) => json!({
-            "ports": ran.ports, "failed": ran.failed, "dropped": ran.dropped, "held": ran.held, "counts": ran.counts,
-        }),
-        Err(fault) => json!({ "fault": { "kind": fault.kind, "message": fault.message } }),
+/// What a timer made.
+#[derive(Serialize)]
+struct Timer<'s> {
+    timer: Value,
+    outcome: ShownOutcome<'s>,
+}
+
+/// An outcome as `--json` prints it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ShownOutcome<'s> {
+    Ran {
+        ports: BTreeMap<&'s str, Vec<Option<Box<RawValue>>>>,
+        failed: Vec<Option<Box<RawValue>>>,
+        dropped: &'s BTreeMap<String, usize>,
+        held: usize,
+        counts: &'s BTreeMap<String, u64>,
+    },
+    Fault {
+        fault: Value,
+    },
+}
+
+impl<'s> ShownOutcome<'s> {
+    fn of(outcome: &'s Result<Ran, CaseFault>) -> Self {
+        let all = |events: &[String]| events.iter().map(|event| raw(Some(event.clone()))).collect();
+        match outcome {
+            Ok(ran) => Self::Ran {
+                ports: ran.ports.iter().map(|(port, events)| (port.as_str(), all(events))).collect(),
+                failed: all(&ran.failed),
+                dropped: &ran.dropped,
+                held: ran.held,
+                counts: &ran.counts,
+            },
+            Err(fault) => Self::Fault { fault: json!({ "kind": fault.kind, "message": fault.message }) },
+        }
     }
 }
 
 /// The event that left, if it is exactly one.
-fn only(ran: &Ran) -> Option<&Value> {
+fn only(ran: &Ran) -> Option<&String> {
     let mut all = ran.ports.values().flatten();
     match (all.next(), all.next(), ran.failed.is_empty()) {
         (Some(event), None, true) => Some(event),

@@ -1,10 +1,12 @@
 //! The output of `wattle node run` as text: the event, the changes of each step, the result.
 
-use serde_json::Value;
-use wattle_cases::{CaseFault, Ran};
+use serde_json::value::RawValue;
+use wattle_cases::CaseFault;
+use wattle_json::Kind;
 use wattle_printable::{Line, line};
 
-use super::{Change, Shown, only};
+use super::changes::{member, string};
+use super::{Change, Ran, Shown, Step, only};
 
 /// Maximum number of characters of a value.
 const MAX_VALUE: usize = 200;
@@ -31,7 +33,7 @@ impl Painter {
     pub(super) fn event(&self, number: usize, shown: &Shown) -> String {
         let mut out = vec![self.paint(BOLD, &format!("line {number}"))];
         out.push(format!("  {}", body(&shown.before)));
-        for (number, step, changes) in &shown.steps {
+        for Step { number, step, changes } in &shown.steps {
             let step = cut(&step.to_string(), MAX_STEP);
             out.push(format!("  {}", self.paint(DIM, &format!("steps[{number}] {step}"))));
             out.extend(self.changes(changes));
@@ -47,6 +49,12 @@ impl Painter {
             }
         }
         out.join("\n")
+    }
+
+    /// The lines for a line that is not an event.
+    pub(super) fn odd(&self, number: usize, text: &str, problem: &str) -> String {
+        let problem = format!("  {} {}", self.paint(RED, "not an event"), Line(problem));
+        [self.paint(BOLD, &format!("line {number}")), format!("  {}", cut(text, MAX_VALUE)), problem].join("\n")
     }
 
     /// The lines for what a timer made.
@@ -69,16 +77,16 @@ impl Painter {
                 let name = self.paint(GREEN, &line(port));
                 let same = if is_unchanged { self.paint(DIM, " (unchanged)") } else { String::new() };
                 out.push(format!("  {name} {}{same}", body(event)));
-                if let Some(attributes) = event.get("attributes") {
-                    out.push(format!("    attributes {}", cut(&attributes.to_string(), MAX_VALUE)));
+                if let Some((attributes, _)) = member(event, "attributes") {
+                    out.push(format!("    attributes {}", cut(attributes, MAX_VALUE)));
                 }
             }
         }
         for event in &ran.failed {
-            let text =
-                |key: &str| event.pointer(&format!("/failure/{key}")).and_then(Value::as_str).unwrap_or_default();
+            let failure = member(event, "failure").map_or("{}", |(failure, _)| failure);
+            let text = |key: &str| member(failure, key).map(|(text, _)| string(text)).unwrap_or_default();
             let name = self.paint(RED, "failed");
-            out.push(format!("  {name} {}: {}", Line(text("code")), Line(text("message"))));
+            out.push(format!("  {name} {}: {}", Line(&text("code")), Line(&text("message"))));
         }
         if ran.held > 0 {
             out.push(format!("  {} in the memory of the node", self.paint(YELLOW, "held")));
@@ -93,8 +101,8 @@ impl Painter {
 
     fn changes<'a>(&'a self, changes: &'a [Change]) -> impl Iterator<Item = String> + 'a {
         changes.iter().flat_map(|change| {
-            let side = |sign: &str, code: &str, value: &Option<Value>| {
-                let value = cut(&value.as_ref()?.to_string(), MAX_VALUE);
+            let side = |sign: &str, code: &str, value: &Option<Box<RawValue>>| {
+                let value = cut(value.as_ref()?.get(), MAX_VALUE);
                 Some(self.paint(code, &format!("    {sign} {} {value}", Line(&change.path))))
             };
             [side("-", RED, &change.before), side("+", GREEN, &change.after)].into_iter().flatten()
@@ -106,9 +114,11 @@ impl Painter {
     }
 }
 
-fn body(event: &Value) -> String {
-    let text = event.get("body").and_then(Value::as_str).map(str::to_owned);
-    cut(&text.or_else(|| Some(event.get("body_base64")?.to_string())).unwrap_or_default(), MAX_VALUE)
+fn body(event: &str) -> String {
+    let text =
+        member(event, "body").map(|(body, kind)| if kind == Kind::String { string(body) } else { body.to_owned() });
+    let bytes = || member(event, "body_base64").map(|(bytes, _)| bytes.to_owned());
+    cut(&text.or_else(bytes).unwrap_or_default(), MAX_VALUE)
 }
 
 /// The beginning of a text, escaped, on one line.
