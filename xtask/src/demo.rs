@@ -1,6 +1,6 @@
 //! `cargo xtask demo`: the CloudTrail pack on generated CloudTrail, then a swap of its version under load.
 //!
-//! All figures come from the agent's output. The demo fails if one is wrong.
+//! With `--s3`, also from a bucket of S3 into Parquet in another one. All figures come from the agent's output. The demo fails if one is wrong.
 
 use std::collections::HashSet;
 use std::fs;
@@ -15,6 +15,8 @@ use serde_json::Value;
 use crate::nodes;
 use crate::process::target_dir;
 
+mod s3;
+
 /// Keys whose values must be masked.
 const SECRETS: &[&str] = &["accessKeyId", "assumedRoleId", "sessionToken"];
 const OUTPUTS: &[&str] = &["processed", "get_describe_list", "fails"];
@@ -27,6 +29,9 @@ pub(crate) struct Options {
     /// Seconds of load on each side of the swap
     #[arg(long, default_value_t = 3)]
     seconds: u64,
+    /// Also read a trail from S3, check its digests, and write Parquet to S3; installs moto, DuckDB and pyarrow from PyPI
+    #[arg(long)]
+    s3: bool,
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
@@ -41,8 +46,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     fs::create_dir_all(&root)?;
     files(&wattle, &root, options.files)?;
     swap(&wattle, &root, Duration::from_secs(options.seconds))?;
+    if options.s3 {
+        s3::run(&wattle, &root)?;
+    }
     step("Done");
-    say(&format!("All files are in {}, with the two agent.toml that were used.", root.display()));
+    say(&format!("All files are in {}, with each agent.toml that was used.", root.display()));
     Ok(())
 }
 

@@ -10,8 +10,8 @@ use crate::sink::{Built, Prepared};
 use crate::{blackhole, console, file, http};
 
 #[cfg(not(feature = "aws"))]
-const WITHOUT_AWS: &str = "this agent was built without the sink `aws_s3`; build it with the cargo feature `aws`, as in \
-                           `cargo build --release --package wattle --features aws`";
+const WITHOUT_AWS: &str = "this agent was built without the sink `aws_s3`; build it with the default features, as in \
+                           `cargo build --release --package wattle`";
 
 /// The types of sinks. Preparing validates options and the files that they name, without the network.
 pub const TYPES: &Table<Prepared> = &Table {
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn a_type_that_was_left_out_says_how_to_get_it() {
         let errors = wrong("aws_s3", &json!({"bucket": "logs"}));
-        assert!(errors.iter().any(|(path, text)| path == "type" && text.contains("--features aws")), "{errors:?}");
+        assert!(errors.iter().any(|(path, text)| path == "type" && text.contains("default features")), "{errors:?}");
     }
 
     #[test]

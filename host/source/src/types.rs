@@ -14,8 +14,8 @@ use crate::{demo, file, http, stdin};
 type Prepared = Box<dyn Source>;
 
 #[cfg(not(feature = "aws"))]
-const WITHOUT_AWS: &str = "this agent was built without the source `aws_s3`; build it with the cargo feature `aws`, as in \
-                           `cargo build --release --package wattle --features aws`";
+const WITHOUT_AWS: &str = "this agent was built without the source `aws_s3`; build it with the default features, as in \
+                           `cargo build --release --package wattle`";
 
 /// The types of sources. Preparing creates a source and has no effect outside of the process.
 pub const TYPES: &Table<Prepared> = &Table {
@@ -168,7 +168,7 @@ mod tests {
     #[cfg(not(feature = "aws"))]
     #[test]
     fn a_type_that_was_left_out_says_how_to_get_it() {
-        expect("aws_s3", json!({ "queue_url": "x" }), &[("type", "--features aws")]);
+        expect("aws_s3", json!({ "queue_url": "x" }), &[("type", "default features")]);
     }
 
     #[test]
