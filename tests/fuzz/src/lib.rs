@@ -15,17 +15,21 @@
 
 mod buffer;
 mod decisions;
+mod digest;
 mod framing;
 mod http_body;
 mod json;
 mod manifest;
+mod notification;
 
 pub use buffer::buffer;
 pub use decisions::decisions;
+pub use digest::digest;
 pub use framing::framing;
 pub use http_body::http_body;
 pub use json::json;
 pub use manifest::manifest;
+pub use notification::notification;
 
 /// A target: takes bytes, and panics on an error.
 pub type Target = fn(&[u8]);
@@ -34,10 +38,12 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("buffer", buffer),
     ("decisions", decisions),
+    ("digest", digest),
     ("framing", framing),
     ("http_body", http_body),
     ("json", json),
     ("manifest", manifest),
+    ("notification", notification),
 ];
 
 #[cfg(test)]
