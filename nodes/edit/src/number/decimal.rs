@@ -129,7 +129,7 @@ mod tests {
         fn rounding_removes_digits_only(whole in 0..1_000_000_000_000_u64, fraction in "[0-9]{0,20}", scale in 0..=15_u8) {
             let rounded = Decimal::rounded(format!("{whole}.{fraction}").as_bytes(), scale).unwrap();
             let scale = usize::from(scale);
-            let cut: i128 = format!("{whole}{:0<scale$}", &fraction[..fraction.len().min(scale)]).parse().unwrap();
+            let cut: i128 = format!("{whole}{:0<scale$}", fraction.get(..scale).unwrap_or(&fraction)).parse().unwrap();
             let is_up = fraction.as_bytes().get(scale).is_some_and(|digit| *digit >= b'5');
             let expected = Decimal { digits: cut + i128::from(is_up), scale };
             prop_assert_eq!(written(Some(rounded)), written(Some(expected)));
