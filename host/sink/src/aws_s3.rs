@@ -2,11 +2,12 @@
 //!
 //! Workers encode the events, and choose the prefix and, with `object_per = "source_object"`, the name of their object
 //! ([`encoder`]). The task collects the payloads of each prefix until an object is complete ([`collect`]), and writes a
-//! bounded number of objects concurrently ([`deliver`]).
+//! bounded number of objects concurrently ([`deliver`]). Objects are encoded events or Parquet files ([`format`]).
 //!
 //! # Invariants
 //!
-//! - Events are acknowledged after S3 has confirmed their object.
+//! - Events are acknowledged after S3 has confirmed their object, and those that are no rows of a Parquet file when they
+//!   are in the dead letters.
 //! - The key of an object depends only on its events, so an object that is written again replaces itself.
 //! - Events in memory have at most `max_in_flight_bytes` and one payload, and the bodies of the objects that are being
 //!   written as much again.
@@ -14,6 +15,7 @@
 mod collect;
 mod deliver;
 mod encoder;
+mod format;
 mod object;
 mod options;
 mod target;
@@ -64,6 +66,13 @@ impl Sink for S3Sink {
 
 async fn write_all(settings: Settings, context: SinkContext) -> Result<(), SinkError> {
     let (concurrency, max_bytes) = (settings.concurrency, settings.max_in_flight_bytes);
+    if settings.format.loses_values() {
+        tracing::warn!(
+            sink = %context.name,
+            "no column of `encoding.schema` has the whole record, so values without a column are lost; add a column of type \
+             `json` with the path `$` to keep them"
+        );
+    }
     let mut collector = Collector::new(settings.limits, settings.max_open_objects);
     let delivery = Arc::new(Delivery::new(context.name.clone(), settings, context.stats.clone()));
     // Dropping the set cancels the requests in flight; their events stay unacknowledged.

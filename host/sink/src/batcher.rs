@@ -48,6 +48,22 @@ impl Chunk {
         })
     }
 
+    /// The events that are not marked, and those that are. Neither may be empty.
+    #[cfg(feature = "aws")]
+    fn part(self, marks: &[bool]) -> (Self, Self) {
+        let mut parts = [(Vec::new(), Vec::new()), (Vec::new(), Vec::new())];
+        let [plain, marked] = &mut parts;
+        for (event, is_marked) in self.events().zip(marks) {
+            let (bytes, ends) = if *is_marked { &mut *marked } else { &mut *plain };
+            bytes.extend_from_slice(event);
+            ends.push(bytes.len());
+        }
+        let other = self.ack.share();
+        let [plain, marked] = parts;
+        let chunk = |(bytes, ends): (Vec<u8>, _), ack| Self { bytes: bytes.into(), ends, ack, arrived: self.arrived };
+        (chunk(plain, self.ack), chunk(marked, other))
+    }
+
     fn events(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(start, &end)| self.bytes.get(start..end).unwrap_or_default())
@@ -109,6 +125,29 @@ impl RequestBatch {
             self.chunks.push(chunk);
         }
         first
+    }
+
+    /// Takes out the events that `is_refused`, in their order. Copies events only where both kinds came in one payload.
+    ///
+    /// # Errors
+    ///
+    /// The first error of `is_refused`. Then the batch has lost events.
+    #[cfg(feature = "aws")]
+    pub(crate) fn take_out<E>(&mut self, mut is_refused: impl FnMut(&[u8]) -> Result<bool, E>) -> Result<Self, E> {
+        let mut refused = Self::default();
+        for chunk in std::mem::take(&mut self.chunks) {
+            let marks: Vec<bool> = chunk.events().map(&mut is_refused).collect::<Result<_, _>>()?;
+            if !marks.contains(&true) {
+                self.chunks.push(chunk);
+            } else if !marks.contains(&false) {
+                refused.chunks.push(chunk);
+            } else {
+                let (plain, marked) = chunk.part(&marks);
+                self.chunks.push(plain);
+                refused.chunks.push(marked);
+            }
+        }
+        Ok(refused)
     }
 
     /// Appends the events of another batch.

@@ -15,7 +15,7 @@ use wattle_options::{Number, OptionError};
 use wattle_printable as printable;
 
 use crate::append::needs_operator;
-use crate::encode::{Encoding, EncodingOptions};
+use crate::encode::{Encoding, EncodingOptions, schema_without_parquet};
 use crate::error::SinkError;
 use crate::output::{Output, Todo};
 use crate::preview::{self, Preview};
@@ -87,7 +87,7 @@ pub(crate) fn prepare(options: &Value) -> Result<Prepared, Vec<OptionError>> {
 
 /// The JSON schema of the options.
 pub(crate) fn schema() -> Value {
-    wattle_options::schema_of::<ConsoleOptions>()
+    schema_without_parquet::<ConsoleOptions>()
 }
 
 fn build(name: &Arc<str>, options: ConsoleOptions, encoding: Encoding) -> Result<Built, SinkError> {

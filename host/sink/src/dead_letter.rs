@@ -73,9 +73,31 @@ impl DeadLetters {
             let (sink, address, kept) = (&self.sink, &self.address, self.path.is_some());
             tracing::error!(%sink, address, status, reason = ?reason, events, count, kept, "server rejected events");
         }
+        self.end(batch, &[(events, rejection.clone())], end).await;
+    }
+
+    /// Like [`reject`](Self::reject), for events that the sink itself refuses, such as records without a required column.
+    /// Each reason is that of the next so many events.
+    #[cfg(feature = "aws")]
+    pub(crate) async fn refuse(&self, batch: RequestBatch, reasons: Vec<(usize, String)>) {
+        let events = batch.len();
+        if let Some((_, reason)) = reasons.first()
+            && let Some(count) = self.rejections.lock().failed()
+        {
+            let (sink, address, kept) = (&self.sink, &self.address, self.path.is_some());
+            tracing::error!(%sink, address, reason, events, count, kept, "events cannot be written");
+        }
+        let rejection = |(events, reason)| (events, Rejection { status: None, reason });
+        let rejections: Vec<_> = reasons.into_iter().map(rejection).collect();
+        self.end(batch, &rejections, Ack::reject).await;
+    }
+
+    /// Writes events to the dead-letter file, if there is one, counts them and ends their acknowledgements.
+    async fn end(&self, batch: RequestBatch, rejections: &[(usize, Rejection)], end: fn(Ack)) {
+        let events = batch.len();
         if let Some(path) = &self.path {
             let mut backoff = self.backoff.clone();
-            while let Err(error) = self.append(path, &batch, rejection).await {
+            while let Err(error) = self.append(path, &batch, rejections).await {
                 self.stats.retried();
                 match needs_operator(&error) {
                     true => self.stats.set_broken(|| format!("dead-letter file `{}`: {error}", path.display())),
@@ -102,20 +124,20 @@ impl DeadLetters {
 
     /// Appends events to the file and syncs it. If it fails, the next call appends all of them
     /// again.
-    async fn append(&self, path: &Path, batch: &RequestBatch, rejection: &Rejection) -> io::Result<()> {
-        let lines = lines(&self.sink, batch, rejection);
+    async fn append(&self, path: &Path, batch: &RequestBatch, rejections: &[(usize, Rejection)]) -> io::Result<()> {
+        let lines = lines(&self.sink, batch, rejections);
         let path = path.to_owned();
         let _writing = self.writing.lock().await;
         tokio::task::spawn_blocking(move || append(&path, &lines)).await?
     }
 }
 
-/// Formats each event as one line of JSON.
-fn lines(sink: &str, batch: &RequestBatch, rejection: &Rejection) -> Vec<u8> {
+/// Formats each event as one line of JSON. Each rejection is that of the next so many events.
+fn lines(sink: &str, batch: &RequestBatch, rejections: &[(usize, Rejection)]) -> Vec<u8> {
     let time = Timestamp::now().to_string();
-    let Rejection { status, reason } = rejection;
     let mut out = Vec::new();
-    for event in batch.events() {
+    let each = rejections.iter().flat_map(|(events, rejection)| std::iter::repeat_n(rejection, *events));
+    for (event, Rejection { status, reason }) in batch.events().zip(each) {
         let event = event.strip_suffix(b"\n").unwrap_or(event);
         let (key, text) = match std::str::from_utf8(event) {
             Ok(text) => ("event", text.to_owned()),

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 use wattle_batch::{Batch, MAX_JSON_DEPTH};
 use wattle_options::{Flag, OptionErrors};
 
@@ -40,6 +41,11 @@ pub(crate) struct EncodingOptions {
     /// it names in braces, such as `{{ timestamp }} {{ attributes.user }}: {{ body }}`. A field that
     /// an event lacks is empty. Default: none.
     pub(crate) template: Option<String>,
+    /// With codec `parquet`, which needs it: the columns of the files, such as
+    /// `{ preset = "cloudtrail" }` or `{ columns = [{ name = "user", type = "string" }] }`. With both,
+    /// the columns of the preset come first.
+    #[cfg(feature = "aws")]
+    pub(crate) schema: Option<wattle_parquet::SchemaOptions>,
 }
 
 /// Which part of an event is written.
@@ -55,6 +61,9 @@ pub(crate) enum Codec {
     /// has line breaks, white space outside strings is removed. Other text becomes a JSON string,
     /// and bytes that are not UTF-8 become `{"body_base64":"..."}`.
     Ndjson,
+    /// The body, which must be a JSON object, as a row of a Parquet file with the columns of
+    /// `schema`.
+    Parquet,
 }
 
 /// What follows each event.
@@ -91,9 +100,19 @@ enum Part {
 }
 
 impl Encoding {
-    /// The encoding of the options, for sinks that do not split payloads. Adds what is wrong to the
-    /// errors.
+    /// The encoding of the options, for sinks that do not split payloads and write no Parquet files.
+    /// Adds what is wrong to the errors.
     pub(crate) fn new(options: &EncodingOptions, errors: &mut OptionErrors) -> Self {
+        if options.codec == Codec::Parquet {
+            errors.add(
+                "encoding.codec",
+                "only the sink `aws_s3` has the codec `parquet`; write `json`, `text` or `ndjson`",
+            );
+        }
+        #[cfg(feature = "aws")]
+        if options.schema.is_some() {
+            errors.add("encoding.schema", "needs the codec `parquet`, which only the sink `aws_s3` has; remove it");
+        }
         let framing = options.framing.unwrap_or_default();
         Self {
             codec: options.codec,
@@ -103,6 +122,25 @@ impl Encoding {
             ends: false,
             part: part(options, errors).map(Arc::new),
         }
+    }
+
+    /// The encoding for Parquet files: bodies as they are, and where each of them ends. Adds an error
+    /// for each option that has no effect then.
+    #[cfg(feature = "aws")]
+    pub(crate) fn of_records(options: &EncodingOptions, errors: &mut OptionErrors) -> Self {
+        for (name, is_set) in [
+            ("framing", options.framing.is_some()),
+            ("minify", options.minify.is_some()),
+            ("only_fields", options.only_fields.is_some()),
+            ("except_fields", options.except_fields.is_some()),
+            ("template", options.template.is_some()),
+        ] {
+            if is_set {
+                errors.add(&format!("encoding.{name}"), "has no effect with the codec `parquet`; remove it");
+            }
+        }
+        let (codec, framing) = (Codec::Parquet, Framing::None);
+        Self { codec, framing, minify: false, values: false, ends: true, part: None }
     }
 
     /// Prepares writing the events of a batch.
@@ -152,6 +190,18 @@ impl Encoding {
         }
         (out, ends)
     }
+}
+
+/// The JSON schema of options of a sink that writes no Parquet files: without the codec and its option.
+pub(crate) fn schema_without_parquet<T: JsonSchema>() -> Value {
+    let mut schema = wattle_options::schema_of::<T>();
+    if let Some(encoding) = schema.pointer_mut("/properties/encoding/properties") {
+        encoding.as_object_mut().map(|options| options.shift_remove("schema"));
+        if let Some(codecs) = encoding.pointer_mut("/codec/oneOf").and_then(Value::as_array_mut) {
+            codecs.retain(|codec| codec.get("const").is_none_or(|name| name != "parquet"));
+        }
+    }
+    schema
 }
 
 /// Reads the options for a part of an event, of which one at most can be set.
@@ -223,7 +273,7 @@ impl Events<'_> {
 fn write_whole(encoding: &Encoding, batch: &Batch, row: usize, out: &mut Vec<u8>) {
     match encoding.codec {
         Codec::Json => batch.write_json(row, out),
-        Codec::Text | Codec::Ndjson => encoding.write_body(batch, row, out),
+        Codec::Text | Codec::Ndjson | Codec::Parquet => encoding.write_body(batch, row, out),
     }
 }
 

@@ -99,6 +99,8 @@ pub struct SinkStats {
     pub lost_events: AtomicU64,
     /// Failed attempts that were repeated.
     pub retries: AtomicU64,
+    /// Values that did not fit their column of a Parquet file and became null.
+    pub misfit_values: AtomicU64,
     /// Time of the first failed attempt since the last delivery.
     failing: Mutex<Option<Instant>>,
     pending: Arc<Pending>,

@@ -94,6 +94,12 @@ mod tests {
     fn aws_cases() -> Vec<(&'static str, Value)> {
         vec![
             ("aws_s3", json!({"bucket": "logs"})),
+            (
+                "aws_s3",
+                json!({"bucket": "logs", "compression": "snappy",
+                    "encoding": {"codec": "parquet", "schema": {"preset": "cloudtrail",
+                        "columns": [{"name": "tags", "type": "map", "element": {"type": "string"}}]}}}),
+            ),
             ("aws_s3", json!({"bucket": "logs", "key_prefix": "", "filename_extension": "", "content_encoding": ""})),
             (
                 "aws_s3",
@@ -110,6 +116,54 @@ mod tests {
         ]
     }
 
+    #[test]
+    fn only_objects_can_be_parquet_and_other_schemas_do_not_offer_it() {
+        for (type_name, options) in
+            [("console", json!({})), ("file", json!({"path": "a"})), ("http", json!({"uri": "http://h/"}))]
+        {
+            let mut options = options;
+            options["encoding"] = json!({"codec": "parquet"});
+            let errors = wrong(type_name, &options);
+            assert!(
+                errors.iter().any(|(p, m)| p == "encoding.codec" && m.contains("only the sink `aws_s3`")),
+                "{errors:?}"
+            );
+            let row = TYPES.rows.iter().find(|row| row.name == type_name).unwrap();
+            let schema = (row.schema)().pointer("/properties/encoding/properties").unwrap().clone();
+            assert!(schema.get("schema").is_none() && schema["codec"].to_string().contains("ndjson"), "{schema}");
+            assert!(!schema.to_string().contains("parquet"), "{schema}");
+        }
+    }
+
+    #[cfg(feature = "aws")]
+    #[test]
+    fn errors_in_options_of_parquet_name_the_option() {
+        for (mut more, path, part) in [
+            (json!({"compression": "gzip"}), "compression", "`zstd`, `snappy` or `none`"),
+            (json!({"encoding": {"framing": "newline"}}), "encoding.framing", "no effect"),
+            (json!({"encoding": {"minify": true}}), "encoding.minify", "no effect"),
+            (json!({"encoding": {"template": "{{ body }}"}}), "encoding.template", "no effect"),
+            (json!({"encoding": {"only_fields": ["a"]}}), "encoding.only_fields", "no effect"),
+            (json!({"encoding": {"schema": {}}}), "encoding.schema", "column"),
+            (json!({"encoding": {"schema": {"preset": "cloudtrial"}}}), "encoding.schema.preset", "`cloudtrail`"),
+            (
+                json!({"encoding": {"schema": {"columns": [{"name": "a", "type": "list"}]}}}),
+                "encoding.schema.columns[0]",
+                "element",
+            ),
+            (json!({"batch": {"max_bytes": "256MiB"}}), "max_in_flight_bytes", "`batch.max_bytes`"),
+        ] {
+            let encoding = json!({"codec": "parquet", "schema": {"preset": "cloudtrail"}});
+            let mut encoding = encoding.as_object().unwrap().clone();
+            encoding.extend(more.get("encoding").and_then(Value::as_object).cloned().unwrap_or_default());
+            more["bucket"] = json!("logs");
+            more["encoding"] = encoding.into();
+            let errors = wrong("aws_s3", &more);
+            let found = errors.iter().any(|(p, m)| p.starts_with(path) && m.contains(part));
+            assert!(found && errors.len() == 1, "{more}: {errors:?}");
+        }
+    }
+
     #[cfg(feature = "aws")]
     #[test]
     fn an_error_in_the_options_of_aws_names_the_option() {
@@ -123,7 +177,14 @@ mod tests {
             (json!({"bucket": "logs", "object_per": "event"}), "object_per", "`batch`, `source_object`"),
             (json!({"bucket": "logs", "filename_extension": ".gz"}), "filename_extension", "no dot"),
             (json!({"bucket": "logs", "filename_extension": "a/b"}), "filename_extension", "letters"),
-            (json!({"bucket": "logs", "compression": "snappy"}), "compression", "`none`, `gzip`, `zstd`"),
+            (json!({"bucket": "logs", "compression": "lz4"}), "compression", "`none`, `gzip`, `zstd`, `snappy`"),
+            (json!({"bucket": "logs", "compression": "snappy"}), "compression", "codec `parquet`"),
+            (json!({"bucket": "logs", "encoding": {"codec": "parquet"}}), "encoding.schema", "preset = \"cloudtrail\""),
+            (
+                json!({"bucket": "logs", "encoding": {"schema": {"preset": "cloudtrail"}}}),
+                "encoding.schema",
+                "codec `parquet`",
+            ),
             (json!({"bucket": "logs", "batch": {"timeout": 0}}), "batch.timeout", "0"),
             (json!({"bucket": "logs", "batch": {"max_bytes": "1GiB"}}), "max_in_flight_bytes", "`batch.max_bytes`"),
             (json!({"bucket": "logs", "max_open_objects": 0}), "max_open_objects", "at least 1"),

@@ -241,6 +241,7 @@ table! {
     one Counter "wattle_sink_dead_letter_events_total" ["sink"] "Failed events that a sink wrote to its dead-letter file." load(&s.dead_letter_events), summary "in dead letters";
     one Counter "wattle_sink_lost_events_total" ["sink"] "Events that the destination rejected, or for which the attempts ran out, and that no dead-letter file has." load(&s.lost_events);
     one Counter "wattle_sink_retries_total" ["sink"] "Failed attempts to send that were repeated." load(&s.retries), column "RETRIES", summary "retries";
+    one Counter "wattle_sink_misfit_values_total" ["sink"] "Values that did not fit their column of a Parquet file and became null." load(&s.misfit_values);
 }
 
 fn messages(queue: &QueueStats) -> Vec<(String, u64)> {

@@ -30,7 +30,9 @@ pub(crate) struct Seen {
     pub(crate) method: String,
     pub(crate) target: String,
     pub(crate) headers: Vec<(String, String)>,
+    /// The body as text; bytes that are not UTF-8 are replaced.
     pub(crate) body: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Seen {
@@ -147,6 +149,7 @@ async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Seen> {
             return None;
         }
     }
-    let body = String::from_utf8_lossy(&buffer.drain(..length).collect::<Vec<u8>>()).into_owned();
-    Some(Seen { method, target, headers, body })
+    let bytes: Vec<u8> = buffer.drain(..length).collect();
+    let body = String::from_utf8_lossy(&bytes).into_owned();
+    Some(Seen { method, target, headers, body, bytes })
 }

@@ -1,14 +1,18 @@
 //! Delivers one object: writes it until S3 has confirmed it or has rejected it for good.
 
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use wattle_aws::{PutObject, S3, Session};
 use wattle_batch::Ack;
+use wattle_parquet::Misfits;
 
-use super::object::{Object, body};
+use super::format::Body;
+use super::object::Object;
 use super::options::Settings;
 use super::upload::{Failure, Step, Upload, write};
 use crate::batcher::RequestBatch;
@@ -34,6 +38,30 @@ enum End {
     GivenUp(Rejection),
 }
 
+/// An object that can be written.
+struct Built {
+    /// `None` if all of its events were refused.
+    object: Option<PutObject>,
+    /// The events in it.
+    events: RequestBatch,
+    /// The others.
+    refused: RequestBatch,
+    /// Why, each for so many of these.
+    reasons: Vec<(usize, String)>,
+}
+
+/// Columns with the numbers of their values that do not fit, for the log.
+struct Columns<'a>(&'a [Misfits]);
+
+impl fmt::Display for Columns<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().enumerate().try_for_each(|(index, Misfits { column, values })| {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{column}: {values}")
+        })
+    }
+}
+
 impl Delivery {
     pub(super) fn new(sink: Arc<str>, settings: Settings, stats: Arc<SinkStats>) -> Self {
         let backoff = Backoff::new(settings.retry_initial_backoff, settings.retry_max_backoff);
@@ -50,7 +78,13 @@ impl Delivery {
     /// If the future is dropped, the events are not acknowledged. Parts of an upload that was not completed stay in the
     /// bucket.
     pub(super) async fn deliver(self: Arc<Self>, object: Object) {
-        let Some((object, events)) = self.build(object).await else { return };
+        let Some(Built { object, events, refused, reasons }) = self.build(object).await else { return };
+        // Neither waits for the other, since S3 or the disk of the dead letters can be unavailable for long.
+        tokio::join!(self.write(object, events), self.refuse(refused, reasons));
+    }
+
+    async fn write(&self, object: Option<PutObject>, events: RequestBatch) {
+        let Some(object) = object else { return };
         match self.send(&object).await {
             End::Delivered => {
                 let (sink, key, bytes) = (&self.sink, &object.key, object.body.len());
@@ -62,23 +96,42 @@ impl Delivery {
         }
     }
 
+    async fn refuse(&self, events: RequestBatch, reasons: Vec<(usize, String)>) {
+        if !reasons.is_empty() {
+            self.dead_letters.refuse(events, reasons).await;
+        }
+    }
+
     /// The object to write. If it cannot be made, its events return to their sources.
-    async fn build(&self, object: Object) -> Option<(PutObject, RequestBatch)> {
-        let Settings { extension, compression, object: common, .. } = &self.settings;
-        let (extension, compression, common) = (extension.clone(), *compression, common.clone());
-        // Hashing and compression take milliseconds, which would delay the other tasks of the thread.
+    async fn build(&self, mut object: Object) -> Option<Built> {
+        let Settings { extension, format, object: common, .. } = &self.settings;
+        let (extension, format, common) = (extension.clone(), format.clone(), common.clone());
+        // Encoding, compression and hashing take up to a second, which would delay the other tasks of the thread.
         let built = tokio::task::spawn_blocking(move || {
-            let body = body(&object.events, compression)?;
-            let put = PutObject { key: object.key(&extension), body, ..common };
-            Ok((put, object.events))
+            let Body { bytes, refused, reasons, misfits } = format.body(&mut object.events)?;
+            let put = bytes.map(|body| PutObject { key: object.key(&extension), body, ..common });
+            Ok((Built { object: put, events: object.events, refused, reasons }, misfits))
         });
         match built.await.map_err(std::io::Error::from).flatten() {
-            Ok(built) => Some(built),
+            Ok((built, misfits)) => {
+                self.count_misfits(built.object.as_ref(), &misfits);
+                Some(built)
+            }
             Err(error) => {
                 tracing::error!(sink = %self.sink, %error, "cannot make an object; its events return to their sources");
                 None
             }
         }
+    }
+
+    fn count_misfits(&self, object: Option<&PutObject>, misfits: &[Misfits]) {
+        if misfits.is_empty() {
+            return;
+        }
+        let values = misfits.iter().map(|misfit| misfit.values).sum();
+        self.stats.misfit_values.fetch_add(values, Ordering::Relaxed);
+        let (key, columns) = (object.map(|object| object.key.as_str()), Columns(misfits));
+        tracing::debug!(sink = %self.sink, key, values, %columns, "values that do not fit their columns are null");
     }
 
     async fn send(&self, object: &PutObject) -> End {

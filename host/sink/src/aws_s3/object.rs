@@ -1,14 +1,11 @@
-//! An object: its events, its key and its bytes.
+//! An object: its events and its key.
 
-use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::batcher::RequestBatch;
-use crate::compress::Compression;
 
 /// The events of an object that is complete, and what its key is made of.
 #[derive(Debug)]
@@ -53,16 +50,6 @@ impl Object {
     }
 }
 
-/// The bytes of an object. A format in which objects are not a sequence of encoded events begins here: the batch has each
-/// event alone, as `encoding` wrote it.
-pub(super) fn body(events: &RequestBatch, compression: Compression) -> io::Result<Bytes> {
-    match compression {
-        // Copies nothing if all events came together.
-        Compression::None => Ok(events.concatenated()),
-        compression => compression.compress(events.events()).map(Bytes::from),
-    }
-}
-
 /// Hexadecimal digits of the first 16 bytes of a hash, which are enough to tell objects apart.
 pub(super) fn short(hash: Sha256) -> String {
     use std::fmt::Write as _;
@@ -76,7 +63,6 @@ pub(super) fn short(hash: Sha256) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compress::decompress;
     use crate::testing::Rig;
 
     fn object(name: Name, texts: &[&str]) -> Object {
@@ -96,14 +82,5 @@ mod tests {
         assert_eq!(object(Name::Given("n".to_owned()), &["a"]).key(""), "date=2026-01-31/n");
         let [first, second] = ["a", "b"].map(|text| object(Name::PartOf("n".to_owned()), &[text]).key(".x"));
         assert!(first != second && first.starts_with("date=2026-01-31/n-") && first.ends_with(".x"), "{first}");
-    }
-
-    #[test]
-    fn bodies_are_the_events_one_after_the_other() {
-        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
-            let object = object(Name::Given(String::new()), &["a\n", "b\n", ""]);
-            let body = body(&object.events, compression).unwrap();
-            assert_eq!(decompress(compression, &body).unwrap(), b"a\nb\n");
-        }
     }
 }

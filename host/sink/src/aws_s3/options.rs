@@ -10,13 +10,19 @@ use serde_json::Value;
 use wattle_aws::{AuthOptions, AwsOptions, Encryption, PutObject, SessionConfig, is_bucket};
 use wattle_options::{Flag, Number, OptionError, OptionErrors, Period, Size};
 
+use super::format::{CompressionOption, Format};
 use crate::batcher::BatchLimits;
-use crate::compress::Compression;
 use crate::encode::{Codec, Encoding, EncodingOptions};
 use crate::path_template::Template;
 
 /// Maximum number of tags of an object, as S3 has it.
 const MAX_TAGS: usize = 10;
+
+/// Defaults of `batch.max_bytes` and `max_in_flight_bytes`.
+const EVENTS_BYTES: (u64, u64) = (10 << 20, 64 << 20);
+/// With Parquet: queries read few large files faster, and files are ten times smaller than their events. One object is
+/// collected while another one is written.
+const PARQUET_BYTES: (u64, u64) = (64 << 20, 128 << 20);
 
 /// Options of the sink `aws_s3`.
 ///
@@ -43,6 +49,13 @@ const MAX_TAGS: usize = 10;
 ///
 /// If S3 rejects an object for good, such as one whose key is too long, its events go to `dead_letter` if it is set, and
 /// count as rejected.
+///
+/// # Parquet
+///
+/// With `encoding.codec = "parquet"`, an object is a Parquet file, and the body of each event is a row of it. A body that
+/// is not a JSON object, or that lacks a required column, counts as rejected too; the other events of its object are
+/// written. A value that does not fit its column becomes null and is counted. A column of type `json` with the path `$`,
+/// as the preset `cloudtrail` has one, keeps the whole body, so that nothing is lost.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct S3Options {
@@ -61,14 +74,14 @@ struct S3Options {
     #[serde(default)]
     object_per: ObjectPer,
     /// Extension of the keys, without a dot at its start. Default: `ndjson`, with codec `text` `log`; followed by `.gz` or
-    /// `.zst` if the objects are compressed.
+    /// `.zst` if the objects are compressed. With codec `parquet`, `parquet`.
     filename_extension: Option<String>,
     /// How to write an event.
     #[serde(default)]
     encoding: EncodingOptions,
-    /// Compression of the objects: `none`, `gzip` or `zstd`. Default: `none`.
-    #[serde(default)]
-    compression: Compression,
+    /// Compression of the objects: `none`, `gzip` or `zstd`; with codec `parquet`, of the pages in the file: `zstd`,
+    /// `snappy` or `none`. Default: `none`, with codec `parquet` `zstd`.
+    compression: Option<CompressionOption>,
     /// When an object is complete.
     #[serde(default)]
     batch: BatchOptions,
@@ -77,9 +90,8 @@ struct S3Options {
     max_open_objects: Number<usize>,
     /// Maximum bytes of events in memory, in incomplete objects and in requests. Beyond it, the largest incomplete object is
     /// written early, and the sink takes no more events while all of them are being written. Objects that are being
-    /// written need as much again, less if they are compressed. Default: `64MiB`.
-    #[serde(default = "default_max_in_flight_bytes")]
-    max_in_flight_bytes: Size,
+    /// written need as much again, less if they are compressed. Default: `64MiB`, with codec `parquet` `128MiB`.
+    max_in_flight_bytes: Option<Size>,
     /// Class of storage, such as `STANDARD_IA`, `INTELLIGENT_TIERING` or `GLACIER_IR`. Default: that of the bucket.
     storage_class: Option<String>,
     /// Encryption by the server: `AES256` (keys of S3), `aws:kms` (a key of KMS) or `aws:kms:dsse` (twice). Default: that of
@@ -93,9 +105,11 @@ struct S3Options {
     /// Canned access control list, such as `bucket-owner-full-control`. Buckets with disabled lists, as new ones are, accept
     /// only this one. Default: none.
     acl: Option<Acl>,
-    /// Content type of the objects. Default: `application/x-ndjson`, with codec `text` `text/x-log`.
+    /// Content type of the objects. Default: `application/x-ndjson`, with codec `text` `text/x-log`, with codec `parquet`
+    /// `application/vnd.apache.parquet`.
     content_type: Option<String>,
-    /// Content encoding of the objects; empty for none. Default: `gzip` or `zstd` if they are compressed.
+    /// Content encoding of the objects; empty for none. Default: `gzip` or `zstd` if they are compressed; none with codec
+    /// `parquet`.
     content_encoding: Option<String>,
     /// The region, such as `eu-west-1`. Default: the variables `AWS_REGION` and `AWS_DEFAULT_REGION`, the profile, and
     /// the instance metadata; with `endpoint`, `us-east-1` instead of the metadata.
@@ -132,10 +146,6 @@ fn default_max_open_objects() -> Number<usize> {
     Number(256)
 }
 
-fn default_max_in_flight_bytes() -> Size {
-    Size(64 << 20)
-}
-
 /// Which events share an object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -151,8 +161,9 @@ pub(super) enum ObjectPer {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct BatchOptions {
-    /// Maximum bytes before compression. A single event may be larger. Default: `10MiB`.
-    max_bytes: Size,
+    /// Maximum bytes of encoded events before compression; with codec `parquet`, of their bodies, so the file is much
+    /// smaller. A single event may be larger. Default: `10MiB`, with codec `parquet` `64MiB`.
+    max_bytes: Option<Size>,
     /// Maximum number of events. Default: no limit.
     max_events: Option<Number<usize>>,
     /// Maximum time that an event waits for others. Sources hold unacknowledged events as long, up to their own limits.
@@ -163,7 +174,7 @@ struct BatchOptions {
 
 impl Default for BatchOptions {
     fn default() -> Self {
-        Self { max_bytes: Size(10 << 20), max_events: None, timeout: Period(Duration::from_mins(1)) }
+        Self { max_bytes: None, max_events: None, timeout: Period(Duration::from_mins(1)) }
     }
 }
 
@@ -251,7 +262,7 @@ pub(super) struct Settings {
     pub(super) object: PutObject,
     /// What follows the hash in a key, with its dot.
     pub(super) extension: String,
-    pub(super) compression: Compression,
+    pub(super) format: Format,
     pub(super) limits: BatchLimits,
     pub(super) max_open_objects: usize,
     pub(super) max_in_flight_bytes: usize,
@@ -302,7 +313,9 @@ fn validate(options: S3Options, errors: &mut OptionErrors) -> Option<Checked> {
     if options.key_prefix.starts_with('/') {
         errors.add("key_prefix", "must not begin with `/`, which would be a part of the key; remove it");
     }
-    let (max_bytes, max_in_flight) = (options.batch.max_bytes.0, options.max_in_flight_bytes.0);
+    let defaults = if options.encoding.codec == Codec::Parquet { PARQUET_BYTES } else { EVENTS_BYTES };
+    let max_bytes = options.batch.max_bytes.map_or(defaults.0, |size| size.0);
+    let max_in_flight = options.max_in_flight_bytes.map_or(defaults.1, |size| size.0);
     errors.at_least_one("batch.max_bytes", max_bytes);
     errors.at_least_one("batch.max_events", options.batch.max_events.map_or(1, |count| count.0 as u64));
     errors.not_zero("batch.timeout", options.batch.timeout);
@@ -314,16 +327,15 @@ fn validate(options: S3Options, errors: &mut OptionErrors) -> Option<Checked> {
     if options.dead_letter.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
         errors.add("dead_letter", "a path must not be empty");
     }
-    let extension = extension(&options, errors);
-    let object = object(&options, errors);
-    let mut encoding = Encoding::new(&options.encoding, errors);
-    encoding.ends = true;
+    let (format, encoding) = Format::check(&options.encoding, options.compression, errors);
+    let extension = extension(&options, format.as_ref(), errors);
+    let object = object(&options, format.as_ref(), errors);
     let in_memory = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let settings = Settings {
         session: session?,
         object,
         extension,
-        compression: options.compression,
+        format: format?,
         limits: BatchLimits {
             max_bytes: in_memory(max_bytes),
             max_events: options.batch.max_events.map_or(usize::MAX, |count| count.0),
@@ -341,14 +353,9 @@ fn validate(options: S3Options, errors: &mut OptionErrors) -> Option<Checked> {
 }
 
 /// What follows the hash in a key, with its dot.
-fn extension(options: &S3Options, errors: &mut OptionErrors) -> String {
+fn extension(options: &S3Options, format: Option<&Format>, errors: &mut OptionErrors) -> String {
     let Some(extension) = &options.filename_extension else {
-        let format = if options.encoding.codec == Codec::Text { "log" } else { "ndjson" };
-        return match options.compression {
-            Compression::None => format!(".{format}"),
-            Compression::Gzip => format!(".{format}.gz"),
-            Compression::Zstd => format!(".{format}.zst"),
-        };
+        return format.map(Format::extension).unwrap_or_default();
     };
     let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if !extension.bytes().all(is_valid) || extension.starts_with('.') {
@@ -358,7 +365,7 @@ fn extension(options: &S3Options, errors: &mut OptionErrors) -> String {
 }
 
 /// Everything that is the same for all objects.
-fn object(options: &S3Options, errors: &mut OptionErrors) -> PutObject {
+fn object(options: &S3Options, format: Option<&Format>, errors: &mut OptionErrors) -> PutObject {
     let is_class = |class: &str| {
         !class.is_empty() && class.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
     };
@@ -395,16 +402,12 @@ fn object(options: &S3Options, errors: &mut OptionErrors) -> PutObject {
             errors.add(path, "is empty or has characters that are not printable ASCII");
         }
     }
-    let content_type =
-        if options.encoding.codec == Codec::Text { "text/x-log" } else { "application/x-ndjson" }.to_owned();
-    let content_encoding = options.content_encoding.clone().or_else(|| match options.compression {
-        Compression::None => None,
-        Compression::Gzip => Some("gzip".to_owned()),
-        Compression::Zstd => Some("zstd".to_owned()),
-    });
+    let default = |of: fn(&Format) -> Option<&'static str>| format.and_then(of).map(str::to_owned);
+    let content_type = options.content_type.clone().or_else(|| default(|format| Some(format.content_type())));
+    let content_encoding = options.content_encoding.clone().or_else(|| default(Format::content_encoding));
     PutObject {
         bucket: options.bucket.clone(),
-        content_type: Some(options.content_type.clone().unwrap_or(content_type)),
+        content_type,
         content_encoding: content_encoding.filter(|encoding| !encoding.is_empty()),
         storage_class: options.storage_class.clone(),
         encryption,

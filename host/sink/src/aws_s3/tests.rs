@@ -4,6 +4,7 @@
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests of `wattle-aws`, which use more of it")]
 mod double;
 mod faults;
+mod parquet;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -20,9 +21,9 @@ use crate::testing::Rig;
 /// The bucket, and the requests that wrote to it.
 #[derive(Default)]
 struct Bucket {
-    objects: BTreeMap<String, String>,
+    objects: BTreeMap<String, Vec<u8>>,
     /// Parts by the id of their upload.
-    uploads: HashMap<String, BTreeMap<u32, String>>,
+    uploads: HashMap<String, BTreeMap<u32, Vec<u8>>>,
     /// Next replies to an operation, instead of doing it.
     faults: HashMap<String, VecDeque<Reply>>,
     /// Operations whose connection closes after they are done.
@@ -66,7 +67,7 @@ impl Bucket {
         let id = id.unwrap_or_default();
         match operation {
             "put" => {
-                self.objects.insert(key, seen.body.clone());
+                self.objects.insert(key, seen.bytes.clone());
                 return etag();
             }
             "create" => {
@@ -83,7 +84,7 @@ impl Bucket {
             "complete" => {
                 let parts = self.uploads.remove(id).unwrap();
                 assert_eq!(seen.body.matches("<Part>").count(), parts.len(), "{}", seen.body);
-                self.objects.insert(key, parts.into_values().collect());
+                self.objects.insert(key, parts.into_values().flatten().collect());
                 ok("<R><ETag>e</ETag></R>")
             }
             "abort" => {
@@ -92,7 +93,7 @@ impl Bucket {
             }
             _ => {
                 let parts = self.uploads.get_mut(id).unwrap();
-                parts.insert(number.unwrap().parse().unwrap(), seen.body.clone());
+                parts.insert(number.unwrap().parse().unwrap(), seen.bytes.clone());
                 etag()
             }
         }
@@ -119,8 +120,10 @@ impl Fake {
         self.bucket.lock().faults.entry(operation.to_owned()).or_default().extend(replies);
     }
 
+    /// The objects, which are text.
     fn objects(&self) -> BTreeMap<String, String> {
-        self.bucket.lock().objects.clone()
+        let text = |(key, bytes)| (key, String::from_utf8(bytes).unwrap());
+        self.bucket.lock().objects.clone().into_iter().map(text).collect()
     }
 
     /// The names of all operations.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use wattle_options::{Number, OptionError, OptionErrors, Period, Size};
 
 use crate::compress::Compression;
-use crate::encode::{Encoding, EncodingOptions, Framing};
+use crate::encode::{Encoding, EncodingOptions, Framing, schema_without_parquet};
 use crate::path_template::Template;
 
 /// Options of the sink `file`.
@@ -130,7 +130,7 @@ pub(crate) struct Settings {
 
 /// The JSON schema of the options.
 pub(crate) fn schema() -> Value {
-    wattle_options::schema_of::<FileOptions>()
+    schema_without_parquet::<FileOptions>()
 }
 
 /// Reads and validates options.

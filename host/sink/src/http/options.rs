@@ -16,7 +16,7 @@ use wattle_tls::ClientOptions;
 use super::proxy::{self, ProxyOptions};
 use crate::batcher::BatchLimits;
 use crate::compress::Compression;
-use crate::encode::{Encoding, EncodingOptions, Framing};
+use crate::encode::{Encoding, EncodingOptions, Framing, schema_without_parquet};
 
 /// Options of the sink `http`.
 ///
@@ -205,7 +205,7 @@ pub(crate) struct Settings {
 
 /// The JSON schema of the options.
 pub(crate) fn schema() -> Value {
-    wattle_options::schema_of::<HttpOptions>()
+    schema_without_parquet::<HttpOptions>()
 }
 
 /// The files that options name and the sink reads.
