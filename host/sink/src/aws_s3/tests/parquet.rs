@@ -1,7 +1,8 @@
 //! Parquet files in the bucket: their rows, the events that are no rows, and keys.
 
+use ::parquet::file::reader::{FileReader as _, SerializedFileReader};
+use ::parquet::record::{Field, Row};
 use bytes::Bytes;
-use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use wattle_batch::Disposition::{Delivered, Rejected};
 
 use super::*;
@@ -15,12 +16,23 @@ fn start(fake: &Fake, more: Value) -> Running {
     Running::start(fake, options)
 }
 
-/// The rows of every object, by its key. Numbers that are null are missing.
+fn of_row(row: &Row) -> Value {
+    let value = |field: &Field| match field {
+        Field::Null => Value::Null,
+        Field::Int(number) => json!(number),
+        Field::Long(number) => json!(number),
+        Field::Str(text) => json!(text),
+        other => panic!("no column has values like {other:?}"),
+    };
+    Value::Object(row.get_column_iter().map(|(name, field)| (name.clone(), value(field))).collect())
+}
+
+/// The rows of every object, by its key.
 fn rows(fake: &Fake) -> BTreeMap<String, Vec<Value>> {
     let objects = fake.bucket.lock().objects.clone();
     let read = |bytes: Vec<u8>| {
         let reader = SerializedFileReader::new(Bytes::from(bytes)).unwrap();
-        reader.get_row_iter(None).unwrap().map(|row| row.unwrap().to_json_value()).collect()
+        reader.get_row_iter(None).unwrap().map(|row| of_row(&row.unwrap())).collect()
     };
     objects.into_iter().map(|(key, bytes)| (key, read(bytes))).collect()
 }
