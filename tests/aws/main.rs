@@ -10,6 +10,7 @@
 
 mod clients;
 mod moto;
+mod parquet;
 mod signed;
 mod sink;
 
