@@ -111,7 +111,7 @@ impl Encoding {
         }
         #[cfg(feature = "aws")]
         if options.schema.is_some() {
-            errors.add("encoding.schema", "needs the codec `parquet`, which only the sink `aws_s3` has; remove it");
+            errors.add("encoding.schema", "needs the codec `parquet` of the sink `aws_s3`; remove it");
         }
         let framing = options.framing.unwrap_or_default();
         Self {
@@ -192,9 +192,15 @@ impl Encoding {
     }
 }
 
-/// The JSON schema of options of a sink that writes no Parquet files: without the codec and its option.
+/// The JSON schema of options of a sink that writes no Parquet files: without the codec, its option, and the types of that.
 pub(crate) fn schema_without_parquet<T: JsonSchema>() -> Value {
     let mut schema = wattle_options::schema_of::<T>();
+    if let Some(types) = schema.get_mut("$defs").and_then(Value::as_object_mut) {
+        types.retain(|name, _| !["ColumnOptions", "ElementOptions"].contains(&name.as_str()));
+        if types.is_empty() {
+            schema.as_object_mut().map(|schema| schema.shift_remove("$defs"));
+        }
+    }
     if let Some(encoding) = schema.pointer_mut("/properties/encoding/properties") {
         encoding.as_object_mut().map(|options| options.shift_remove("schema"));
         if let Some(codecs) = encoding.pointer_mut("/codec/oneOf").and_then(Value::as_array_mut) {
