@@ -10,7 +10,7 @@ pub(crate) struct Options {
     /// Run fewer kills and shorter faults, without soak: under five minutes after the build
     #[arg(long)]
     quick: bool,
-    /// Run only these sections: kill, stateful, evil, sinks, sources, soak
+    /// Run only these sections: kill, stateful, s3, evil, sinks, sources, soak
     #[arg(long, value_name = "SECTIONS")]
     only: Option<String>,
     /// Seed of every random choice; default: a new one, which is printed

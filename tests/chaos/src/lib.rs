@@ -17,6 +17,7 @@ pub mod kill;
 mod load;
 mod outputs;
 mod report;
+pub mod s3;
 mod server;
 pub mod sinks;
 pub mod soak;

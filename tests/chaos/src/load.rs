@@ -58,7 +58,8 @@ impl Load {
     }
 }
 
-fn records(document: &[u8]) -> Vec<(String, Known)> {
+/// The events of a document, one per line.
+pub(crate) fn records(document: &[u8]) -> Vec<(String, Known)> {
     let text = std::str::from_utf8(document).unwrap();
     let list = &text[text.find('[').unwrap() + 1..];
     let known = |text: &str| {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use clap::Parser;
-use wattle_chaos::{Report, evil, kill, sinks, soak, sources, stateful};
+use wattle_chaos::{Report, evil, kill, s3, sinks, soak, sources, stateful};
 
 /// Breaks things around a running agent. Called by `cargo xtask chaos`, which builds what this needs.
 #[derive(Parser)]
@@ -18,7 +18,7 @@ struct Cli {
     /// Fewer kills and shorter troubles: under five minutes
     #[arg(long)]
     quick: bool,
-    /// Only these sections: kill, stateful, evil, sinks, sources, soak
+    /// Only these sections: kill, stateful, s3, evil, sinks, sources, soak
     #[arg(long, value_delimiter = ',')]
     only: Vec<Section>,
     /// Decides every random choice; without it a new one is drawn
@@ -40,6 +40,7 @@ fn duration(text: &str) -> Result<Duration, jiff::Error> {
 enum Section {
     Kill,
     Stateful,
+    S3,
     Evil,
     Sinks,
     Sources,
@@ -62,6 +63,15 @@ const KEYS: &[&str] = &[
     "dedup_lost",
     "dedup_doubled",
     "dedup_repeated",
+    "s3_kills",
+    "s3_objects",
+    "s3_events",
+    "s3_lost",
+    "s3_early",
+    "s3_doubled",
+    "s3_repeated",
+    "s3_sink_doubled",
+    "s3_messages_left",
     "evil_nodes",
     "evil_nodes_contained",
     "evil_p99_ratio",
@@ -88,6 +98,10 @@ fn main() -> anyhow::Result<()> {
     if runs(Section::Stateful) {
         let size = if cli.quick { stateful::Size::quick() } else { stateful::Size::full() };
         report.guard(|report| stateful::section(report, seed, size));
+    }
+    if runs(Section::S3) {
+        let size = if cli.quick { s3::Size::quick() } else { s3::Size::full() };
+        report.guard(|report| s3::section(report, seed, size));
     }
     if runs(Section::Evil) {
         report.guard(evil::section);

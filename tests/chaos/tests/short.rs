@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use wattle_chaos::{Outcome, evil, kill, sinks, soak, sources, stateful};
+use wattle_chaos::{Outcome, evil, kill, s3, sinks, soak, sources, stateful};
 use wattle_tests::evil::EVIL;
 
 const SEED: u64 = 4;
@@ -23,6 +23,14 @@ fn windows_survive_kills_swaps_and_rollbacks() {
     for kills in [4, 0] {
         let size = stateful::Size { kills, swaps: 4, rollbacks: 1 };
         assert_good(&stateful::run(SEED, size, &mut stateful::Figures::default()));
+    }
+}
+
+#[test]
+fn two_agents_on_one_queue_lose_nothing_and_double_nothing_in_a_bucket() {
+    let size = s3::Size { objects: 200, kills: 3 };
+    for target in [s3::Target::Http, s3::Target::Bucket] {
+        assert_good(&s3::run(SEED, size, target, &mut s3::Figures::default()));
     }
 }
 

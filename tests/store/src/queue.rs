@@ -103,11 +103,7 @@ pub(crate) fn receive(state: &mut State, request: &Value) -> Vec<Value> {
     let mut found = Vec::new();
     while (found.len() as u64) < max && !state.queue.visible.is_empty() {
         let shuffled = state.faults.shuffled;
-        let at = if state.meets("shuffled", shuffled) {
-            state.random.usize(..state.queue.visible.len())
-        } else {
-            0
-        };
+        let at = if state.meets("shuffled", shuffled) { state.random.usize(..state.queue.visible.len()) } else { 0 };
         // Swapping with the first one keeps this cheap in a long queue.
         let Some(index) = state.queue.visible.swap_remove_front(at) else { break };
         if state.queue.messages[index].is_deleted {

@@ -147,9 +147,7 @@ impl Storage {
         self.last_upload += 1;
         let id = format!("upload-{}", self.last_upload);
         self.uploads.insert(id.clone(), Upload::default());
-        let text = format!(
-            "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
-        );
+        let text = format!("<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>");
         Answer::xml(200, text)
     }
 
