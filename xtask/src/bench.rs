@@ -13,7 +13,7 @@ pub(crate) struct Options {
     /// File for the figures; default: target/bench.json
     #[arg(long, value_name = "FILE")]
     out: Option<std::path::PathBuf>,
-    /// Run only these sections: whole, memory, twin, start, small, copies, growth, stateful, shared, flame
+    /// Run only these sections: whole, memory, twin, start, small, copies, growth, stateful, shared, s3, flame
     #[arg(long, value_name = "SECTIONS")]
     only: Option<String>,
 }

@@ -93,6 +93,32 @@ impl Corpus {
         self.files(&format!("gz-{bytes}"), bytes, DocumentSize::Between(6..=600), true)
     }
 
+    /// A folder of `.json.gz` files with as many records as genuine ones: a median of 6, with a long tail.
+    pub(crate) fn trail(&self, bytes: u64) -> anyhow::Result<Input> {
+        self.files(&format!("trail-{bytes}"), bytes, DocumentSize::Natural, true)
+    }
+
+    /// One gzip file of this size, with records, one per line.
+    pub(crate) fn gzip_of_lines(&self, compressed: u64) -> anyhow::Result<Input> {
+        self.once(&format!("large-{compressed}.json.gz"), |path| {
+            let mut generator = generator(Shape::Ndjson, DocumentSize::Fixed(200));
+            let mut encoder = GzEncoder::new(File::create(path)?, Compression::default());
+            let (mut written, mut lines) = (0, Vec::new());
+            while encoder.get_ref().metadata()?.len() < compressed {
+                lines.clear();
+                let records = generator.document_size();
+                generator.next_document(records, &mut lines);
+                if !lines.ends_with(b"\n") {
+                    lines.push(b'\n');
+                }
+                encoder.write_all(&lines)?;
+                written += lines.len() as u64;
+            }
+            encoder.finish()?;
+            Ok(written)
+        })
+    }
+
     /// A folder of plain files of this many records.
     pub(crate) fn plain_files(&self, bytes: u64, records: u32) -> anyhow::Result<Input> {
         self.files(&format!("files-{records}-{bytes}"), bytes, DocumentSize::Fixed(records), false)

@@ -13,6 +13,7 @@ mod job;
 mod memory;
 mod nodes;
 mod peers;
+mod s3;
 mod small;
 mod start;
 mod stateful;
@@ -41,8 +42,8 @@ struct Cli {
     /// A small corpus and fewer repetitions: under two minutes
     #[arg(long)]
     quick: bool,
-    /// Only these sections: whole, memory, twin, start, small, copies, growth, stateful, shared; and `flame`, which draws
-    /// a flame graph
+    /// Only these sections: whole, memory, twin, start, small, copies, growth, stateful, shared, s3; and `flame`, which
+    /// draws a flame graph
     #[arg(long, value_delimiter = ',')]
     only: Vec<Section>,
     #[command(subcommand)]
@@ -60,6 +61,7 @@ enum Section {
     Growth,
     Stateful,
     Shared,
+    S3,
     Flame,
 }
 
@@ -131,6 +133,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted(Section::Shared) {
         stateful::shared(&bench, &mut report)?;
+    }
+    if wanted(Section::S3) {
+        s3::measure(&bench, &mut report)?;
     }
     // A picture and not a figure, and it needs perf: only on request.
     if cli.only.contains(&Section::Flame) {

@@ -176,7 +176,11 @@ pub fn run(seed: u64, size: Size, target: Target, figures: &mut Figures) -> Outc
     let config = config(&store, target);
     let mut nodes = [Node::new(&config), Node::new(&config)];
     let (mut objects, mut model) = (Objects::new(seed), Model::default());
-    nodes.iter_mut().for_each(Node::start);
+    for node in &mut nodes {
+        node.start();
+        // Only this time: later starts may be killed at once.
+        node.agent.as_mut().expect("it was started").wait_for("running");
+    }
     for kill in 0..size.kills {
         let until = Instant::now() + Duration::from_millis(random.u64(1..MAX_LIFE_MS));
         let count = size.objects * (kill + 1) / size.kills - size.objects * kill / size.kills;

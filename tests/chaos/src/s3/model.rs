@@ -15,7 +15,6 @@ use crate::load::id_of;
 struct Object {
     /// Indexes of its events.
     events: Range<usize>,
-    messages: u64,
     deliveries: u64,
 }
 
@@ -63,14 +62,13 @@ impl Model {
             assert_eq!(known, None, "the generator gives every event its own id");
             self.arrived.push(0);
         }
-        self.objects.push(Object { events: start..self.arrived.len(), messages: 0, deliveries: 0 });
+        self.objects.push(Object { events: start..self.arrived.len(), deliveries: 0 });
         self.objects.len() - 1
     }
 
     /// Adds the next message of the queue, which announces this object.
     pub(super) fn add_message(&mut self, object: usize) {
         self.messages.push(object);
-        self.objects[object].messages += 1;
     }
 
     /// Whether every event arrived.
