@@ -20,7 +20,7 @@ const MAX_TAGS: usize = 10;
 
 /// Defaults of `batch.max_bytes` and `max_in_flight_bytes`.
 const EVENTS_BYTES: (u64, u64) = (10 << 20, 64 << 20);
-/// With Parquet: queries read few large files faster, and files are ten times smaller than their events. One object is
+/// With Parquet: queries read few large files faster, and files are a third as large as their events. One object is
 /// collected while another one is written.
 const PARQUET_BYTES: (u64, u64) = (64 << 20, 128 << 20);
 
