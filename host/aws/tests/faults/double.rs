@@ -32,6 +32,7 @@ pub(crate) struct Seen {
     pub(crate) headers: Vec<(String, String)>,
     /// The body as text; bytes that are not UTF-8 are replaced.
     pub(crate) body: String,
+    #[allow(dead_code, reason = "only the tests of sinks use it")]
     pub(crate) bytes: Vec<u8>,
 }
 
