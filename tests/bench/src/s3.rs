@@ -31,7 +31,7 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
     let (mut packed, mut packed_speed, mut packed_peak) = <(Samples, Samples, Samples)>::default();
     let (mut bucket, mut disk, mut ratio, mut bucket_peak) = <(Samples, Samples, Samples, Samples)>::default();
     // Fills the cache of compiled nodes.
-    from_queue(bench, &store, &keys[..1], &to_disk(&bench.fresh("lake")?))?;
+    from_queue(bench, &store, keys.get(..1).context("the corpus is empty")?, &to_disk(&bench.fresh("lake")?))?;
     for _ in 0..bench.rounds() {
         let used = pass(bench, &store, &keys)?;
         rate.push(objects / used.cpu_s);
