@@ -5,7 +5,8 @@ import sys
 import duckdb
 
 lake = f"read_parquet('{sys.argv[1]}/**/*.parquet', hive_partitioning = true)"
-print(duckdb.sql(f"select count(*) from {lake}").fetchone()[0])
+[(rows,)] = duckdb.sql(f"select count(*) from {lake}").fetchall()
+print(rows)
 services = duckdb.sql(
     f"select eventsource, count(*), count(distinct useridentity.arn), min(eventtime) from {lake} "
     "group by eventsource order by count(*) desc, eventsource limit 5"

@@ -5,8 +5,9 @@ use std::io;
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use wattle_json::Kind;
 use wattle_options::OptionErrors;
-use wattle_parquet::{Compression as PageCompression, Misfits, PushError, Schema, Writer, WriterOptions};
+use wattle_parquet::{Compression as PageCompression, Misfits, Preset, PushError, Schema, Writer, WriterOptions};
 
 use crate::batcher::RequestBatch;
 use crate::compress::Compression;
@@ -32,7 +33,12 @@ pub(super) enum Format {
     /// The encoded events, one after the other, compressed as a whole.
     Events { codec: Codec, compression: Compression },
     /// A Parquet file with a row for each event.
-    Parquet { schema: Schema, compression: PageCompression },
+    Parquet {
+        schema: Schema,
+        compression: PageCompression,
+        /// Whether rows are records of CloudTrail, which can be in the member `Record` of an event.
+        is_cloudtrail: bool,
+    },
 }
 
 /// An object that was made.
@@ -94,8 +100,9 @@ impl Format {
             );
             return None;
         };
+        let is_cloudtrail = schema.preset == Some(Preset::Cloudtrail);
         let schema = Schema::check(schema, "encoding.schema.", errors)?;
-        Some(Self::Parquet { schema, compression })
+        Some(Self::Parquet { schema, compression, is_cloudtrail })
     }
 
     /// The extension of keys, with its dot.
@@ -141,7 +148,9 @@ impl Format {
     /// The object cannot be encoded or compressed.
     pub(super) fn body(&self, events: &mut RequestBatch) -> io::Result<Body> {
         let bytes = match self {
-            Self::Parquet { schema, compression } => return parquet(schema, *compression, events),
+            Self::Parquet { schema, compression, is_cloudtrail } => {
+                return parquet(schema, *compression, *is_cloudtrail, events);
+            }
             // Copies nothing if all events came together.
             Self::Events { compression: Compression::None, .. } => events.concatenated(),
             Self::Events { compression, .. } => compression.compress(events.events()).map(Bytes::from)?,
@@ -150,11 +159,27 @@ impl Format {
     }
 }
 
-fn parquet(schema: &Schema, compression: PageCompression, events: &mut RequestBatch) -> io::Result<Body> {
+/// The record of CloudTrail in an event: the event itself, or its only member `Record`, as the pack `cloudtrail` makes it.
+fn record_of(event: &[u8]) -> &[u8] {
+    let inner = event.trim_ascii().strip_prefix(b"{\"Record\":").and_then(|rest| rest.strip_suffix(b"}"));
+    let Some(inner) = inner.map(<[u8]>::trim_ascii) else { return event };
+    match wattle_json::skip(inner, 0) {
+        Ok(value) if value.kind == Kind::Object && value.end == inner.len() => inner,
+        // Another member follows, or it is no record.
+        _ => event,
+    }
+}
+
+fn parquet(
+    schema: &Schema,
+    compression: PageCompression,
+    is_cloudtrail: bool,
+    events: &mut RequestBatch,
+) -> io::Result<Body> {
     let options = WriterOptions { compression, ..WriterOptions::default() };
     let mut writer = Writer::new(schema, options).map_err(io::Error::other)?;
     let mut reasons: Vec<(usize, String)> = Vec::new();
-    let refused = events.take_out(|record| match writer.push(record) {
+    let refused = events.take_out(|event| match writer.push(if is_cloudtrail { record_of(event) } else { event }) {
         Ok(_) => Ok(false),
         Err(error @ PushError::Encode(_)) => Err(io::Error::other(error)),
         Err(error) => {
@@ -193,6 +218,23 @@ mod tests {
         events
     }
 
+    #[test]
+    fn a_record_is_the_event_or_its_only_member_record() {
+        for (event, expected) in [
+            ("{\"Record\":{\"a\":1}}", "{\"a\":1}"),
+            (" {\"Record\": {\"a\":{\"b\":[1]}} }\n", "{\"a\":{\"b\":[1]}}"),
+            ("{\"eventName\":\"X\"}", "{\"eventName\":\"X\"}"),
+            ("{\"Record\":{\"a\":1},\"b\":2}", "{\"Record\":{\"a\":1},\"b\":2}"),
+            ("{\"Record\":{\"a\":1},\"b\":{}}", "{\"Record\":{\"a\":1},\"b\":{}}"),
+            ("{\"Record\":\"text\"}", "{\"Record\":\"text\"}"),
+            ("{\"Record\":{\"a\":1}", "{\"Record\":{\"a\":1}"),
+            ("{\"Record\":}", "{\"Record\":}"),
+            ("", ""),
+        ] {
+            assert_eq!(record_of(event.as_bytes()), expected.as_bytes(), "{event}");
+        }
+    }
+
     fn texts(events: &RequestBatch) -> Vec<&str> {
         events.events().map(|event| std::str::from_utf8(event).unwrap()).collect()
     }
@@ -211,7 +253,7 @@ mod tests {
     fn events_that_are_no_rows_are_taken_out_and_the_others_keep_their_order() {
         let schema = r#"{"columns":[{"name":"n","type":"int","required":true},{"name":"m","type":"int"}]}"#;
         let schema = Schema::new(&serde_json::from_str(schema).unwrap()).unwrap();
-        let format = Format::Parquet { schema, compression: PageCompression::None };
+        let format = Format::Parquet { schema, compression: PageCompression::None, is_cloudtrail: false };
         assert!(format.loses_values());
         let rig = Rig::new();
         let (bad, good): (&[_], &[_]) = (&["[]", "x"], &[r#"{"n":5}"#]);
@@ -237,7 +279,7 @@ mod tests {
     fn without_rows_there_is_no_object() {
         let schema = r#"{"preset":"cloudtrail"}"#;
         let schema = Schema::new(&serde_json::from_str(schema).unwrap()).unwrap();
-        let format = Format::Parquet { schema, compression: PageCompression::Zstd };
+        let format = Format::Parquet { schema, compression: PageCompression::Zstd, is_cloudtrail: false };
         assert!(!format.loses_values());
         let mut events = batch(&Rig::new(), &[&["a", "b"], &["c"]]);
         let body = format.body(&mut events).unwrap();
