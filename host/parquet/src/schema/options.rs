@@ -20,7 +20,7 @@ use super::Preset;
 pub struct SchemaOptions {
     /// Ready-made columns.
     pub preset: Option<Preset>,
-    /// Columns, after those of the preset.
+    /// Columns, after those of the preset. Default: none.
     #[serde(default)]
     pub columns: Vec<ColumnOptions>,
 }
@@ -42,7 +42,7 @@ pub struct ColumnOptions {
     /// Only for columns, not for fields of structs: a record without this value fails.
     #[serde(default)]
     pub required: bool,
-    /// Only with `struct`: its fields.
+    /// Only with `struct`: its fields. Default: none.
     #[serde(default)]
     pub fields: Vec<ColumnOptions>,
     /// Only with `list` and `map`: the elements of the list, or the values of the map, whose keys are strings.
@@ -57,7 +57,7 @@ pub struct ElementOptions {
     pub r#type: Type,
     /// As for columns.
     pub format: Option<String>,
-    /// Only with `struct`: its fields.
+    /// Only with `struct`: its fields. Default: none.
     #[serde(default)]
     pub fields: Vec<ColumnOptions>,
     /// Only with `list` and `map`: the elements of the list, or the values of the map.
