@@ -57,8 +57,9 @@ impl Mapping {
 
     /// A value whose relative distance to every value of the bucket is at most the accuracy.
     fn value(&self, index: i32) -> f64 {
-        let (low, high) = (self.bound(index), self.bound(index.saturating_add(1)));
-        if high.is_finite() { low * (high / f64::midpoint(low, high)) } else { low }
+        // The last bucket ends with the largest number, not at its bound, which can be infinite.
+        let (low, high) = (self.bound(index), self.bound(index.saturating_add(1)).min(f64::MAX));
+        low * (high / f64::midpoint(low, high))
     }
 }
 

@@ -200,9 +200,11 @@ impl State {
         if seen.header("if-match").is_some_and(|wanted| wanted != etag) {
             return s3_error(412, "PreconditionFailed");
         }
-        let modified: jiff::Timestamp = modified.parse().unwrap();
-        let modified = modified.to_zoned(jiff::tz::TimeZone::UTC).strftime("%a, %d %b %Y %T GMT").to_string();
-        let mut headers = vec![("etag", etag), ("last-modified", modified)];
+        let mut headers = vec![("etag", etag)];
+        if let Ok(modified) = modified.parse::<jiff::Timestamp>() {
+            let modified = modified.to_zoned(jiff::tz::TimeZone::UTC).strftime("%a, %d %b %Y %T GMT").to_string();
+            headers.push(("last-modified", modified));
+        }
         headers.extend(self.signatures.get(key).map(|signature| ("x-amz-meta-signature", signature.clone())));
         let Some(start) = range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()) else {
             return Reply::Full(200, headers, body.clone());
