@@ -51,7 +51,7 @@ same("partitions", found, dict(collections.Counter(map(partition, records))))
 wanted = partition(records[0])
 where = " AND ".join(f"{name} = {value!r}" for name, value in zip(partitions, wanted))
 query = f"SELECT useridentity.arn, eventname FROM trail WHERE {where}"
-expected = sorted((str(r["userIdentity"].get("arn")), r["eventName"]) for r in records if partition(r) == wanted)
+expected = sorted((str(r.get("userIdentity", {}).get("arn")), r["eventName"]) for r in records if partition(r) == wanted)
 same("identities", sorted((str(arn), name) for arn, name in db.execute(query).fetchall()), expected)
 plan = db.execute("EXPLAIN ANALYZE " + query).fetchall()[0][1]
 files = len(list(first.parent.glob("*.parquet")))
