@@ -90,6 +90,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// The files that node projects consist of: each tree of files below the root.
 const TREES: &[&str] = &[
+    "host/address",
     "host/batch",
     "host/cases",
     "host/json",

@@ -144,7 +144,7 @@ fn wrong_options_and_input_say_what_and_where() {
             "did you mean `remove`?",
         ),
         (vec!["builtin:edit", "--options", r#"{"steps":[{"remov":"a"},{"set":"body.a"}]}"#], 78, "`steps[1]`"),
-        (vec!["builtin:unroll", "--options", r#"{"path":"a"}"#, "--events"], 1, "line 1: expected value"),
+        (vec!["builtin:unroll", "--options", r#"{"path":"a"}"#, "--events"], 1, "line 1: expected a value at byte 0"),
         (vec!["builtin:unroll", "--options", r#"{"path":"a"}"#, "--grants", "nix"], 78, "`nix`: No such file"),
         (vec!["builtin:edit", "--options", ""], 78, "--options is empty; options are a JSON object"),
         (

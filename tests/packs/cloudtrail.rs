@@ -118,6 +118,10 @@ fn records_of_cloudwatch_logs_come_by_firehose_and_events_by_eventbridge() {
         .pack("cloudtrail", &["firehose", "bridge"], PACK)
         .grants("seen = { max_keys = 1000, max_age = \"366d\", durable = true }")
         .file_sink("all", &["cloudtrail.processed", "cloudtrail.get_describe_list", "cloudtrail.fails"], "all.ndjson")
+        .drop_sink(
+            "rest",
+            &["cloudtrail.log_delivery", "cloudtrail.digests", "cloudtrail.metrics", "cloudtrail.findings"],
+        )
         .text();
     let agent = folder.start(&text);
     for address in [firehose, bridge] {

@@ -19,6 +19,7 @@ fn trees(language: Language, columns: bool) -> Vec<(&'static str, &'static str)>
             &[
                 ("workspace", ""),
                 ("nodes/sdk", "sdk/nodes/sdk"),
+                ("host/address", "sdk/host/address"),
                 ("host/batch", "sdk/host/batch"),
                 ("host/cases", "sdk/host/cases"),
                 ("host/json", "sdk/host/json"),
