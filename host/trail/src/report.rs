@@ -94,6 +94,17 @@ pub enum Verdict {
     Failed,
 }
 
+impl Verdict {
+    /// What a digest with these problems proves.
+    pub fn of(problems: &[Problem]) -> Self {
+        let of = |problem: &Problem| match problem {
+            Problem::NoSignature | Problem::UnknownKey { .. } => Self::Unverifiable,
+            _ => Self::Failed,
+        };
+        problems.iter().map(of).max().unwrap_or(Self::Verified)
+    }
+}
+
 /// The result for one digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DigestReport {
@@ -112,11 +123,7 @@ pub struct DigestReport {
 impl DigestReport {
     /// What it proves.
     pub fn verdict(&self) -> Verdict {
-        let of = |problem: &Problem| match problem {
-            Problem::NoSignature | Problem::UnknownKey { .. } => Verdict::Unverifiable,
-            _ => Verdict::Failed,
-        };
-        self.problems.iter().map(of).max().unwrap_or(Verdict::Verified)
+        Verdict::of(&self.problems)
     }
 }
 

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use wattle_aws::{CloudTrail, ObjectHead};
-use wattle_trail::{Digest, DigestReport, Hash, Problem, PublicKeys, Verdict};
+use wattle_trail::{Digest, Hash, Problem, PublicKeys, Verdict};
 
 use super::object::{ObjectError, reason};
 use super::read::{Place, Reader, is_missing};
@@ -128,48 +128,7 @@ impl Integrity {
                 self.seen.lock().add(name(&place.bucket, &place.key), hash, None);
             }
         }
-        let report = DigestReport { key: String::new(), start: String::new(), end: String::new(), files, problems };
-        Ok(self.report(reader, place, &report, &unlisted))
-    }
-
-    /// Counts and logs a result.
-    fn report(&self, reader: &Reader, place: &Place, report: &DigestReport, unlisted: &[String]) -> Value {
-        let (source, counts) = (&reader.context.name, &reader.context.stats.queue.digests);
-        let (bucket, key) = (place.bucket.as_str(), place.key.as_str());
-        let first = report.problems.first().map(ToString::to_string).unwrap_or_default();
-        let problems = report.problems.len();
-        let result = match report.verdict() {
-            Verdict::Failed => {
-                tracing::error!(source = %source, bucket, key, problems, first, "a digest of CloudTrail proves a change");
-                add(&counts.failed, 1);
-                "failed"
-            }
-            Verdict::Unverifiable => {
-                tracing::warn!(source = %source, bucket, key, problems, first, "a digest of CloudTrail cannot be verified");
-                add(&counts.unverifiable, 1);
-                "unverifiable"
-            }
-            Verdict::Verified if !unlisted.is_empty() => {
-                let first = unlisted.first().map(String::as_str).unwrap_or_default();
-                tracing::warn!(
-                    source = %source, bucket, key, files = unlisted.len(), first,
-                    "a digest of CloudTrail does not list files of its time"
-                );
-                add(&counts.unlisted, 1);
-                "unlisted"
-            }
-            Verdict::Verified => {
-                tracing::debug!(source = %source, bucket, key, files = report.files, "a digest of CloudTrail is verified");
-                add(&counts.verified, 1);
-                "verified"
-            }
-        };
-        let listed: Vec<&Problem> = report.problems.iter().take(MAX_LISTED).collect();
-        let unlisted_files: Vec<&String> = unlisted.iter().take(MAX_LISTED).collect();
-        json!({
-            "result": result, "files": report.files, "problem_count": problems, "problems": listed,
-            "unlisted_count": unlisted.len(), "unlisted": unlisted_files,
-        })
+        Ok(report(reader, place, files, &problems, &unlisted))
     }
 
     fn check_signature(
@@ -263,6 +222,46 @@ impl Integrity {
         let keys = files.filter_map(|(name, _)| name.split_once('/').map(|(_, key)| key));
         keys.filter(|key| !listed.contains(key)).map(str::to_owned).collect()
     }
+}
+
+/// Counts and logs a result. Returns it for `resource.source.integrity`.
+fn report(reader: &Reader, place: &Place, files: usize, problems: &[Problem], unlisted: &[String]) -> Value {
+    let (source, counts) = (&reader.context.name, &reader.context.stats.queue.digests);
+    let (bucket, key) = (place.bucket.as_str(), place.key.as_str());
+    let first = problems.first().map(ToString::to_string).unwrap_or_default();
+    let count = problems.len();
+    let result = match Verdict::of(problems) {
+        Verdict::Failed => {
+            tracing::error!(source = %source, bucket, key, problems = count, first, "a digest of CloudTrail proves a change");
+            add(&counts.failed, 1);
+            "failed"
+        }
+        Verdict::Unverifiable => {
+            tracing::warn!(source = %source, bucket, key, problems = count, first, "a digest of CloudTrail cannot be verified");
+            add(&counts.unverifiable, 1);
+            "unverifiable"
+        }
+        Verdict::Verified if !unlisted.is_empty() => {
+            let first = unlisted.first().map(String::as_str).unwrap_or_default();
+            tracing::warn!(
+                source = %source, bucket, key, files = unlisted.len(), first,
+                "a digest of CloudTrail does not list files of its time"
+            );
+            add(&counts.unlisted, 1);
+            "unlisted"
+        }
+        Verdict::Verified => {
+            tracing::debug!(source = %source, bucket, key, files, "a digest of CloudTrail is verified");
+            add(&counts.verified, 1);
+            "verified"
+        }
+    };
+    let listed: Vec<&Problem> = problems.iter().take(MAX_LISTED).collect();
+    let unlisted_files: Vec<&String> = unlisted.iter().take(MAX_LISTED).collect();
+    json!({
+        "result": result, "files": files, "problem_count": count, "problems": listed,
+        "unlisted_count": unlisted.len(), "unlisted": unlisted_files,
+    })
 }
 
 /// The region in the key of a digest: `AWSLogs/ACCOUNT/CloudTrail-Digest/REGION/...`.
