@@ -19,7 +19,7 @@
 //! past events that are not safe.
 //!
 //! A node with durable state has seen the events when they move on, but its state is not on disk yet. It
-//! [parks](Ack::park) a share until then. A parked share tells how all shares that are not parked have ended, so
+//! [parks](Ack::park) a share until then. A parked share reports how all shares that are not parked have ended, so
 //! nodes that wait for each other's events do not wait for each other's states.
 //!
 //! # What sources do with it
@@ -138,7 +138,7 @@ impl Ack {
         Self { inner: self.inner.clone() }
     }
 
-    /// Parks this share: its events moved on, and the code that parks it waits for something of its own.
+    /// Parks this share: its events moved on, and the owner of the share still waits, for example for a snapshot on disk.
     pub fn park(mut self) -> Parked {
         let inner = self.inner.take();
         if let Some(inner) = &inner {

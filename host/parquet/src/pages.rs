@@ -1,7 +1,7 @@
 //! Column chunks in memory.
 //!
 //! A row group has its columns one after the other, while rows fill all of them at once. So each column writes its pages to
-//! a buffer of its own, and the buffers go to the file when the row group ends.
+//! its own buffer, and the buffers go to the file when the row group ends.
 
 use std::io::{self, Write};
 use std::mem;

@@ -23,7 +23,7 @@ use crate::{EncodeError, PushError};
 const BATCH_ROWS: usize = 1_024;
 /// Bytes of records whose rows wait.
 const BATCH_BYTES: usize = 1 << 20;
-/// Depth of objects and arrays in a record. Queries over the column with the whole record have limits of their own, such as
+/// Depth of objects and arrays in a record. Query engines have their own limits for the column with the whole record, such as
 /// 1,024 in DuckDB, and one record beyond that makes a query fail.
 const MAX_DEPTH: usize = 512;
 /// Bytes that the footer has for each column of a row group, measured with the schema of CloudTrail.
@@ -129,7 +129,7 @@ impl Writer {
                 Compression::None => Codec::UNCOMPRESSED,
             })
             .set_created_by(concat!("wattle version ", env!("CARGO_PKG_VERSION")).to_owned());
-        // Documents neither repeat, nor does anybody look for the smallest one.
+        // Documents rarely repeat, and no query needs the smallest one.
         let description = parquet::schema::types::SchemaDescriptor::new(Arc::clone(&inner.message));
         for (column, r#type) in description.columns().iter().zip(&types) {
             if matches!(r#type, LeafType::Json) {

@@ -22,7 +22,7 @@ pub(crate) enum Number {
 /// From here on, a float has no digits after the point, and not every whole number is a float.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// Digits that tell a float from all others.
+/// Significant digits that identify a float.
 const FLOAT_DIGITS: usize = 17;
 
 impl Number {

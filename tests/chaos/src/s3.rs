@@ -23,8 +23,8 @@ const LAKE: &str = "lake";
 const MAX_LIFE_MS: u64 = 1500;
 /// Interval between looks at what happened.
 const TICK: Duration = Duration::from_millis(50);
-/// A whole number of seconds that is not the pause of a source after a failure, so that the store can tell a heartbeat
-/// from a message that is given back. A kill hides the messages in work for so long.
+/// A whole number of seconds that is not the pause of a source after a failure, so that the store can distinguish a
+/// heartbeat from a message that is given back. A kill hides the messages in work for so long.
 const VISIBILITY: &str = "12s";
 /// How long nothing may happen before the rest counts as lost.
 const PATIENCE: Duration = Duration::from_secs(90);

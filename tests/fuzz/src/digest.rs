@@ -1,4 +1,4 @@
-//! Digests of CloudTrail, which anybody who may write to the bucket can send.
+//! Digests of CloudTrail, which any principal with write access to the bucket can send.
 
 use wattle_trail::{Digest, Hash, LogFile, Problem, PublicKeys, Signer};
 

@@ -33,7 +33,7 @@ pub(crate) async fn serve(listener: &TcpListener, shared: Arc<Shared>) {
             let service = service_fn(move |request| {
                 let shared = shared.clone();
                 async move {
-                    // In a task, because services go on with a request when its client is gone.
+                    // In a task, because services continue a request whose client disconnected.
                     tokio::spawn(answer(shared, request)).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
                 }
             });

@@ -2,7 +2,7 @@
 //!
 //! It checks no signatures. Every bucket exists, and there is one queue, whatever the request calls it. Of SQS it has the
 //! rules that matter to receivers: messages stay hidden for their visibility timeout, only the newest handle of a message
-//! is valid, and a request for messages goes on when its client is gone. It has no dead-letter queue.
+//! is valid, and a request for messages continues when its client disconnects. It has no dead-letter queue.
 //!
 //! `POST /collect` keeps a body for [`Store::take_log`], so that one log has the order of everything that an agent did.
 #![allow(
@@ -118,7 +118,7 @@ impl Shared {
     }
 }
 
-/// A server on loopback, on a thread of its own. It ends when this is dropped.
+/// A server on loopback, on its own thread. Dropping it ends the server.
 pub struct Store {
     address: SocketAddr,
     shared: Arc<Shared>,

@@ -43,7 +43,7 @@ pub(super) fn run(wattle: &Path, root: &Path) -> anyhow::Result<()> {
     let status =
         generate.args(["generate", "cloudtrail", "-n", &count, "--seed", "7", "--digests", "--out"]).arg(&trail);
     ensure!(status.status()?.success(), "wattle generate failed");
-    // Somebody removes what they did from a log file, before it is read.
+    // An attacker removes a record from a log file before the agent reads it.
     let altered = altered(&trail)?;
     say(&format!("One file is altered afterwards: {altered}"));
     let put: Value = serde_json::from_str(&python(&moto, BUCKET, &["put", &endpoint, path(&trail)?])?)?;
@@ -79,7 +79,7 @@ pub(super) fn run(wattle: &Path, root: &Path) -> anyhow::Result<()> {
     services.lines().for_each(say);
     let files = files(&lake)?.len();
     say(&format!("{rows} rows in {files} files below {}", lake.display()));
-    // The pack sends each record to one of its outputs, and one record is gone.
+    // The pack sends each record to one of its outputs, and one record was removed.
     let records = records(&trail)?;
     ensure!(rows.trim() == records.to_string(), "{records} different records were read");
     Ok(())

@@ -14,7 +14,7 @@ use super::{ColumnOptions, ElementOptions, Fields, Inner, Key, LeafType, Lookup,
 
 /// Maximum depth of structs, lists and maps. Writing a record recurses as deep.
 const MAX_DEPTH: usize = 16;
-/// Maximum number of columns of simple types, counted with the fields of structs. Each has buffers of its own.
+/// Maximum number of columns of simple types, counted with the fields of structs. Each has its own buffers.
 const MAX_LEAVES: usize = 2_000;
 /// Maximum length of a name in bytes; Athena allows no longer ones.
 const MAX_NAME: usize = 255;
@@ -257,7 +257,7 @@ fn check_name(name: &str, names: &mut HashSet<String>, path: &str, errors: &mut 
     } else if name.contains(|char: char| char == '.' || char.is_control()) {
         errors.add(path, "a name has no dots and no control characters");
     } else if !names.insert(name.to_lowercase()) {
-        // Athena and DuckDB do not tell `a` from `A`.
+        // Athena and DuckDB ignore the case of column names.
         errors.add(path, format!("there is another column `{name}`; the case of letters does not count"));
     }
 }

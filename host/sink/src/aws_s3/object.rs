@@ -41,7 +41,7 @@ impl Object {
                 // Every `i64` is in the range of `Timestamp`.
                 let time = Timestamp::from_nanosecond(i128::from(*oldest)).unwrap_or_default();
                 let time = time.strftime("%Y%m%dT%H%M%SZ");
-                // The whole time tells objects of one second apart whose events are the same.
+                // With nanoseconds, objects of the same second with equal events have different names.
                 format!("{prefix}{time}-{}{extension}", hash(&oldest.to_be_bytes()))
             }
             Name::Given(name) => format!("{prefix}{name}{extension}"),
@@ -50,7 +50,7 @@ impl Object {
     }
 }
 
-/// Hexadecimal digits of the first 16 bytes of a hash, which are enough to tell objects apart.
+/// Hexadecimal digits of the first 16 bytes of a hash, enough to make names unique.
 pub(super) fn short(hash: Sha256) -> String {
     use std::fmt::Write as _;
     hash.finalize().iter().take(16).fold(String::new(), |mut text, byte| {

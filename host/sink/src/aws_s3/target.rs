@@ -19,7 +19,7 @@ pub(super) struct Target {
 pub(super) enum Which {
     /// One that it shares with other payloads. The oldest event has this time, in nanoseconds since 1970.
     Shared { oldest: i64 },
-    /// One of its own with this name, if the payload has this number of events. Otherwise it was split on its way.
+    /// An object only for this payload, with this name. A payload with another number of events was split on its way.
     Own { name: String, events: usize },
 }
 

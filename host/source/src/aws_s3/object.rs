@@ -47,7 +47,7 @@ pub(super) enum ObjectError {
 }
 
 impl ObjectError {
-    /// The error of a reader. Its kind says whether the object is gone, so that it cannot be read later.
+    /// The error of a reader. Its kind says whether the object was removed, so that it cannot be read later.
     fn into_io(self) -> io::Error {
         let kind = match &self {
             Self::Overwritten => io::ErrorKind::NotFound,

@@ -37,7 +37,7 @@ impl Credential {
         Some(Self { header: AUTHORIZATION, scheme: "basic ", secret: Secret::new(pair) })
     }
 
-    /// A key in a header of its own, from the options `path.name` and `path.value`.
+    /// A key in a separate header, from the options `path.name` and `path.value`.
     pub(super) fn header(name: &str, path: &str, value: Secret, errors: &mut OptionErrors) -> Option<Self> {
         let Ok(header) = HeaderName::try_from(name) else {
             errors.add(

@@ -136,7 +136,7 @@ enum AuthOptions {
         /// The token. Use a variable, such as `${TOKEN}`.
         token: Secret,
     },
-    /// A key in a header of its own, such as that of an API destination of EventBridge.
+    /// A key in a separate header, such as that of an API destination of EventBridge.
     Header {
         /// Name of the header, such as `x-api-key`.
         name: String,

@@ -167,7 +167,7 @@ impl Reading {
             framer.flush();
         }
         let rest = match &read.failure {
-            // The rest of the last batch can be read later, unless the input is gone.
+            // The rest of the last batch can be read later, unless the input was removed.
             Some(ReadError::Read(ReadFailure::Io(error)))
                 if self.is_exact && error.kind() != io::ErrorKind::NotFound =>
             {
