@@ -115,20 +115,11 @@ impl Reader {
         let ended = match &self.integrity {
             Some(integrity) if is_digest(&place.key) => {
                 match self.read_digest(integrity, place, &mut object, runtime) {
-                    Ok((_, content)) if start.position >= content.len() as u64 => Ended::Whole,
                     Ok((result, content)) => self.send_document(&send(Some(result)), content),
                     Err(ended) => ended,
                 }
             }
-            Some(integrity) => {
-                let hasher = Arc::new(Mutex::new(Hasher::default()));
-                let ended = self.read_events(&mut object, place, start.position, Some(hasher.clone()), send(None));
-                if matches!(ended, Ended::Whole) {
-                    integrity.saw(place, object.facts(), hasher.lock().clone().finish());
-                }
-                ended
-            }
-            None => self.read_events(&mut object, place, start.position, None, send(None)),
+            _ => self.read_events(&mut object, place, start.position, &send(None)),
         };
         (ended, etag)
     }
@@ -197,14 +188,8 @@ impl Reader {
         if send.chunk(0, chunk).is_err() { Ended::Stopped } else { Ended::Whole }
     }
 
-    fn read_events(
-        &self,
-        object: &mut Object,
-        place: &Place,
-        from: u64,
-        hasher: Option<Arc<Mutex<Hasher>>>,
-        send: Send<'_>,
-    ) -> Ended {
+    /// Reads an object that is no digest, and remembers its hash if digests are checked.
+    fn read_events(&self, object: &mut Object, place: &Place, from: u64, send: &Send<'_>) -> Ended {
         let compression = match self.format.decompression {
             Decompression::None => Compression::None,
             Decompression::Auto => match object.first_bytes(MAGIC_BYTES) {
@@ -212,6 +197,25 @@ impl Reader {
                 Err(error) => return ended_by_io(&error),
             },
         };
+        // Of an object that is not compressed, only the part after `from` is read. Its hash is made when it is needed.
+        let integrity = self.integrity.as_ref().filter(|_| compression != Compression::None);
+        let hasher = integrity.map(|_| Arc::new(Mutex::new(Hasher::default())));
+        let ended = self.send_events(compression, hasher.clone(), object, place, from, send);
+        if let (Some(integrity), Some(hasher), Ended::Whole) = (integrity, hasher, &ended) {
+            integrity.saw(place, object.facts(), hasher.lock().clone().finish());
+        }
+        ended
+    }
+
+    fn send_events(
+        &self,
+        compression: Compression,
+        hasher: Option<Arc<Mutex<Hasher>>>,
+        object: &mut Object,
+        place: &Place,
+        from: u64,
+        send: &Send<'_>,
+    ) -> Ended {
         let reading = Reading {
             compression,
             caps: self.format.caps,
@@ -225,7 +229,7 @@ impl Reader {
         if self.format.framing == Framing::Document {
             let (document, failure) = reading.document(object, size);
             if !document.is_empty() {
-                match self.send_document(&send, document) {
+                match self.send_document(send, document) {
                     Ended::Whole => {}
                     ended => return ended,
                 }

@@ -262,3 +262,35 @@ async fn requirement_20_a_file_that_cannot_be_read_now_delays_the_result() {
     rig.stop();
     running.ended().await.unwrap();
 }
+
+#[tokio::test]
+async fn requirement_20_the_hash_is_that_of_the_whole_file_whatever_part_was_read_last() {
+    let (trail, folder) = (Trail::new().await, tempfile::tempdir().unwrap());
+    // As another tool may have copied them: not compressed, and of several events.
+    let text = "{\"a\":1}\n{\"b\":2}\n";
+    let mut chain = Chain::new(ACCOUNT, "eu-west-1", BUCKET, "all");
+    let files = [(trail.files[0].clone(), Hash::of(text.as_bytes()))];
+    let digest = chain.next(&Signer::generated().unwrap(), &time(0), &time(1), &files).unwrap();
+    trail.fake.put_at(&trail.files[0], text, "2026-01-31T00:30:00Z");
+    trail.remove(&trail.files[1]);
+    trail.put_digest(&digest);
+    for decompression in ["auto", "none"] {
+        let mut rig = Rig::new(folder.path());
+        rig.limits.max_events = 1;
+        let options = json!({ "integrity": {}, "framing": "lines", "decompression": decompression, "max_objects": 1 });
+        let running = rig.start("aws_s3", trail.fake.options(options));
+        let id = |name: &str| format!("{decompression}-{name}");
+        trail.fake.send(&id("file"), announce(&[&trail.files[0]]));
+        deliver(rig.pop().await);
+        drop(rig.pop().await);
+        deliver(rig.pop().await);
+        rig.until(|| trail.fake.is_deleted(&id("file"))).await;
+        trail.fake.send(&id("digest"), announce(&[&digest.key]));
+        let batch = rig.pop().await;
+        assert_eq!(resource(&batch)["integrity"]["problems"], json!([]), "{decompression}");
+        deliver(batch);
+        rig.until(|| trail.fake.is_deleted(&id("digest"))).await;
+        rig.stop();
+        running.ended().await.unwrap();
+    }
+}
