@@ -7,6 +7,7 @@ use std::time::Duration;
 use wattle_batch::{Ack, Batch, Column, Disposition, Origin};
 use wattle_buffer::Queue;
 
+use crate::error::SinkError;
 use crate::sink::{Encoder, FlushSignal, Payload, SinkContext, SinkStats};
 
 pub(crate) struct Rig {
@@ -106,5 +107,39 @@ impl Rig {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         panic!("timed out waiting for {what}; acknowledgements {:?}, counts {:?}", self.acks(), self.counts());
+    }
+}
+
+/// A running sink with a rig.
+pub(crate) struct Running {
+    pub(crate) rig: Rig,
+    pub(crate) encoder: Arc<dyn Encoder>,
+    pub(crate) task: tokio::task::JoinHandle<Result<(), SinkError>>,
+}
+
+impl Running {
+    pub(crate) fn start(type_name: &str, options: &serde_json::Value) -> Self {
+        let built = crate::build("out", type_name, options).unwrap();
+        let rig = Rig::new();
+        let task = tokio::spawn(built.sink.run(rig.context()));
+        Self { rig, encoder: built.encoder, task }
+    }
+
+    pub(crate) fn push(&self, bodies: &[&str]) {
+        self.rig.push_batch(&*self.encoder, bodies);
+    }
+
+    /// Ends the input and waits until the sink has ended.
+    pub(crate) async fn finish(self) -> Rig {
+        self.rig.context().input.close();
+        tokio::time::timeout(Duration::from_secs(20), self.task).await.unwrap().unwrap().unwrap();
+        self.rig
+    }
+
+    /// Ends as a kill does.
+    #[cfg(feature = "aws")]
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
     }
 }

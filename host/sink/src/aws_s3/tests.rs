@@ -14,9 +14,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use self::double::{Double, Reply, Seen, ok, s3_error};
-use crate::error::SinkError;
-use crate::sink::Encoder;
-use crate::testing::Rig;
+use crate::testing::Running;
 
 /// The bucket, and the requests that wrote to it.
 #[derive(Default)]
@@ -137,45 +135,17 @@ impl Fake {
     }
 }
 
-/// A running sink.
-struct Running {
-    rig: Rig,
-    encoder: Arc<dyn Encoder>,
-    task: tokio::task::JoinHandle<Result<(), SinkError>>,
-}
-
-impl Running {
-    /// Starts a sink with these options. Defaults: codec `text`, and short waits.
-    fn start(fake: &Fake, more: Value) -> Self {
-        let mut options = json!({ "bucket": "logs", "region": "eu-west-1", "endpoint": fake.address,
-            "encoding": { "codec": "text" }, "batch": { "timeout": "20ms" }, "key_prefix": "day=%F/",
-            "auth": { "access_key_id": "AKIDEXAMPLE", "secret_access_key": "geheim" },
-            "request": { "retry_initial_backoff": "20ms", "retry_max_backoff": "40ms" } });
-        for (name, value) in more.as_object().unwrap() {
-            match (options[name].as_object_mut(), value) {
-                (Some(table), Value::Object(more)) => table.extend(more.clone()),
-                _ => options[name] = value.clone(),
-            }
+/// Starts a sink with these options. Defaults: codec `text`, and short waits.
+fn start_sink(fake: &Fake, more: Value) -> Running {
+    let mut options = json!({ "bucket": "logs", "region": "eu-west-1", "endpoint": fake.address,
+        "encoding": { "codec": "text" }, "batch": { "timeout": "20ms" }, "key_prefix": "day=%F/",
+        "auth": { "access_key_id": "AKIDEXAMPLE", "secret_access_key": "geheim" },
+        "request": { "retry_initial_backoff": "20ms", "retry_max_backoff": "40ms" } });
+    for (name, value) in more.as_object().unwrap() {
+        match (options[name].as_object_mut(), value) {
+            (Some(table), Value::Object(more)) => table.extend(more.clone()),
+            _ => options[name] = value.clone(),
         }
-        let built = crate::build("out", "aws_s3", &options).unwrap();
-        let rig = Rig::new();
-        let task = tokio::spawn(built.sink.run(rig.context()));
-        Self { rig, encoder: built.encoder, task }
     }
-
-    fn push(&self, bodies: &[&str]) {
-        self.rig.push_batch(&*self.encoder, bodies);
-    }
-
-    async fn finish(self) -> Rig {
-        self.rig.context().input.close();
-        tokio::time::timeout(Duration::from_secs(20), self.task).await.unwrap().unwrap().unwrap();
-        self.rig
-    }
-
-    /// Ends as a kill does.
-    async fn kill(self) {
-        self.task.abort();
-        assert!(self.task.await.unwrap_err().is_cancelled());
-    }
+    Running::start("aws_s3", &options)
 }

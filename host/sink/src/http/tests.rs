@@ -14,8 +14,7 @@ use wattle_batch::Disposition::{Delivered, GivenUp, Rejected, Retry};
 
 use super::*;
 use crate::compress::{Compression, decompress};
-use crate::sink::Encoder;
-use crate::testing::Rig;
+use crate::testing::Running;
 
 /// How the server handles a request.
 #[derive(Clone, Debug)]
@@ -127,48 +126,27 @@ async fn answer(log: Arc<Mutex<Log>>, headers: HeaderMap, body: Bytes) -> Respon
     response.status(status).body(Body::from(text)).unwrap()
 }
 
-struct Running {
-    rig: Rig,
-    encoder: Arc<dyn Encoder>,
-    task: tokio::task::JoinHandle<Result<(), SinkError>>,
-}
-
-impl Running {
-    /// Starts a sink with these options. Defaults: codec `text`, small requests and short waits.
-    fn start(uri: &str, mut options: Value) -> Self {
-        let defaults = json!({
-            "uri": uri,
-            "encoding": {"codec": "text"},
-            "batch": {"timeout": "10ms"},
-            "request": {},
-        });
-        for (key, value) in defaults.as_object().unwrap() {
-            options.as_object_mut().unwrap().entry(key).or_insert(value.clone());
-        }
-        for (key, value) in [("retry_initial_backoff", "20ms"), ("retry_max_backoff", "40ms")] {
-            options["request"].as_object_mut().unwrap().entry(key).or_insert(value.into());
-        }
-        let built = crate::build("out", "http", &options).unwrap();
-        let rig = Rig::new();
-        let task = tokio::spawn(built.sink.run(rig.context()));
-        Self { rig, encoder: built.encoder, task }
+/// Starts a sink with these options. Defaults: codec `text`, small requests and short waits.
+fn start_sink(uri: &str, mut options: Value) -> Running {
+    let defaults = json!({
+        "uri": uri,
+        "encoding": {"codec": "text"},
+        "batch": {"timeout": "10ms"},
+        "request": {},
+    });
+    for (key, value) in defaults.as_object().unwrap() {
+        options.as_object_mut().unwrap().entry(key).or_insert(value.clone());
     }
-
-    fn push(&self, bodies: &[&str]) {
-        self.rig.push_batch(&*self.encoder, bodies);
+    for (key, value) in [("retry_initial_backoff", "20ms"), ("retry_max_backoff", "40ms")] {
+        options["request"].as_object_mut().unwrap().entry(key).or_insert(value.into());
     }
-
-    async fn finish(self) -> Rig {
-        self.rig.context().input.close();
-        tokio::time::timeout(Duration::from_secs(20), self.task).await.unwrap().unwrap().unwrap();
-        self.rig
-    }
+    Running::start("http", &options)
 }
 
 #[tokio::test]
 async fn events_are_sent_together_and_counted_when_accepted() {
     let server = Server::start(&[]).await;
-    let sink = Running::start(&server.uri(), json!({"batch": {"timeout": "100s"}}));
+    let sink = start_sink(&server.uri(), json!({"batch": {"timeout": "100s"}}));
     sink.push(&["one", "two"]);
     sink.push(&["{\n \"three\": 3\n}"]);
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -189,7 +167,7 @@ async fn format_compression_method_and_headers_follow_the_options() {
         let server = Server::start(&[]).await;
         let options = json!({"format": "array", "compression": name, "method": "PUT", "headers": {"x-a": "b"},
             "auth": {"strategy": "basic", "user": "me", "password": "geheim"}});
-        let sink = Running::start(&server.uri(), options);
+        let sink = start_sink(&server.uri(), options);
         sink.push(&["{\"a\": 1}", "no json"]);
         sink.finish().await;
         let (headers, body) = server.log(|log| log.taken[0].clone());
@@ -205,7 +183,7 @@ async fn format_compression_method_and_headers_follow_the_options() {
 async fn temporary_errors_are_retried_until_success() {
     let acts: Vec<Act> = [429, 500, 503, 401, 403, 404, 408, 425, 302].map(Act::Answer).to_vec();
     let server = Server::start(&acts).await;
-    let sink = Running::start(&server.uri(), json!({}));
+    let sink = start_sink(&server.uri(), json!({}));
     sink.push(&["one"]);
     sink.rig.wait(1).await;
     let rig = sink.finish().await;
@@ -219,7 +197,7 @@ async fn a_server_that_is_down_or_hangs_or_disconnects_is_retried() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let sink = Running::start(&format!("http://{address}/"), json!({"request": {"timeout": "200ms"}}));
+    let sink = start_sink(&format!("http://{address}/"), json!({"request": {"timeout": "200ms"}}));
     sink.push(&["one"]);
     sink.rig.wait_for_retries(2).await;
     // A server that accepts a connection and closes it.
@@ -237,7 +215,7 @@ async fn a_server_that_is_down_or_hangs_or_disconnects_is_retried() {
 #[tokio::test]
 async fn retry_after_is_respected() {
     let server = Server::start(&[Act::AnswerWith(429, "retry-after", "1")]).await;
-    let sink = Running::start(&server.uri(), json!({}));
+    let sink = start_sink(&server.uri(), json!({}));
     sink.push(&["one"]);
     sink.finish().await;
     let seen = server.log(|log| log.seen.iter().map(|(_, time)| *time).collect::<Vec<_>>());
@@ -249,7 +227,7 @@ async fn retry_after_is_respected() {
 async fn requests_that_are_too_large_are_halved() {
     let server = Server::start(&[]).await;
     server.log(|log| log.then = Some(Act::Limit(12)));
-    let sink = Running::start(&server.uri(), json!({"request": {"concurrency": 1}}));
+    let sink = start_sink(&server.uri(), json!({"request": {"concurrency": 1}}));
     let bodies: Vec<String> = (0..10).map(|n| format!("ev-{n}")).collect();
     sink.push(&bodies.iter().map(String::as_str).collect::<Vec<_>>());
     let rig = sink.finish().await;
@@ -262,7 +240,7 @@ async fn requests_that_are_too_large_are_halved() {
 async fn a_single_event_that_is_too_large_is_rejected_and_the_others_are_not() {
     let server = Server::start(&[]).await;
     server.log(|log| log.then = Some(Act::Limit(12)));
-    let sink = Running::start(&server.uri(), json!({}));
+    let sink = start_sink(&server.uri(), json!({}));
     sink.push(&["one", "much too large for this", "two"]);
     let rig = sink.finish().await;
     assert_eq!(rig.acks(), [Rejected]);
@@ -283,7 +261,7 @@ async fn rejected_events_go_to_the_dead_letter_file() {
         if with_file {
             options["dead_letter"] = path.to_str().unwrap().into();
         }
-        let sink = Running::start(&server.uri(), options);
+        let sink = start_sink(&server.uri(), options);
         sink.push(&["good", "good too", "bad", "its neighbour"]);
         let rig = sink.finish().await;
         assert_eq!(rig.acks(), [if with_file { Delivered } else { Rejected }]);
@@ -310,7 +288,7 @@ async fn only_the_bad_events_of_a_large_request_are_rejected() {
     let path = folder.path().join("dead.jsonl");
     let server = Server::start(&[]).await;
     server.log(|log| log.then = Some(Act::Refuse("bad")));
-    let sink = Running::start(&server.uri(), json!({"dead_letter": path, "request": {"concurrency": 1}}));
+    let sink = start_sink(&server.uri(), json!({"dead_letter": path, "request": {"concurrency": 1}}));
     let events: Vec<String> = (0..100).map(|n| if n % 50 == 7 { format!("bad {n}") } else { format!("{n}") }).collect();
     sink.push(&events.iter().map(String::as_str).collect::<Vec<_>>());
     let rig = sink.finish().await;
@@ -326,7 +304,7 @@ async fn only_the_bad_events_of_a_large_request_are_rejected() {
 async fn the_search_for_rejected_events_is_bounded() {
     let server = Server::start(&[]).await;
     server.log(|log| log.then = Some(Act::Answer(400)));
-    let sink = Running::start(&server.uri(), json!({"request": {"concurrency": 1}}));
+    let sink = start_sink(&server.uri(), json!({"request": {"concurrency": 1}}));
     sink.push(&["x"; 5000]);
     let rig = sink.finish().await;
     assert_eq!((rig.counts().0, rig.counts().2), (0, 5000));
@@ -336,7 +314,7 @@ async fn the_search_for_rejected_events_is_bounded() {
 #[tokio::test]
 async fn a_multi_status_response_is_not_a_delivery() {
     let server = Server::start(&[Act::Answer(207)]).await;
-    let sink = Running::start(&server.uri(), json!({"request": {"concurrency": 1}}));
+    let sink = start_sink(&server.uri(), json!({"request": {"concurrency": 1}}));
     sink.push(&["one", "two"]);
     let rig = sink.finish().await;
     assert_eq!(rig.acks(), [Delivered]);
@@ -359,7 +337,7 @@ async fn each_event_of_a_bulk_request_has_its_own_outcome() {
         Act::Say(r#"{"errors":false,"items":[{"create":{"status":201}}]}"#),
     ];
     let server = Server::start(&answers).await;
-    let sink = Running::start(&server.uri(), json!({"format": "bulk", "dead_letter": path}));
+    let sink = start_sink(&server.uri(), json!({"format": "bulk", "dead_letter": path}));
     sink.push(&["{\"a\": 1}", "no json", "3"]);
     sink.push(&["4", "5"]);
     sink.rig.wait(2).await;
@@ -379,7 +357,7 @@ async fn each_event_of_a_bulk_request_has_its_own_outcome() {
 async fn a_wrong_address_rejects_nothing() {
     for status in [404, 405, 415] {
         let server = Server::start(&[Act::Answer(status)]).await;
-        let sink = Running::start(&server.uri(), json!({}));
+        let sink = start_sink(&server.uri(), json!({}));
         sink.push(&["one"]);
         let rig = sink.finish().await;
         assert_eq!((rig.acks(), rig.counts().2), (vec![Delivered], 0), "{status}");
@@ -391,7 +369,7 @@ async fn bytes_that_are_not_utf8_reach_the_dead_letter_file_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dead.jsonl");
     let server = Server::start(&[Act::Answer(422)]).await;
-    let sink = Running::start(&server.uri(), json!({"dead_letter": path}));
+    let sink = start_sink(&server.uri(), json!({"dead_letter": path}));
     let column = wattle_batch::Column::from_rows([&b"\xff\x00\n\n"[..]]).unwrap();
     let batch = wattle_batch::Batch::new(column, sink.rig.batch(&[]).origin().clone(), sink.rig.ack());
     for payload in sink.encoder.encode(batch) {
@@ -406,7 +384,7 @@ async fn bytes_that_are_not_utf8_reach_the_dead_letter_file_unchanged() {
 async fn attempts_can_be_limited() {
     let server = Server::start(&[]).await;
     server.log(|log| log.then = Some(Act::Answer(500)));
-    let sink = Running::start(&server.uri(), json!({"request": {"retry_attempts": 2}}));
+    let sink = start_sink(&server.uri(), json!({"request": {"retry_attempts": 2}}));
     sink.push(&["one"]);
     let rig = sink.finish().await;
     assert_eq!(server.log(|log| log.seen.len()), 3);
@@ -419,7 +397,7 @@ async fn one_request_at_a_time_keeps_the_order_and_more_run_concurrently() {
         let server = Server::start(&[Act::Answer(500), Act::Answer(200), Act::Answer(503)]).await;
         server.log(|log| log.pause = Duration::from_millis(20));
         let options = json!({"batch": {"max_events": 1}, "request": {"concurrency": concurrency}});
-        let sink = Running::start(&server.uri(), options);
+        let sink = start_sink(&server.uri(), options);
         let bodies: Vec<String> = (0..12).map(|n| n.to_string()).collect();
         bodies.iter().for_each(|body| sink.push(&[body]));
         let rig = sink.finish().await;
@@ -436,7 +414,7 @@ async fn one_request_at_a_time_keeps_the_order_and_more_run_concurrently() {
 async fn a_server_that_accepts_nothing_blocks_the_queue() {
     let server = Server::start(&[]).await;
     server.log(|log| log.then = Some(Act::Answer(503)));
-    let sink = Running::start(&server.uri(), json!({"batch": {"max_bytes": "10KiB"}, "request": {"concurrency": 2}}));
+    let sink = start_sink(&server.uri(), json!({"batch": {"max_bytes": "10KiB"}, "request": {"concurrency": 2}}));
     let body = "x".repeat(10 << 10);
     (0..50).for_each(|_| sink.push(&[&body]));
     sink.rig.wait_for_retries(5).await;
@@ -451,7 +429,7 @@ async fn a_server_that_accepts_nothing_blocks_the_queue() {
 #[tokio::test]
 async fn a_document_larger_than_a_request_is_sent_in_parts_under_one_acknowledgement() {
     let server = Server::start(&[]).await;
-    let sink = Running::start(&server.uri(), json!({"batch": {"max_bytes": "1KiB"}}));
+    let sink = start_sink(&server.uri(), json!({"batch": {"max_bytes": "1KiB"}}));
     let bodies: Vec<String> = (0..1000).map(|n| format!("{n:0>50}")).collect();
     sink.push(&bodies.iter().map(String::as_str).collect::<Vec<_>>());
     let rig = sink.finish().await;

@@ -94,6 +94,15 @@ impl World {
     }
 }
 
+/// Ends a batch as a sink does that rejects it, gives it up, or drops it.
+pub(super) fn end_batch(batch: wattle_batch::Batch, end: &str) {
+    match end {
+        "reject" => batch.into_ack().reject(),
+        "give up" => batch.into_ack().give_up(),
+        _ => drop(batch),
+    }
+}
+
 #[tokio::test]
 async fn the_response_is_200_only_after_the_events_are_delivered() {
     let world = start(json!({})).await;
@@ -121,11 +130,7 @@ async fn the_status_reports_the_result_of_the_events() {
     for (end, status) in cases {
         let answer = world.sending(&[], b"line\n");
         let batch = world.rig.pop().await;
-        match end {
-            "reject" => batch.into_ack().reject(),
-            "give up" => batch.into_ack().give_up(),
-            _ => drop(batch),
-        }
+        end_batch(batch, end);
         let answer = answer.await.unwrap();
         assert_eq!(answer.status, status);
         assert_eq!(answer.headers.contains_key("retry-after"), end != "reject");

@@ -18,7 +18,7 @@ async fn objects_are_named_after_their_events_and_acknowledged_when_they_are_wri
     let fake = Fake::start().await;
     let options = json!({ "storage_class": "STANDARD_IA", "server_side_encryption": "aws:kms", "ssekms_key_id": "k",
         "tags": { "team": "a b" }, "acl": "bucket-owner-full-control", "batch": { "timeout": "100s" } });
-    let sink = Running::start(&fake, options);
+    let sink = start_sink(&fake, options);
     sink.push(&["one"]);
     sink.push(&["two"]);
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -47,7 +47,7 @@ async fn what_passes_is_retried_and_writes_the_same_object() {
     for replies in [error(503, "SlowDown", 2), error(500, "InternalError", 2), vec![Reply::Close; 2]] {
         let fake = Fake::start().await;
         fake.fault("put", replies.clone());
-        let sink = Running::start(&fake, json!({}));
+        let sink = start_sink(&fake, json!({}));
         sink.push(&["one", "two"]);
         sink.rig.wait(1).await;
         assert_eq!(sink.rig.context().stats.broken(Duration::ZERO), None);
@@ -69,7 +69,7 @@ async fn what_an_operator_must_fix_breaks_the_sink_until_it_is_fixed() {
     ] {
         let fake = Fake::start().await;
         fake.fault("put", error(status, code, 1000));
-        let sink = Running::start(&fake, json!({}));
+        let sink = start_sink(&fake, json!({}));
         sink.push(&["one", "two"]);
         let stats = sink.rig.context().stats;
         sink.rig.until("a broken sink", || stats.broken(Duration::ZERO).is_some()).await;
@@ -92,7 +92,7 @@ async fn what_is_rejected_for_good_goes_to_the_dead_letters() {
     for (more, ack, kept) in [(json!({}), Rejected, 0), (json!({ "dead_letter": path }), Delivered, 2)] {
         let fake = Fake::start().await;
         fake.fault("put", error(400, "KeyTooLongError", 1));
-        let sink = Running::start(&fake, more);
+        let sink = start_sink(&fake, more);
         sink.push(&["one", "two"]);
         sink.rig.wait(1).await;
         sink.push(&["three"]);
@@ -108,7 +108,7 @@ async fn what_is_rejected_for_good_goes_to_the_dead_letters() {
 async fn a_part_that_fails_is_sent_again_alone() {
     let fake = Fake::start().await;
     fake.fault("part 2", error(503, "SlowDown", 2));
-    let sink = Running::start(&fake, json!({ "batch": { "max_bytes": "32MiB" } }));
+    let sink = start_sink(&fake, json!({ "batch": { "max_bytes": "32MiB" } }));
     let text = "0123456789abcde\n".repeat(20 << 16);
     sink.rig.push(&text, 20 << 16);
     let rig = sink.finish().await;
@@ -123,7 +123,7 @@ async fn an_upload_that_is_given_up_is_aborted() {
     let fake = Fake::start().await;
     fake.fault("part 2", error(500, "InternalError", 2));
     let options = json!({ "batch": { "max_bytes": "32MiB" }, "request": { "retry_attempts": 1 } });
-    let sink = Running::start(&fake, options);
+    let sink = start_sink(&fake, options);
     sink.rig.push(&"x".repeat(9 << 20), 1);
     let rig = sink.finish().await;
     assert_eq!(rig.acks(), [GivenUp]);
@@ -136,7 +136,7 @@ async fn an_upload_that_is_gone_begins_again() {
     // The response to the first completion is lost, so the second one finds no upload.
     let fake = Fake::start().await;
     fake.bucket.lock().lost.push("complete".to_owned());
-    let sink = Running::start(&fake, json!({ "batch": { "max_bytes": "32MiB" } }));
+    let sink = start_sink(&fake, json!({ "batch": { "max_bytes": "32MiB" } }));
     sink.rig.push(&"x".repeat(9 << 20), 1);
     let rig = sink.finish().await;
     assert_eq!(rig.acks(), [Delivered]);
@@ -151,14 +151,14 @@ async fn the_same_events_overwrite_their_object_after_a_kill() {
     for is_written in [false, true] {
         fake.fault("put", (!is_written).then_some(Reply::Silence));
         fake.bucket.lock().lost.extend(is_written.then(|| "put".to_owned()));
-        let sink = Running::start(&fake, json!({}));
+        let sink = start_sink(&fake, json!({}));
         let before = fake.operations().len();
         sink.push(&["one", "two"]);
         sink.rig.until("a request", || fake.operations().len() > before).await;
         assert_eq!(sink.rig.acks(), []);
         sink.kill().await;
     }
-    let sink = Running::start(&fake, json!({}));
+    let sink = start_sink(&fake, json!({}));
     sink.push(&["one", "two"]);
     assert_eq!(sink.finish().await.acks(), [Delivered]);
     assert!(fake.keys().iter().all(|key| key == ONE_TWO), "{:?}", fake.keys());
@@ -168,7 +168,7 @@ async fn the_same_events_overwrite_their_object_after_a_kill() {
 #[tokio::test]
 async fn payloads_from_a_disk_buffer_have_the_same_objects() {
     let fake = Fake::start().await;
-    let sink = Running::start(&fake, json!({}));
+    let sink = start_sink(&fake, json!({}));
     for payload in sink.encoder.encode(sink.rig.batch(&["one", "two"])) {
         let mut stored = Vec::new();
         payload.encode(&mut stored);
@@ -186,7 +186,7 @@ async fn events_in_memory_are_bounded_and_the_queue_waits() {
     fake.fault("put", error(503, "SlowDown", 1000));
     let options = json!({ "batch": { "max_bytes": "1KiB", "timeout": "100s" }, "max_in_flight_bytes": "4KiB",
         "request": { "retry_max_backoff": "5ms", "concurrency": 2 } });
-    let sink = Running::start(&fake, options);
+    let sink = start_sink(&fake, options);
     (0..100).for_each(|n| sink.push(&[&format!("{n:0255}")]));
     sink.rig.wait_for_retries(20).await;
     assert_eq!(sink.rig.context().input.usage().events, 100 - 16, "4 KiB are in memory");
@@ -202,7 +202,7 @@ async fn many_prefixes_do_not_exceed_the_memory_although_no_object_is_full() {
     let fake = Fake::start().await;
     let options = json!({ "batch": { "max_bytes": "3KiB", "timeout": "100s" }, "max_in_flight_bytes": "4KiB",
         "key_prefix": "p={{ body.p }}/", "encoding": { "codec": "text" } });
-    let sink = Running::start(&fake, options);
+    let sink = start_sink(&fake, options);
     let bodies: Vec<String> = (0..8).map(|p| format!(r#"{{"p":{p},"x":"{}"}}"#, "x".repeat(1000))).collect();
     bodies.iter().for_each(|body| sink.push(&[body]));
     // Without the limit, all would wait for the timeout.

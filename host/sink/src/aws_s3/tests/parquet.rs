@@ -13,7 +13,7 @@ fn start(fake: &Fake, more: Value) -> Running {
     let mut options = json!({ "encoding": { "codec": "parquet", "schema": { "columns": columns } },
         "batch": { "timeout": "200ms" } });
     options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    Running::start(fake, options)
+    start_sink(fake, options)
 }
 
 fn of_row(row: &Row) -> Value {

@@ -1,7 +1,7 @@
 //! Requests as Firehose sends them, over the loopback interface.
 
 use super::*;
-use crate::http::tests::{Answer, World, send, start_type};
+use crate::http::tests::{Answer, World, end_batch, send, start_type};
 use crate::stats::get;
 use crate::testing::{Rig, gzip, resource, texts};
 use tempfile::TempDir;
@@ -75,11 +75,7 @@ async fn only_a_status_of_200_ends_a_request() {
         let address = world.address;
         let answer = tokio::spawn(async move { send(address, "POST", "/", &[ID], &body(&[b"x"])).await });
         let batch = world.rig.pop().await;
-        match end {
-            "reject" => batch.into_ack().reject(),
-            "give up" => batch.into_ack().give_up(),
-            _ => drop(batch),
-        }
+        end_batch(batch, end);
         let answer = answer.await.unwrap();
         assert_eq!(answer.status, status, "{end}");
         check(&answer);
