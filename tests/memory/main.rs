@@ -14,6 +14,7 @@ mod dedup;
 mod limits;
 mod redelivered;
 mod sharing;
+mod waits;
 mod windows;
 
 use std::collections::BTreeMap;

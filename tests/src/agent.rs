@@ -52,6 +52,21 @@ pub fn finish(command: &mut Command, input: &[u8]) -> Ended {
     }
 }
 
+/// The same, but kills a command that does not end, because its test would wait with it.
+pub fn finish_in_time(command: &Command, input: &[u8]) -> Ended {
+    let mut limited = Command::new("timeout");
+    limited.args(["--signal", "KILL", &PATIENCE.as_secs().to_string()]);
+    limited.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    command.get_current_dir().iter().for_each(|folder| _ = limited.current_dir(folder));
+    finish(&mut limited, input)
+}
+
 /// Waits until a condition holds.
 ///
 /// # Panics

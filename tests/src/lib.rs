@@ -27,7 +27,7 @@ mod small_disk;
 mod summary;
 mod web;
 
-pub use agent::{Agent, Ended, finish, wait_until};
+pub use agent::{Agent, Ended, finish, finish_in_time, wait_until};
 pub use capable::{ALL_GRANTS, capable_config};
 pub use config::Config;
 pub use folder::Folder;

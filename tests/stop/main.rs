@@ -9,6 +9,7 @@
     reason = "a test that cannot go on fails; clippy exempts only the test functions themselves"
 )]
 
+mod end;
 mod handover;
 mod output;
 mod signal;

@@ -207,7 +207,7 @@ impl Runner {
             };
         }
         let seen = self.slot.as_ref().filter(|slot| self.saved.is_some() && slot.is_durable());
-        let share = seen.map(|slot| (slot.clone(), batch.ack().share(), batch.byte_len() as u64));
+        let share = seen.map(|slot| (slot.clone(), batch.ack().share()));
         let since = Instant::now();
         let Processed { mut done, memory_bytes, instance, .. } =
             instance.process(batch, &self.info, &mut self.requests);
@@ -219,12 +219,12 @@ impl Runner {
         }
         self.instance = instance;
         match (&mut done, share) {
-            (Ok(outcome), Some((slot, ack, bytes))) => {
+            (Ok(outcome), Some((slot, ack))) => {
                 self.stats.hold(outcome.held as u64, &ack);
-                slot.seen(ack, bytes);
+                slot.seen(ack);
             }
             // Only this share ends; the batch keeps its own.
-            (Err(_), Some((_, ack, _))) => ack.deliver(),
+            (Err(_), Some((_, ack))) => ack.deliver(),
             (_, None) => {}
         }
         if self.instance.is_none() && done.is_err() {
@@ -422,7 +422,7 @@ impl Process for Runner {
         match instance.save() {
             Ok(Some(snapshot)) => {
                 self.stats.state_bytes.store(snapshot.bytes.len() as u64, Ordering::Relaxed);
-                slot.set(vec![snapshot]);
+                slot.set(vec![snapshot], since.elapsed());
             }
             Ok(None) => {}
             Err(fault) => {

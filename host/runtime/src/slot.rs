@@ -26,6 +26,7 @@ mod tests;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use wattle_batch::{Ack, Batch, Parked};
@@ -57,6 +58,8 @@ struct Held {
     saved: Epoch,
     /// The files that contain its state as of the last write.
     files: Vec<PathBuf>,
+    /// How long the instance took for its last snapshot.
+    saving: Duration,
     /// Where its state moved.
     heir: Option<Arc<StateSlot>>,
 }
@@ -65,8 +68,6 @@ struct Held {
 #[derive(Debug, Default)]
 struct Epoch {
     acks: Vec<Parked>,
-    /// Bytes of the bodies of these batches.
-    bytes: u64,
     /// Numbers of made events that are not delivered.
     undelivered: Vec<Arc<AtomicU64>>,
     /// Whether the state changed.
@@ -76,7 +77,6 @@ struct Epoch {
 impl Epoch {
     fn absorb(&mut self, mut other: Self) {
         self.acks.append(&mut other.acks);
-        self.bytes += other.bytes;
         self.undelivered.append(&mut other.undelivered);
         self.undelivered.retain(|number| number.load(Ordering::Acquire) > 0);
         self.is_changed |= other.is_changed;
@@ -86,8 +86,10 @@ impl Epoch {
 /// How much waits for a snapshot on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {
-    /// Bytes of the bodies of batches whose acknowledgement waits.
-    pub bytes: u64,
+    /// Whether acknowledgements wait for a snapshot that contains their events.
+    pub is_awaited: bool,
+    /// How long the instance took for its last snapshot, during which it processes nothing.
+    pub saving: Duration,
     /// Whether the state changed since the last snapshot on disk.
     pub is_changed: bool,
 }
@@ -195,9 +197,10 @@ impl StateSlot {
         self.held.lock().heir.is_some()
     }
 
-    /// Replaces the snapshots with newer ones, which contain everything so far.
-    pub(crate) fn set(&self, snapshots: Vec<Snapshot>) {
+    /// Replaces the snapshots with newer ones, which contain everything so far. The instance took `saving` for them.
+    pub(crate) fn set(&self, snapshots: Vec<Snapshot>, saving: Duration) {
         let mut held = self.held.lock();
+        held.saving = saving;
         held.snapshots = snapshots.into();
         let open = std::mem::take(&mut held.open);
         held.saved.absorb(Epoch { is_changed: true, ..open });
@@ -215,14 +218,13 @@ impl StateSlot {
     }
 
     /// The node has processed a batch with this share of its acknowledgement.
-    pub(crate) fn seen(&self, ack: Ack, bytes: u64) {
+    pub(crate) fn seen(&self, ack: Ack) {
         let mut held = self.held.lock();
         if !held.is_durable {
             drop(held);
             return ack.deliver();
         }
         held.open.acks.push(ack.park());
-        held.open.bytes += bytes;
         held.open.is_changed = true;
     }
 
@@ -279,7 +281,8 @@ impl StateSlot {
         let held = self.held.lock();
         let both = [&held.open, &held.saved];
         Waiting {
-            bytes: both.iter().map(|epoch| epoch.bytes).sum(),
+            is_awaited: both.iter().any(|epoch| !epoch.acks.is_empty()),
+            saving: held.saving,
             is_changed: both.iter().any(|epoch| epoch.is_changed),
         }
     }

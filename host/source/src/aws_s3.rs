@@ -39,9 +39,8 @@ mod tests;
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::Semaphore;
 use wattle_aws::{CloudTrail, S3, Session, Sqs};
 use wattle_options::OptionErrors;
 
@@ -50,8 +49,8 @@ use crate::in_flight::InFlight;
 use crate::source::{Source, SourceContext};
 use integrity::Integrity;
 use object::Halt;
-use options::Settings;
 pub(crate) use options::{Options, files};
+use options::{Settings, Walk};
 use read::Reader;
 
 /// The source, ready to run.
@@ -78,7 +77,12 @@ impl Source for S3Source {
             let stats = context.stats.clone();
             // Threads that read objects end when this is sent or dropped.
             let (halting, halt) = Halt::new();
+            let queue_url = settings.queue_url.clone();
+            let listings = [&settings.backfill, if queue_url.is_some() { &None } else { &settings.listing }];
+            let parts =
+                listings.into_iter().flatten().count() + queue_url.as_ref().map_or(0, |_| queue::receivers(&settings));
             let reader = Arc::new(Reader {
+                parts: AtomicUsize::new(parts),
                 client: Arc::new(S3::new(&session)),
                 format: settings.format.clone(),
                 in_flight: InFlight::new(settings.max_in_flight_bytes),
@@ -89,25 +93,23 @@ impl Source for S3Source {
             });
             stats.queue.is_used.store(true, Ordering::Relaxed);
             stats.start();
-            let slots = Arc::new(Semaphore::new(settings.max_objects));
+            let walk = |walk: &Walk, max_objects| {
+                walk::run(reader.clone(), settings.clone(), walk.clone(), max_objects, stop.clone())
+            };
             let live = async {
-                match (&settings.queue_url, &settings.listing) {
+                match (queue_url, &settings.listing) {
                     (Some(url), _) => {
-                        let queue = Sqs::new(&session, url.clone());
-                        queue::run(reader.clone(), settings.clone(), queue, slots, stop.clone()).await;
+                        queue::run(reader.clone(), settings.clone(), Sqs::new(&session, url), stop.clone()).await;
                         Ok(())
                     }
-                    (None, Some(walk)) => {
-                        walk::run(reader.clone(), settings.clone(), walk.clone(), slots, stop.clone()).await
-                    }
+                    (None, Some(listing)) => walk(listing, settings.max_objects).await,
                     (None, None) => Ok(()),
                 }
             };
             let backfill = async {
-                let Some(walk) = &settings.backfill else { return Ok(()) };
+                let Some(backfill) = &settings.backfill else { return Ok(()) };
                 // Its own and fewer slots, so that new objects never wait for old ones.
-                let slots = Arc::new(Semaphore::new((settings.max_objects / 4).max(1)));
-                walk::run(reader.clone(), settings.clone(), walk.clone(), slots, stop.clone()).await
+                walk(backfill, (settings.max_objects / 4).max(1)).await
             };
             let halted = async {
                 let mut stop = stop.clone();

@@ -36,6 +36,7 @@ mod text;
 mod thread;
 mod transcode;
 mod types;
+mod waits;
 
 pub use assemble::BatchLimits;
 pub use error::SourceError;
@@ -45,3 +46,4 @@ pub use source::{Batches, Source, SourceContext, Stop};
 pub use stats::{LostBytes, QueueStats, SourceStats};
 pub use text::text;
 pub use types::{TYPES, build};
+pub use waits::{InputEnd, Waits};

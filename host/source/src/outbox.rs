@@ -16,6 +16,7 @@ use wattle_batch::{Ack, Batch, Column, Disposition, Origin};
 use crate::assemble::{Chunk, Unwanted};
 use crate::source::{Batches, SourceContext, Stop};
 use crate::stats::add;
+use crate::waits::Waits;
 
 /// First pause before a batch is sent again; it doubles up to the maximum.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -54,6 +55,7 @@ pub(crate) struct Intake {
     chunks: mpsc::Sender<Chunk>,
     shared: Arc<Shared>,
     stop: Stop,
+    waits: Waits,
 }
 
 impl Intake {
@@ -66,6 +68,8 @@ impl Intake {
     pub(crate) fn send(&self, chunk: Chunk) -> Result<(), Unwanted> {
         let bytes = chunk.column.byte_len();
         let mut state = self.shared.state.lock();
+        let is_full = state.held_bytes >= MAX_HELD_BYTES && !self.stop.is_stopped();
+        let _wait = is_full.then(|| self.waits.begin());
         while state.held_bytes >= MAX_HELD_BYTES && !self.stop.is_stopped() {
             if self.is_unwanted() {
                 return Err(Unwanted);
@@ -91,7 +95,8 @@ impl Outbox {
     pub(crate) fn new(context: SourceContext, type_name: &'static str) -> (Intake, Self) {
         let (sender, chunks) = mpsc::channel(1);
         let shared: Arc<Shared> = Arc::default();
-        let intake = Intake { chunks: sender, shared: shared.clone(), stop: context.stop.clone() };
+        let intake =
+            Intake { chunks: sender, shared: shared.clone(), stop: context.stop.clone(), waits: context.waits.clone() };
         (intake, Self { context, type_name, chunks, shared })
     }
 
@@ -103,6 +108,7 @@ impl Outbox {
         let mut number = 0;
         let mut stop = self.context.stop.clone();
         let mut stopped = false;
+        let mut wait = None;
         loop {
             let returned = self.shared.state.lock().returned.iter().map(|retained| retained.attempt).max();
             if let Some(attempt) = returned {
@@ -112,8 +118,11 @@ impl Outbox {
                     retry_at.get_or_insert_with(|| Instant::now() + pause(attempt));
                 }
             }
-            if !open && self.is_done() {
-                return;
+            if !open {
+                if self.is_done() {
+                    return;
+                }
+                wait.get_or_insert_with(|| self.context.end_of_input());
             }
             let due = retry_at.unwrap_or_else(Instant::now);
             tokio::select! {

@@ -14,6 +14,7 @@ use crate::assemble::BatchLimits;
 use crate::error::SourceError;
 use crate::listeners::Listeners;
 use crate::stats::SourceStats;
+use crate::waits::{InputEnd, Wait, Waits};
 
 /// A batch for the workers.
 pub struct Batches(pub Batch);
@@ -68,9 +69,19 @@ pub struct SourceContext {
     pub limits: BatchLimits,
     /// Counts of the source.
     pub stats: Arc<SourceStats>,
+    /// Where the source reports that it waits for acknowledgements.
+    pub waits: Waits,
+    /// Where it reports that it has read all of its input.
+    pub input_end: InputEnd,
 }
 
 impl SourceContext {
+    /// The source has read all of its input, and waits for the last acknowledgements until the result is dropped.
+    pub(crate) fn end_of_input(&self) -> Wait {
+        self.input_end.reach();
+        self.waits.begin()
+    }
+
     /// Returns the origin of events received now. `resource` is added to the object `source` of the
     /// resource, such as `("path", "/var/log/a.json")`.
     pub fn origin(&self, type_name: &str, resource: &[(&str, &str)]) -> Arc<Origin> {

@@ -17,6 +17,7 @@ use crate::listeners::Listeners;
 use crate::source::{Batches, Source, SourceContext, Stop};
 use crate::stats::SourceStats;
 use crate::types::build;
+use crate::waits::{InputEnd, Waits};
 
 /// Maximum time of any step in a test.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,6 +30,7 @@ pub(crate) struct Rig {
     pub(crate) once: bool,
     pub(crate) data_dir: PathBuf,
     pub(crate) listeners: Listeners,
+    pub(crate) waits: Waits,
     stop: watch::Sender<bool>,
     stopped: Stop,
 }
@@ -46,6 +48,7 @@ impl Rig {
             once: false,
             data_dir: data_dir.to_owned(),
             listeners: Listeners::default(),
+            waits: Waits::default(),
             stop,
             stopped,
         }
@@ -65,6 +68,8 @@ impl Rig {
             data_dir: self.data_dir.clone(),
             limits: self.limits,
             stats: self.stats.clone(),
+            waits: self.waits.clone(),
+            input_end: InputEnd::new().0,
         }
     }
 

@@ -17,7 +17,7 @@ use wattle_buffer::Queue;
 use wattle_buffer::disk::Folder;
 use wattle_plan::{BufferKind, BufferPlan, EndpointPlan, PipelinePlan, Plan, SinkPlan, WhenFull};
 use wattle_sink::{FlushSignal, SinkContext};
-use wattle_source::{BatchLimits, Listeners, Source, SourceContext, Stop};
+use wattle_source::{BatchLimits, InputEnd, Listeners, Source, SourceContext, Stop};
 
 pub use self::drain::{Drained, Left};
 use self::handover::{Handover, SinkTask, stalled};
@@ -400,6 +400,7 @@ impl Topology {
         let lane = Lane::new(name.clone(), SOURCE_QUEUE_BYTES, &self.lanes);
         self.lanes.add(lane.clone());
         let (stop, stopped) = Stop::new();
+        let (input_end, at_end) = InputEnd::new();
         let stats = self.observer.source_stats(&endpoint.name);
         let end = self.observer.start_source(&name, &endpoint.type_name, &lane.queue);
         let batch = &plan.agent.batch;
@@ -415,6 +416,8 @@ impl Topology {
                 max_age: batch.max_age,
             },
             stats,
+            waits: self.snapshots.as_ref().map(Snapshots::waits).unwrap_or_default(),
+            input_end,
         };
         let task = tokio::spawn(async move {
             let done = source.run(context).await;
@@ -425,7 +428,7 @@ impl Topology {
             done
         });
         let digest = endpoint.digest();
-        self.sources.insert(endpoint.name.clone(), RunningSource { digest, lane, stop, task: Some(task) });
+        self.sources.insert(endpoint.name.clone(), RunningSource { digest, lane, stop, at_end, task: Some(task) });
     }
 
     /// Observes the topology, also after it has ended.

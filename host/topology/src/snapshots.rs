@@ -6,20 +6,19 @@
 //! file of each slot, and only then releases the acknowledgements.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use wattle_runtime::{Staged, StateSlot};
+use wattle_source::Waits;
 
 use crate::lanes::Lanes;
 use crate::states::{DurableSlot, States};
 
-/// Bytes of batches that may wait for a snapshot before one is taken early.
-const EARLY_BYTES: u64 = 16 << 20;
-/// An early snapshot is at least this many times as long after the last one as that took, so that large
-/// state does not keep its node busy with snapshots.
+/// An early snapshot is at least this many times as long after the last one as its instance took for that,
+/// so that large state does not keep its node busy with snapshots.
 const EARLY_PAUSE: u32 = 20;
 /// How often the thread looks while something waits.
 const BUSY: Duration = Duration::from_millis(5);
@@ -40,19 +39,34 @@ struct Shared {
     lanes: Arc<Lanes>,
     /// Set by a drain: no snapshot waits for its interval.
     is_urgent: AtomicBool,
-    is_stopped: Mutex<bool>,
+    /// Sources that wait for acknowledgements: for them, snapshots are taken early.
+    waits: Waits,
+    signals: Mutex<Signals>,
     wake: Condvar,
+}
+
+#[derive(Default)]
+struct Signals {
+    is_stopped: bool,
+    /// The thread must look again now.
+    is_woken: bool,
 }
 
 /// A slot on its way to disk.
 struct Progress {
     slot: Arc<StateSlot>,
     written: Instant,
-    /// When the last snapshot was asked for, and how long it took from there to disk.
-    asked: Instant,
-    took: Duration,
+    /// How long the last write took.
+    writing: Duration,
     staged: Option<Staged>,
     retry: Option<Instant>,
+}
+
+impl Progress {
+    /// The least time from a snapshot to an early one.
+    fn pause(&self, saving: Duration) -> Duration {
+        (saving * EARLY_PAUSE).max(self.writing)
+    }
 }
 
 impl Snapshots {
@@ -62,30 +76,37 @@ impl Snapshots {
     ///
     /// The system cannot start a thread.
     pub(crate) fn start(states: Arc<States>, lanes: Arc<Lanes>) -> std::io::Result<Self> {
-        let is_stopped = Mutex::new(false);
-        let shared = Shared { states, lanes, is_urgent: AtomicBool::new(false), is_stopped, wake: Condvar::new() };
-        let shared = Arc::new(shared);
+        let shared = Arc::new_cyclic(|own: &Weak<Shared>| {
+            let own = own.clone();
+            let waits = Waits::new(move || own.upgrade().iter().for_each(|shared| shared.wake_up()));
+            let (signals, wake) = (Mutex::default(), Condvar::new());
+            Shared { states, lanes, is_urgent: AtomicBool::new(false), waits, signals, wake }
+        });
         let run = shared.clone();
         let thread = std::thread::Builder::new().name("wattle-snapshots".into()).spawn(move || run.run())?;
         Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Where sources report that they wait for acknowledgements.
+    pub(crate) fn waits(&self) -> Waits {
+        self.shared.waits.clone()
     }
 
     /// Writes snapshots without waiting for their interval from now on, because sources wait for their
     /// acknowledgements.
     pub(crate) fn hurry(&self) {
         self.shared.is_urgent.store(true, Ordering::Release);
-        self.shared.wake.notify_all();
+        self.shared.wake_up();
     }
 
     /// Looks for nodes that came or went.
     pub(crate) fn look_again(&self) {
-        let _is_stopped = self.shared.is_stopped.lock();
-        self.shared.wake.notify_all();
+        self.shared.wake_up();
     }
 
     /// Ends the thread after a last snapshot of what the sources know to be delivered.
     pub(crate) fn finish(mut self) {
-        *self.shared.is_stopped.lock() = true;
+        self.shared.signals.lock().is_stopped = true;
         self.look_again();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
@@ -97,25 +118,32 @@ impl Snapshots {
 
 impl Drop for Snapshots {
     fn drop(&mut self) {
-        *self.shared.is_stopped.lock() = true;
-        self.shared.wake.notify_all();
+        self.shared.signals.lock().is_stopped = true;
+        self.shared.wake_up();
     }
 }
 
 impl Shared {
+    fn wake_up(&self) {
+        self.signals.lock().is_woken = true;
+        self.wake.notify_all();
+    }
+
     fn run(&self) {
         let mut progress = HashMap::new();
         let mut said = None;
         loop {
             let next = self.look(&mut progress, &mut said, false);
-            let mut is_stopped = self.is_stopped.lock();
-            match next {
-                _ if *is_stopped => {}
-                Some(pause) => drop(self.wake.wait_for(&mut is_stopped, pause)),
-                // An agent without durable state has no wake-ups for it.
-                None => self.wake.wait(&mut is_stopped),
+            let mut signals = self.signals.lock();
+            if !signals.is_stopped && !signals.is_woken {
+                match next {
+                    Some(pause) => drop(self.wake.wait_for(&mut signals, pause)),
+                    // An agent without durable state has no wake-ups for it.
+                    None => self.wake.wait(&mut signals),
+                }
             }
-            if *is_stopped {
+            signals.is_woken = false;
+            if signals.is_stopped {
                 break;
             }
         }
@@ -133,6 +161,7 @@ impl Shared {
     ) -> Option<Duration> {
         let mut is_busy = false;
         let mut is_wanted = false;
+        let is_early = self.waits.is_any();
         let slots = self.states.durable();
         // A slot that another one replaced has an heir, which continues with what it gets back.
         progress.retain(|_, own| {
@@ -147,8 +176,7 @@ impl Shared {
             let own = progress.entry(key).or_insert_with(|| Progress {
                 slot: slot.slot.clone(),
                 written: Instant::now(),
-                asked: Instant::now(),
-                took: Duration::ZERO,
+                writing: Duration::ZERO,
                 staged: None,
                 retry: None,
             });
@@ -157,13 +185,12 @@ impl Shared {
                 let is_due = waiting.is_changed
                     && (is_last
                         || self.is_urgent.load(Ordering::Acquire)
-                        || (waiting.bytes >= EARLY_BYTES && own.written.elapsed() >= own.took * EARLY_PAUSE)
+                        || (is_early && waiting.is_awaited && own.written.elapsed() >= own.pause(waiting.saving))
                         || own.written.elapsed() >= slot.snapshot_interval);
+                is_busy |= is_due || (is_early && waiting.is_awaited);
                 if !is_due {
                     continue;
                 }
-                is_busy = true;
-                own.asked = Instant::now();
                 own.staged = slot.slot.stage();
                 if !is_last {
                     // For what came since, and the next time.
@@ -172,6 +199,7 @@ impl Shared {
                 }
             }
             if let Some(staged) = own.staged.take() {
+                let begun = Instant::now();
                 own.staged = self.settle(slot, staged, own.retry, said, is_last).map(|(staged, retry)| {
                     own.retry = retry;
                     staged
@@ -179,7 +207,7 @@ impl Shared {
                 is_busy |= own.staged.is_some();
                 if own.staged.is_none() {
                     own.written = Instant::now();
-                    own.took = own.asked.elapsed();
+                    own.writing = begun.elapsed();
                     own.retry = None;
                 }
             }

@@ -83,6 +83,7 @@ impl Bench {
         workers: usize,
     ) -> anyhow::Result<Used> {
         let path = self.work.join("agent.toml");
+        fs::create_dir_all(&self.work).with_context(|| self.work.display().to_string())?;
         fs::write(&path, configuration).with_context(|| path.display().to_string())?;
         let job = self.agent()?.args(["run", "--once", "--no-watch", "--quiet", "--workers"]);
         let job = job.args([workers.to_string()]).args(["--config"]).args([&path]);

@@ -1,4 +1,5 @@
 use super::*;
+use std::time::Duration;
 use wattle_batch::{Column, Disposition, Origin};
 
 fn snapshot(version: u32) -> Snapshot {
@@ -27,19 +28,19 @@ fn durable() -> StateSlot {
 fn a_batch_is_acknowledged_by_a_later_snapshot_on_disk() {
     let slot = durable();
     let (one, first) = watched();
-    slot.seen(one, 10);
+    slot.seen(one);
     assert!(slot.stage().is_none(), "no snapshot contains it");
-    slot.set(vec![snapshot(1)]);
+    slot.set(vec![snapshot(1)], Duration::ZERO);
     let (two, second) = watched();
-    slot.seen(two, 5);
-    let expected = Waiting { bytes: 15, is_changed: true };
+    slot.seen(two);
+    let expected = Waiting { is_awaited: true, is_changed: true, saving: Duration::ZERO };
     assert_eq!(slot.waiting(), expected);
     let staged = slot.stage().unwrap();
     assert_eq!(staged.snapshots(), [snapshot(1)]);
     assert_eq!(*first.lock(), None);
     staged.release();
     assert_eq!((*first.lock(), *second.lock()), (Some(Disposition::Delivered), None));
-    slot.set(vec![snapshot(2)]);
+    slot.set(vec![snapshot(2)], Duration::ZERO);
     let failed = slot.stage().unwrap();
     slot.unstage(failed);
     assert_eq!(*second.lock(), None, "it could not be written");
@@ -52,12 +53,12 @@ fn a_batch_is_acknowledged_by_a_later_snapshot_on_disk() {
 fn a_slot_that_is_not_durable_acknowledges_what_it_takes_over() {
     let before = durable();
     let ((one, first), (two, second), (three, third)) = (watched(), watched(), watched());
-    before.seen(one, 1);
-    before.set(vec![snapshot(1)]);
+    before.seen(one);
+    before.set(vec![snapshot(1)], Duration::ZERO);
     let staged = before.stage().unwrap();
-    before.seen(two, 1);
-    before.set(vec![snapshot(2)]);
-    before.seen(three, 1);
+    before.seen(two);
+    before.set(vec![snapshot(2)], Duration::ZERO);
+    before.seen(three);
     let heir = Arc::new(StateSlot::default());
     heir.take_from(&before);
     assert_eq!((*first.lock(), *second.lock()), (None, Some(Disposition::Delivered)));
@@ -71,8 +72,8 @@ fn a_slot_that_is_not_durable_acknowledges_what_it_takes_over() {
 fn a_staged_snapshot_of_a_slot_that_stopped_being_durable_acknowledges() {
     let slot = durable();
     let (ack, seen) = watched();
-    slot.seen(ack, 1);
-    slot.set(vec![snapshot(1)]);
+    slot.seen(ack);
+    slot.set(vec![snapshot(1)], Duration::ZERO);
     let staged = slot.stage().unwrap();
     slot.set_durable(false);
     assert_eq!(*seen.lock(), None);
@@ -84,9 +85,9 @@ fn a_staged_snapshot_of_a_slot_that_stopped_being_durable_acknowledges() {
 fn what_a_lost_instance_has_seen_since_its_snapshot_is_offered_again() {
     let slot = durable();
     let ((one, first), (two, second)) = (watched(), watched());
-    slot.seen(one, 1);
-    slot.set(vec![snapshot(1)]);
-    slot.seen(two, 1);
+    slot.seen(one);
+    slot.set(vec![snapshot(1)], Duration::ZERO);
+    slot.seen(two);
     slot.roll_back();
     assert_eq!((*first.lock(), *second.lock()), (None, Some(Disposition::Retry)));
 }
@@ -95,10 +96,10 @@ fn what_a_lost_instance_has_seen_since_its_snapshot_is_offered_again() {
 fn a_snapshot_waits_for_what_was_made_before_it() {
     let slot = durable();
     let (ack, seen) = watched();
-    slot.seen(ack, 1);
+    slot.seen(ack);
     let mut made = [(0, batch("a")), (1, batch("b"))];
     slot.made(&mut made);
-    slot.set(vec![snapshot(1)]);
+    slot.set(vec![snapshot(1)], Duration::ZERO);
     let mut later = [(0, batch("c"))];
     slot.made(&mut later);
     let staged = slot.stage().unwrap();
@@ -117,7 +118,7 @@ fn a_snapshot_waits_for_what_was_made_before_it() {
     assert!(staged.is_settled(), "what was made later does not matter");
     assert_eq!(*seen.lock(), None);
     drop(staged);
-    slot.set(vec![snapshot(2)]);
+    slot.set(vec![snapshot(2)], Duration::ZERO);
     let next = slot.stage().unwrap();
     assert!(!next.is_settled());
     let [(_, c)] = later;
@@ -129,10 +130,10 @@ fn a_snapshot_waits_for_what_was_made_before_it() {
 fn a_snapshot_waits_for_the_events_that_passed_on_but_not_for_other_nodes() {
     let (first, second) = (durable(), durable());
     let (ack, seen) = watched();
-    first.seen(ack.share(), 1);
-    second.seen(ack.share(), 1);
-    first.set(vec![snapshot(1)]);
-    second.set(vec![snapshot(1)]);
+    first.seen(ack.share());
+    second.seen(ack.share());
+    first.set(vec![snapshot(1)], Duration::ZERO);
+    second.set(vec![snapshot(1)], Duration::ZERO);
     let staged = [first.stage().unwrap(), second.stage().unwrap()];
     assert!(staged.iter().all(|staged| !staged.is_settled() && staged.is_awaited()), "the events wait for a sink");
     ack.deliver();
@@ -144,8 +145,8 @@ fn a_snapshot_waits_for_the_events_that_passed_on_but_not_for_other_nodes() {
     assert_eq!(*seen.lock(), Some(Disposition::Delivered));
 
     let (ack, seen) = watched();
-    first.seen(ack.share(), 1);
-    first.set(vec![snapshot(2)]);
+    first.seen(ack.share());
+    first.set(vec![snapshot(2)], Duration::ZERO);
     let staged = first.stage().unwrap();
     drop(ack);
     assert!(staged.is_settled(), "the source offers the events again only after all shares have ended");
@@ -159,7 +160,7 @@ fn a_rollback_keeps_waiting_for_what_was_made() {
     let mut made = [(0, batch("a"))];
     slot.made(&mut made);
     slot.roll_back();
-    slot.set(vec![snapshot(1)]);
+    slot.set(vec![snapshot(1)], Duration::ZERO);
     let staged = slot.stage().unwrap();
     assert!(!staged.is_settled());
     let [(_, a)] = made;
@@ -171,10 +172,10 @@ fn a_rollback_keeps_waiting_for_what_was_made() {
 fn state_in_memory_acknowledges_at_once() {
     let slot = StateSlot::default();
     let (ack, seen) = watched();
-    slot.seen(ack, 1);
+    slot.seen(ack);
     assert_eq!(*seen.lock(), Some(Disposition::Delivered));
     let (slot, (ack, seen)) = (durable(), watched());
-    slot.seen(ack, 1);
+    slot.seen(ack);
     slot.set_durable(false);
     assert_eq!(*seen.lock(), Some(Disposition::Delivered));
 }
@@ -183,13 +184,13 @@ fn state_in_memory_acknowledges_at_once() {
 fn a_slot_inherits_what_another_one_waits_for() {
     let (own, other) = (Arc::new(durable()), durable());
     let (ack, seen) = watched();
-    other.seen(ack, 1);
-    other.set(vec![snapshot(2)]);
-    own.set(vec![snapshot(1)]);
+    other.seen(ack);
+    other.set(vec![snapshot(2)], Duration::ZERO);
+    own.set(vec![snapshot(1)], Duration::ZERO);
     own.take_from(&other);
     assert_eq!(*own.get(), [snapshot(1), snapshot(2)]);
     assert!(other.get().is_empty());
-    own.set(vec![snapshot(3)]);
+    own.set(vec![snapshot(3)], Duration::ZERO);
     own.stage().unwrap().release();
     assert_eq!(*seen.lock(), Some(Disposition::Delivered));
 }
@@ -198,10 +199,10 @@ fn a_slot_inherits_what_another_one_waits_for() {
 fn what_comes_to_a_slot_that_moved_goes_to_its_heir() {
     let (own, other) = (Arc::new(durable()), durable());
     let (ack, seen) = watched();
-    other.seen(ack, 1);
+    other.seen(ack);
     let mut made = [(1, batch("a")), (1, batch("b"))];
     other.made(&mut made);
-    other.set(vec![snapshot(2)]);
+    other.set(vec![snapshot(2)], Duration::ZERO);
     let staged = other.stage().unwrap();
     let [(_, a), (_, b)] = made;
     drop(a);
@@ -239,8 +240,8 @@ fn an_heir_replaces_the_files_of_the_slots_that_moved_into_it() {
 fn a_slot_that_goes_offers_everything_again() {
     let slot = durable();
     let (ack, seen) = watched();
-    slot.seen(ack, 1);
-    slot.set(vec![snapshot(1)]);
+    slot.seen(ack);
+    slot.set(vec![snapshot(1)], Duration::ZERO);
     drop(slot);
     assert_eq!(*seen.lock(), Some(Disposition::Retry));
 }

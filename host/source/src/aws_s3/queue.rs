@@ -87,7 +87,7 @@ impl Drop for AbandonOnDrop {
 
 /// Reads objects until the source is stopped, or with `once` until the queue is empty. Returns when every message is
 /// deleted or given back.
-pub(super) async fn run(reader: Arc<Reader>, settings: Arc<Settings>, queue: Sqs, slots: Arc<Semaphore>, stop: Stop) {
+pub(super) async fn run(reader: Arc<Reader>, settings: Arc<Settings>, queue: Sqs, stop: Stop) {
     let (context, stats) = (&reader.context, &reader.context.stats);
     let leases = Leases::new(queue.clone(), context.name.clone(), settings.visibility, stats.clone());
     let (endings, receiver) = mpsc::channel(settings.max_in_flight);
@@ -100,7 +100,8 @@ pub(super) async fn run(reader: Arc<Reader>, settings: Arc<Settings>, queue: Sqs
     warn_without_redrive(&queue, &context.name).await;
     let places = Arc::new(Semaphore::new(settings.max_in_flight));
     let again = (settings.max_objects / 4).max(1);
-    let receivers = settings.max_objects.div_ceil(OBJECTS_PER_RECEIVER);
+    let receivers = receivers(&settings);
+    let slots = Arc::new(Semaphore::new(settings.max_objects));
     let shared = Arc::new(Queue {
         reader: reader.clone(),
         settings,
@@ -136,6 +137,11 @@ pub(super) async fn run(reader: Arc<Reader>, settings: Arc<Settings>, queue: Sqs
         () = work => {}
         () = leases.keep() => {}
     }
+}
+
+/// Number of requests that wait for messages at the same time.
+pub(super) fn receivers(settings: &Settings) -> usize {
+    settings.max_objects.div_ceil(OBJECTS_PER_RECEIVER)
 }
 
 /// Logs if messages that can never be read would stay in the queue until they expire.
@@ -211,6 +217,10 @@ impl Queue {
             }
             self.pause_after_failures(&mut stop).await;
         }
+        let _wait = match once && !stop.is_stopped() {
+            true => self.reader.end_part(&self.slots, self.settings.max_objects).await,
+            false => None,
+        };
         while let Some(ended) = works.join_next().await {
             self.check(ended);
         }

@@ -1,10 +1,12 @@
 //! Reads one object and sends its events.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use wattle_aws::{Error, ErrorKind, GetObject, S3};
 use wattle_batch::{Batch, Origin};
 use wattle_trail::{Hash, Hasher};
@@ -20,6 +22,7 @@ use crate::in_flight::InFlight;
 use crate::reading::{End, Flow, Part, ReadError, Reading};
 use crate::source::{Batches, SourceContext};
 use crate::stats::add;
+use crate::waits::Wait;
 
 /// An object to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,9 +78,19 @@ pub(super) struct Reader {
     pub(super) region: String,
     pub(super) halt: Halt,
     pub(super) integrity: Option<Integrity>,
+    /// Receivers and listings that have not come to their end.
+    pub(super) parts: AtomicUsize,
 }
 
 impl Reader {
+    /// A receiver or a listing of a source with `once` has begun its last object. Waits until no object is being read. The
+    /// last part ends the input of the source, whose wait ends when the result is dropped.
+    pub(super) async fn end_part(&self, slots: &Semaphore, max_objects: usize) -> Option<Wait> {
+        // The semaphore is never closed.
+        drop(slots.acquire_many(u32::try_from(max_objects).unwrap_or(u32::MAX)).await);
+        (self.parts.fetch_sub(1, Ordering::AcqRel) == 1).then(|| self.context.end_of_input())
+    }
+
     /// Reads an object from `start` to its end. The position in `delivery` is that of `start`. Returns the entity tag
     /// too, if the object exists.
     pub(super) async fn read(
@@ -288,7 +301,10 @@ impl Send<'_> {
         let (events, bytes) = (chunk.column.rows() as u64, chunk.column.byte_len() as u64);
         let push = async {
             let mut share = self.reader.in_flight.share();
-            share.wait_for(bytes).await;
+            if share.cover(bytes).is_err() {
+                let _wait = context.waits.begin();
+                share.wait_for(bytes).await;
+            }
             let ack = self.delivery.ack(start, chunk.end, share);
             let mut batch = Batch::new(chunk.column, self.origin.clone(), ack).at(start);
             if self.is_again {

@@ -38,6 +38,8 @@ struct Walker {
     settings: Arc<Settings>,
     walk: Walk,
     prefixes: Mutex<Vec<Prefix>>,
+    max_objects: usize,
+    /// One permit for each object that may be read now.
     slots: Arc<Semaphore>,
     places: Arc<Semaphore>,
 }
@@ -52,7 +54,7 @@ pub(super) async fn run(
     reader: Arc<Reader>,
     settings: Arc<Settings>,
     mut walk: Walk,
-    slots: Arc<Semaphore>,
+    max_objects: usize,
     stop: Stop,
 ) -> Result<(), SourceError> {
     let is_backfill = walk.interval.is_none();
@@ -69,7 +71,9 @@ pub(super) async fn run(
     }
     let prefixes: Vec<Prefix> = walk.prefixes.iter().map(|name| restore(name, &walk, &saved)).collect();
     let places = Arc::new(Semaphore::new(settings.max_in_flight));
-    let walker = Arc::new(Walker { reader, settings, walk, prefixes: Mutex::new(prefixes), slots, places });
+    let slots = Arc::new(Semaphore::new(max_objects));
+    let walker =
+        Arc::new(Walker { max_objects, reader, settings, walk, prefixes: Mutex::new(prefixes), slots, places });
     let result = tokio::select! {
         () = walker.clone().walk(stop) => Ok(()),
         error = walker.keep_saving(&store) => Err(error),
@@ -112,6 +116,10 @@ impl Walker {
                 }
             }
             if self.walk.interval.is_none() || self.reader.context.once {
+                let _wait = match self.reader.context.once && !stop.is_stopped() {
+                    true => self.reader.end_part(&self.slots, self.max_objects).await,
+                    false => None,
+                };
                 self.wait_for(&mut works).await;
                 if stop.is_stopped() || self.finish() || self.reader.context.once {
                     break;

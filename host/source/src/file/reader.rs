@@ -127,6 +127,7 @@ impl Reader {
     }
 
     fn read_all(&mut self) {
+        let mut wait = None;
         while !self.tracker.is_stopped() {
             if !self.has_scanned || (!self.context.once && self.scan_at <= clock::now()) {
                 self.scan();
@@ -156,8 +157,11 @@ impl Reader {
             // Checked first, so that events that are delivered in the meantime are not missed.
             let is_done = self.tracker.is_done();
             self.finish_delivered();
-            if self.context.once && is_done {
-                return;
+            if self.context.once {
+                if is_done {
+                    return;
+                }
+                wait.get_or_insert_with(|| self.context.end_of_input());
             }
             let tick = LOOK_INTERVAL.min(self.settings.glob_interval);
             let rewind = self.tracker.next_rewind().map(|at| at.saturating_duration_since(clock::now()));

@@ -1,6 +1,7 @@
 //! The drain: sources stop, events in progress are delivered, and events that miss the deadline
 //! stay unacknowledged.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,6 +54,18 @@ impl Topology {
     /// A cancelled wait can be resumed.
     pub async fn finished(&mut self, unless_stopped: bool) -> Vec<(String, SourceError)> {
         let mut errors = Vec::new();
+        let ends: Vec<_> = self.sources.values().map(|source| source.at_end.clone()).collect();
+        let sinks: Vec<_> = self.sinks.values().map(|sink| sink.flush.clone()).collect();
+        // Nothing comes that sinks could collect more events for.
+        let flush = async {
+            for mut end in ends {
+                // A source that has ended dropped the sender.
+                let _ = end.wait_for(|is_at_end| *is_at_end).await;
+            }
+            sinks.iter().for_each(|sink| _ = sink.send_replace(true));
+            std::future::pending::<Infallible>().await
+        };
+        tokio::pin!(flush);
         for (name, source) in &mut self.sources {
             if let Some(task) = &mut source.task {
                 let current = &self.current;
@@ -60,6 +73,7 @@ impl Topology {
                 let done = tokio::select! {
                     done = &mut *task => done,
                     () = self.observer.stops().wait_until(is_stopped) => continue,
+                    never = &mut flush => match never {},
                 };
                 if let Ok(Err(error)) = done {
                     errors.push((name.clone(), error));

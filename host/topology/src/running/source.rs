@@ -15,6 +15,8 @@ pub(super) struct RunningSource {
     pub(super) digest: String,
     pub(super) lane: Arc<Lane>,
     pub(super) stop: watch::Sender<bool>,
+    /// Becomes true when it has read all of its input.
+    pub(super) at_end: watch::Receiver<bool>,
     /// `None` after its end was observed.
     pub(super) task: Option<JoinHandle<Result<(), SourceError>>>,
 }
