@@ -1,7 +1,7 @@
 //! `wattle node run`: events through a node, and what each step changes.
 
 use serde_json::Value;
-use wattle_tests::Folder;
+use wattle_tests::{Folder, finish, json_lines};
 
 use crate::good;
 
@@ -137,7 +137,11 @@ fn wrong_options_and_input_say_what_and_where() {
     for (arguments, code, text) in [
         (vec!["builtin:nix"], 1, "there is no built-in node `nix`; built-in nodes are aggregate"),
         (vec!["builtin:edit", "--options", "nix.toml"], 78, "`nix.toml`: No such file"),
-        (vec!["builtin:edit", "--options", "broken.toml"], 78, "`broken.toml`: TOML parse error"),
+        (
+            vec!["builtin:edit", "--options", "broken.toml"],
+            78,
+            "the array that begins here is never closed\n --> broken.toml:1:9",
+        ),
         (
             vec!["builtin:edit", "--options", r#"{"steps":[{"remov":"a"},{"set":"body.a"}]}"#],
             78,
@@ -176,11 +180,41 @@ fn options_can_be_the_block_that_a_readme_shows() {
             blocks.find(|block| block.starts_with("[nodes.")).unwrap_or_else(|| panic!("{node} shows no block"));
         folder.write("block.toml", block);
         let artifact = format!("builtin:{node}");
-        let ended = folder.run(&["node", "run", &artifact, "--options", "block.toml", "--input", "lines"]);
+        let mut command = folder.wattle();
+        command.env("MASK_KEY", "of a test").args(["node", "run", &artifact, "--options", "block.toml"]);
+        let ended = finish(command.args(["--input", "lines"]), b"");
         assert!(ended.code == 0 && ended.text().starts_with("line 1\n"), "{node}: {}{}", ended.text(), ended.log);
-        let json = good(&folder, &["node", "run", &artifact, "--options", "block.toml", "--input", "lines", "--json"]);
+        let json = finish(command.arg("--json"), b"");
         let shown: Value = serde_json::from_str(json.text()).unwrap();
         assert_eq!(shown["event"]["body"], "{\"level\":\"info\",\"status\":\"503\"}", "without the byte order mark");
+    }
+}
+
+#[test]
+fn a_file_of_options_is_read_as_a_configuration() {
+    let folder = Folder::new();
+    folder.write("lines", "user=ann\n");
+    let run = |text: &str| {
+        folder.write("options.toml", text);
+        let mut command = folder.wattle();
+        command.env("NEW", "login").args(["node", "run", "builtin:edit", "--options", "options.toml"]);
+        finish(command.args(["--input", "lines", "--json"]), b"")
+    };
+    let step =
+        |with: &str| format!("steps = [{{ replace = \"body\", pattern = \"user=(?<name>.*)\", with = \"{with}\" }}]");
+    for (with, body) in [("${NEW}=$name", "login=ann"), ("$${name}_${NONE:-x}", "ann_x"), ("a$$$$b", "a$b")] {
+        let ended = run(&step(with));
+        assert_eq!(ended.code, 0, "{with}: {}", ended.log);
+        let event = &json_lines(&ended.output)[0]["outcome"]["ports"]["out"][0];
+        assert_eq!(event["body"], body, "{with}: {}", ended.text());
+    }
+    for (options, problem) in [
+        (step("${name}"), "environment variable `name` is not set"),
+        ("steps = [{ set = \"attributes.a\", value = inf }]".to_owned(), "bad number: `inf`; it must be finite"),
+    ] {
+        let ended = run(&options);
+        assert_eq!(ended.code, 78, "{options}: {}", ended.log);
+        assert!(ended.log.contains(problem) && ended.log.contains("options.toml:1:"), "{options}: {}", ended.log);
     }
 }
 

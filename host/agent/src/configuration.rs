@@ -149,9 +149,6 @@ fn outputs(pack: &str, params: &toml::Table) -> Result<Vec<String>, Failure> {
     let _waiting = Waiting::compiling(catalog.runtime());
     match wattle_manifest::load_pack(pack, &params, &catalog, &library) {
         Ok((plan, _)) => Ok(plan.outputs.into_iter().map(|o| o.name).collect()),
-        Err(invalid) => {
-            let all: Vec<String> = invalid.diagnostics.iter().map(|d| d.render(false)).collect();
-            Err(Failure::config(all.join("\n")))
-        }
+        Err(invalid) => Err(Failure::config(invalid.text())),
     }
 }

@@ -26,10 +26,9 @@ pub(crate) fn data_dir(place: &AgentPlace) -> Result<PathBuf, Failure> {
 /// change the folders of another agent. `otherwise` is the advice if the file cannot be read.
 pub(crate) fn settings(config: &Path, otherwise: &str) -> Result<AgentSettings, Failure> {
     Configuration::File(config.to_owned()).known_settings().map_err(|invalid| {
-        let all: Vec<String> = invalid.diagnostics.iter().map(|d| d.render(false)).collect();
         let file = config.display();
         let message = format!("`{file}` does not say which folders the agent uses; correct it, or {otherwise}");
-        Failure::config(format!("{message}\n{}", all.join("\n").trim_end()))
+        Failure::config(format!("{message}\n{}", invalid.text().trim_end()))
     })
 }
 

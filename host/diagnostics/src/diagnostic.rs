@@ -78,6 +78,12 @@ pub struct Invalid {
 }
 
 impl Invalid {
+    /// All problems as text without colors, as [`Diagnostic::render`] writes each.
+    pub fn text(&self) -> String {
+        let all: Vec<String> = self.diagnostics.iter().map(|diagnostic| diagnostic.render(false)).collect();
+        all.join("\n")
+    }
+
     fn summary(&self) -> String {
         let errors = self.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
         if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") }

@@ -138,6 +138,28 @@ pub fn read_settings(path: &Path, env: Env<'_>) -> Result<AgentSettings, Invalid
     if is_known { Ok(settings) } else { refuse(findings) }
 }
 
+/// Reads a text of TOML that has options of a node, as a configuration has them: with environment variables, and only
+/// with numbers that JSON has. Returns the value of a key as JSON, an empty object if it is missing; without a key the
+/// whole text.
+///
+/// # Errors
+///
+/// Every error in the text.
+pub fn read_options(path: &Path, text: &str, key: Option<&str>, env: Env<'_>) -> Result<Json, Invalid> {
+    let mut findings = Findings::default();
+    let number = findings.add_manifest(path, text);
+    let options = value::parse(number, text, &mut findings).map(|table| {
+        let mut options = match key {
+            Some(key) => table.entry(key).map(|entry| entry.item.clone()),
+            None => Some(Item::new(Place::file(number), Data::Table(table))),
+        }
+        .unwrap_or_else(|| Item::new(Place::file(number), Data::Table(Table::default())));
+        template::fill_environment(&mut options, env, &mut findings);
+        options.to_json()
+    });
+    findings.finish(options).map(|(options, ..)| options)
+}
+
 fn refuse<T>(findings: Findings) -> Result<T, Invalid> {
     findings.finish(None).map(|(value, _, _)| value)
 }

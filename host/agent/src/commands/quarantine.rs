@@ -145,10 +145,8 @@ fn retry_events(selection: &QuarantineSelection, config: &std::path::Path) -> Do
     let store = find(&agent.data_dir, &selection.pipeline)?;
     let ids = select(&store, selection)?;
     let catalog = catalog(&agent.data_dir, agent.artifacts)?;
-    let (plan, _) = load(&configuration, &catalog, &builtin::library()).map_err(|invalid| {
-        let all: Vec<String> = invalid.diagnostics.iter().map(|d| d.render(false)).collect();
-        Failure::diagnostics(all.join("\n"))
-    })?;
+    let (plan, _) =
+        load(&configuration, &catalog, &builtin::library()).map_err(|invalid| Failure::diagnostics(invalid.text()))?;
     let settings = TopologySettings { data_dir: agent.data_dir, workers: 1, once: true, keeps_state: false };
     let make = sandboxed(catalog.runtime().clone(), catalog.services().clone());
     let runtime = io_threads::start(agent.io_threads)?;

@@ -14,7 +14,7 @@ use crate::exit::Failure;
 use crate::waiting::Waiting;
 use wattle_supervisor::environment;
 
-use super::project::{Project, json_of};
+use super::project::Project;
 
 /// What the name of a built-in node begins with.
 const BUILTIN: &str = "builtin:";
@@ -71,9 +71,12 @@ fn json_options(given: &str, builtin: Option<&str>) -> Result<String, Failure> {
     if given.trim_start().starts_with('{') {
         // The node reports text that is not JSON, with the place.
         return match serde_json::from_str(given) {
-            Ok(options) => {
-                of_node(options, builtin).map_err(|problem| Failure::config(format!("--options: {problem}")))
-            }
+            Ok(options) => match of_node(&options, builtin) {
+                Ok(Some(options)) => Ok(options),
+                // As it is written, so that the node can report its places.
+                Ok(None) => Ok(given.to_owned()),
+                Err(problem) => Err(Failure::config(format!("--options: {problem}"))),
+            },
             Err(_) => Ok(given.to_owned()),
         };
     }
@@ -84,20 +87,27 @@ fn json_options(given: &str, builtin: Option<&str>) -> Result<String, Failure> {
     let wrong = |error: &dyn std::fmt::Display| Failure::config(format!("`{given}`: {error}"));
     let text =
         std::fs::read_to_string(path).map_err(|error| Failure::config(format!("`{given}`: {error}; {OPTIONS}")))?;
-    let options = if path.extension().is_some_and(|extension| extension == "json") {
-        serde_json::from_str(&text).map_err(|error| wrong(&error))?
-    } else {
-        json_of(&toml::Value::Table(toml::from_str(&text).map_err(|error| wrong(&error))?))
+    let is_json = path.extension().is_some_and(|extension| extension == "json");
+    let options = match is_json {
+        true => serde_json::from_str(&text).map_err(|error| wrong(&error))?,
+        false => toml_options(path, &text, None)?,
     };
-    of_node(options, builtin).map_err(|problem| wrong(&problem))
+    let of_node = of_node(&options, builtin).map_err(|problem| wrong(&problem))?;
+    Ok(of_node.unwrap_or(if is_json { text } else { options.to_string() }))
 }
 
-/// The options of a node: as they are given, or those in the block of the node, as a pack, a
-/// configuration and the READMEs of nodes have it.
-fn of_node(given: serde_json::Value, builtin: Option<&str>) -> Result<String, String> {
+/// Options in a text of TOML, or in one of its keys, with environment variables, as in a configuration.
+pub(super) fn toml_options(path: &Path, text: &str, key: Option<&str>) -> Result<serde_json::Value, Failure> {
+    wattle_manifest::read_options(path, text, key, &|name| std::env::var(name).ok())
+        .map_err(|invalid| Failure::config(invalid.text()))
+}
+
+/// The options in the block of a node, as a pack, a configuration and the READMEs of nodes have it; `None` if these are
+/// the options themselves.
+fn of_node(given: &serde_json::Value, builtin: Option<&str>) -> Result<Option<String>, String> {
     let Some(nodes) = given.get("nodes").and_then(serde_json::Value::as_object) else {
         let is_block = given.get("artifact").is_some_and(serde_json::Value::is_string);
-        return Ok(if is_block { options_of(&given) } else { given.to_string() });
+        return Ok(is_block.then(|| options_of(given)));
     };
     let artifact = |node: &serde_json::Value| node.get("artifact").and_then(|name| name.as_str().map(str::to_owned));
     let fits = |node: &serde_json::Value| match (builtin, artifact(node)) {
@@ -106,7 +116,7 @@ fn of_node(given: serde_json::Value, builtin: Option<&str>) -> Result<String, St
     };
     let mut fitting = nodes.iter().filter(|(_, node)| fits(node));
     match (fitting.next(), fitting.next()) {
-        (Some((_, node)), None) => Ok(options_of(node)),
+        (Some((_, node)), None) => Ok(Some(options_of(node))),
         (None, _) => Err(format!("no block in `nodes` has the artifact `{}`", builtin.unwrap_or_default())),
         (Some((first, _)), Some((second, _))) => {
             Err(format!("`nodes.{first}` and `nodes.{second}` both fit this node; leave only one of them in the file"))

@@ -7,6 +7,7 @@ use wattle_cases::Mocks;
 use wattle_devkit::Provided;
 use wattle_printable as printable;
 
+use super::component::toml_options;
 use crate::exit::{self, Failure};
 
 /// Name of the file.
@@ -18,6 +19,8 @@ pub(crate) struct Project {
     pub(crate) root: PathBuf,
     /// The contents of its file.
     pub(crate) manifest: Manifest,
+    /// The text of the manifest.
+    text: String,
     /// Grants and mocks.
     pub(crate) provided: Provided,
 }
@@ -30,9 +33,9 @@ pub(crate) struct Manifest {
     pub(crate) name: String,
     /// Path of the component.
     pub(crate) artifact: PathBuf,
-    /// Options for the commands `bench`, `conformance` and `dev`.
-    #[serde(default)]
-    pub(crate) options: toml::Table,
+    /// Options for the commands; the reader of manifests parses them, as those in a configuration.
+    #[serde(default, rename = "options")]
+    _options: toml::Table,
     /// Capabilities of the node in commands; the reader of manifests parses them. Default: all.
     #[serde(default, rename = "grants")]
     _grants: toml::Table,
@@ -100,7 +103,7 @@ impl Project {
         let wrong = |error: &dyn std::fmt::Display| Failure::config(format!("`{}`: {error}", path.display()));
         let manifest: Manifest = toml::from_str(&text).map_err(|error| wrong(&error))?;
         let provided = provided(&path, &text, &manifest.mocks)?;
-        Ok(Self { root: root.to_owned(), manifest, provided })
+        Ok(Self { root: root.to_owned(), text, manifest, provided })
     }
 
     /// Prints each request without a mock, with the lines to add.
@@ -120,16 +123,14 @@ impl Project {
 
     /// The options as JSON text.
     pub(crate) fn options(&self) -> Result<String, Failure> {
-        Ok(serde_json::to_string(&self.manifest.options)?)
+        Ok(toml_options(&self.root.join(FILE), &self.text, Some("options"))?.to_string())
     }
 }
 
 /// The grants in the text of a TOML file, with these mocks.
 fn provided(path: &Path, text: &str, mocks: &toml::Table) -> Result<Provided, Failure> {
     let wrong = |error: &dyn std::fmt::Display| Failure::config(format!("`{}`: {error}", path.display()));
-    let grants = wattle_manifest::read_grants(path, text).map_err(|invalid| {
-        Failure::config(invalid.diagnostics.iter().map(|d| d.render(false)).collect::<Vec<_>>().join("\n"))
-    })?;
+    let grants = wattle_manifest::read_grants(path, text).map_err(|invalid| Failure::config(invalid.text()))?;
     let mocks = Mocks::read(&json_of(&toml::Value::Table(mocks.clone()))).map_err(|error| wrong(&error))?;
     Provided::new(grants, mocks).map_err(|error| wrong(&error))
 }
@@ -173,7 +174,7 @@ pub(crate) fn read_environment(path: Option<&Path>) -> Result<Provided, Failure>
 }
 
 /// TOML as JSON; times become text.
-pub(crate) fn json_of(value: &toml::Value) -> serde_json::Value {
+fn json_of(value: &toml::Value) -> serde_json::Value {
     match value {
         toml::Value::Datetime(time) => time.to_string().into(),
         toml::Value::Array(items) => items.iter().map(json_of).collect(),
