@@ -124,14 +124,21 @@ impl Format {
     }
 
     /// Reads a whole time; without a zone, it is UTC. Returns `None` if the text has another format, or does not fit into
-    /// 64 bits of nanoseconds.
+    /// 64 bits of nanoseconds, of which the host reserves the lowest number.
     pub fn parse(&self, text: &[u8]) -> Option<i64> {
         self.parse_in(text, &Context::UTC)
     }
 
     /// Reads a time that can lack its zone, its year or its date. Returns `None` if the text has another format, there is
-    /// no such day, or the time does not fit into 64 bits of nanoseconds.
+    /// no such day, or the time does not fit into 64 bits of nanoseconds, of which the host reserves the lowest number.
     pub fn parse_in(&self, text: &[u8], context: &Context<'_>) -> Option<i64> {
+        // To the host, the lowest number means "leave the time unchanged".
+        self.parse_any_in(text, context).filter(|nanoseconds| *nanoseconds != i64::MIN)
+    }
+
+    /// Like [`parse_in`](Self::parse_in), and also the time of the lowest number, 1677-09-21T00:12:43.145224192Z. It can be
+    /// written, but the host cannot set it.
+    pub fn parse_any_in(&self, text: &[u8], context: &Context<'_>) -> Option<i64> {
         let parts = match self {
             Self::Rfc3339 => iso::rfc_3339(text)?,
             Self::Iso8601 => iso::iso_8601(text)?,
@@ -142,20 +149,15 @@ impl Format {
             Self::Kubernetes => iso::rfc_3339(text).or_else(|| logs::klog(text))?,
             Self::Auto => match iso::lenient(text) {
                 Some(parts) => parts,
-                None => return settable(epoch::parse(text, Epoch::of(text))),
+                None => return epoch::parse(text, Epoch::of(text)),
             },
-            Self::Epoch(unit) => return settable(epoch::parse(text, *unit)),
-            Self::AnyEpoch => return settable(epoch::parse(text, Epoch::of(text))),
-            Self::Rfc2822 => return settable(rfc_2822(text)),
-            Self::Directives(directives) => return settable(directives.parse(text, context)),
+            Self::Epoch(unit) => return epoch::parse(text, *unit),
+            Self::AnyEpoch => return epoch::parse(text, Epoch::of(text)),
+            Self::Rfc2822 => return rfc_2822(text),
+            Self::Directives(directives) => return directives.parse(text, context),
         };
-        settable(parts.resolve(context))
+        parts.resolve(context)
     }
-}
-
-/// To the host, the lowest number means "leave the time unchanged".
-fn settable(time: Option<i64>) -> Option<i64> {
-    time.filter(|nanoseconds| *nanoseconds != i64::MIN)
 }
 
 /// Reads a time of RFC 2822. Servers write wrong weekdays, so they do not count.

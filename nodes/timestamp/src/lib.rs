@@ -28,7 +28,7 @@ pub struct Timestamp {
     /// The present timestamps, if the formats or the limits need them.
     present: Option<Field>,
     outcome: Outcome,
-    times: Vec<i64>,
+    times: Vec<Option<i64>>,
 }
 
 impl Node for Timestamp {
@@ -69,7 +69,7 @@ impl Node for Timestamp {
         let columns = self.reader.columns(batch);
         let present = self.present.map(|field| batch.read(field, Form::Text));
         let names = self.zones.as_ref().map(|zones| batch.read(zones.field, Form::Text));
-        let name = |row: usize| names.as_ref()?.get(row).map(<[u8]>::trim_ascii).filter(|name| !name.is_empty());
+        let name = |row: usize| read::value(names.as_ref()?, row);
         let mut verdicts = Verdicts::default();
         self.times.clear();
         // Events of a batch mostly have the same present timestamp, and neighbours often the same time.
@@ -98,7 +98,7 @@ impl Node for Timestamp {
                 }
             };
             last = Some((row, found));
-            let found = found.within(&self.limits, near);
+            let found = self.target.check(found).within(&self.limits, near);
             self.times.push(self.outcome.decide(row, found, &mut verdicts));
         }
         self.target.set(batch, &self.times);

@@ -1,6 +1,7 @@
 //! Finds the time of a row: in the first field that has one, by the first format that reads it.
 
 use wattle_convert::time::{Context, Format, Zone};
+use wattle_node::json::Kind;
 use wattle_node::{Batch, Column, Field, Form, Setup};
 
 use crate::options::Options;
@@ -110,21 +111,26 @@ impl Reader {
 
     /// Whether two rows have the same values.
     pub(crate) fn are_equal(&self, columns: &[Column], one: usize, other: usize) -> bool {
-        columns.iter().all(|column| column.get(one) == column.get(other))
+        columns.iter().all(|column| value(column, one) == value(column, other))
     }
 
     /// The time of a row.
     pub(crate) fn find(&self, columns: &[Column], row: usize, context: &Context<'_>) -> Found {
         let mut found = Found::Nothing;
         for column in columns {
-            // Logs write `-` where there is no value.
-            let value = column.get(row).map(<[u8]>::trim_ascii).filter(|text| !text.is_empty() && *text != b"-");
-            let Some(text) = value else { continue };
-            match self.formats.iter().find_map(|format| format.parse_in(text, context)) {
+            let Some(text) = value(column, row) else { continue };
+            match self.formats.iter().find_map(|format| format.parse_any_in(text, context)) {
                 Some(time) => return Found::Time(time),
                 None => found = Found::NoTime,
             }
         }
         found
     }
+}
+
+/// The value of a row. A field that is missing, null, empty or `-` has none: logs write `-` where there is no value.
+pub(crate) fn value(column: &Column, row: usize) -> Option<&[u8]> {
+    // In text form, null is `null`, and so is a text of these letters.
+    let text = (column.kind(row) > Kind::Null).then(|| column.row(row))?.trim_ascii();
+    (!text.is_empty() && text != b"-").then_some(text)
 }

@@ -4,6 +4,10 @@ use wattle_convert::time::{Output, Zone};
 use wattle_node::{Batch, ColumnWriter, Field, Form, Setup};
 
 use crate::options::Options;
+use crate::read::Found;
+
+/// To the host, this time means "leave the timestamp unchanged".
+const UNCHANGED: i64 = i64::MIN;
 
 /// The field to set.
 pub(crate) enum Target {
@@ -48,20 +52,32 @@ impl Target {
         Some(Self::Field { field, form, output, zone })
     }
 
-    /// Sets the field of every row that has a time; [`i64::MIN`] stands for no time.
-    pub(crate) fn set(&self, batch: &mut Batch<'_>, times: &[i64]) {
-        let any = times.iter().any(|time| *time != i64::MIN);
+    /// The same, unless it is a time that the field cannot have.
+    pub(crate) fn check(&self, found: Found) -> Found {
+        match (self, found) {
+            (Self::Timestamp, Found::Time(UNCHANGED)) => Found::NoTime,
+            _ => found,
+        }
+    }
+
+    /// Sets the field of every row that has a time.
+    pub(crate) fn set(&self, batch: &mut Batch<'_>, times: &[Option<i64>]) {
+        let any = times.iter().any(Option::is_some);
         match self {
             _ if !any => {}
-            Self::Timestamp => batch.set_timestamp(times),
+            Self::Timestamp => {
+                let times: Vec<i64> = times.iter().map(|time| time.unwrap_or(UNCHANGED)).collect();
+                batch.set_timestamp(&times);
+            }
             Self::Field { field, form, output, zone } => {
                 let mut values = ColumnWriter::with_capacity(times.len() * 32, times.len());
                 for time in times {
-                    if *time == i64::MIN {
-                        values.push_none();
-                    } else {
-                        output.write(*time, zone, &mut values.bytes);
-                        values.end_row();
+                    match time {
+                        Some(time) => {
+                            output.write(*time, zone, &mut values.bytes);
+                            values.end_row();
+                        }
+                        None => values.push_none(),
                     }
                 }
                 batch.set(*field, *form, values);

@@ -43,10 +43,10 @@ impl Outcome {
         }
     }
 
-    /// The time to set for a row, or [`i64::MIN`]. Notes what else happens to the row.
-    pub(crate) fn decide(&self, row: usize, found: Found, verdicts: &mut Verdicts) -> i64 {
+    /// The time to set for a row, if any. Notes what else happens to the row.
+    pub(crate) fn decide(&self, row: usize, found: Found, verdicts: &mut Verdicts) -> Option<i64> {
         match found {
-            Found::Time(time) => return time,
+            Found::Time(time) => return Some(time),
             Found::Skewed { skew, time, limit } => return self.skewed(row, skew, time, limit, verdicts),
             Found::Nothing => match self.on_missing {
                 OnMissing::Keep => {}
@@ -62,10 +62,10 @@ impl Outcome {
                 OnError::Drop => verdicts.without_time.push(index(row)),
             },
         }
-        i64::MIN
+        None
     }
 
-    fn skewed(&self, row: usize, skew: Skew, time: i64, limit: i64, verdicts: &mut Verdicts) -> i64 {
+    fn skewed(&self, row: usize, skew: Skew, time: i64, limit: i64, verdicts: &mut Verdicts) -> Option<i64> {
         let (message, counted, dropped) = match skew {
             Skew::TooOld => (&self.too_old, &mut verdicts.old, &mut verdicts.old_rows),
             Skew::InFuture => (&self.in_future, &mut verdicts.future, &mut verdicts.future_rows),
@@ -76,15 +76,15 @@ impl Outcome {
             OnSkew::Keep => *counted += 1,
             OnSkew::Clamp => {
                 *counted += 1;
-                return limit;
+                return Some(limit);
             }
             OnSkew::Tag => {
                 *counted += 1;
                 verdicts.tags.push((row, skew));
-                return time;
+                return Some(time);
             }
         }
-        i64::MIN
+        None
     }
 }
 

@@ -167,3 +167,56 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn null_is_no_value_in_every_field() {
+    let event = |t: Value, zone: Value| json!({"body": {"t": t, "zone": zone}, "attributes": {"t": t, "zone": zone}, "timestamp": "2020-01-01T00:00:00Z"});
+    for root in ["body", "attributes"] {
+        let from = format!("{root}.t");
+        let ran = |on_missing: &str, t: Value| {
+            run::<Timestamp>(&json!({"from": from, "on_missing": on_missing}), &[event(t, Value::Null)]).unwrap()
+        };
+        for nothing in [Value::Null, json!(""), json!(" "), json!("-")] {
+            assert_eq!(ran("keep", nothing.clone()).ports["out"].len(), 1, "{root} {nothing}");
+            assert_eq!(ran("fail", nothing.clone()).failed[0]["failure"]["code"], "missing-field", "{root} {nothing}");
+            assert!(ran("drop", nothing).failed.is_empty());
+        }
+        // The text of these letters is a value, also next to a row with null.
+        for rows in [[Value::Null, json!("null")], [json!("null"), Value::Null]] {
+            let events: Vec<Value> = rows.iter().map(|t| event(t.clone(), Value::Null)).collect();
+            let ran = run::<Timestamp>(&json!({"from": from}), &events).unwrap();
+            assert_eq!((ran.ports["out"].len(), ran.failed.len()), (1, 1), "{rows:?}");
+            assert_eq!(ran.failed[0]["failure"]["code"], "bad-timestamp");
+        }
+        // So it is for the zone.
+        let zones = json!({"from": from, "timezone": "+02:00", "timezone_from": format!("{root}.zone")});
+        for (zone, hour) in
+            [(Value::Null, "10"), (json!(""), "10"), (json!("-"), "10"), (json!("  "), "10"), (json!("UTC"), "12")]
+        {
+            let ran = run::<Timestamp>(&zones, &[event(json!("2023-10-17T12:00:00"), zone.clone())]).unwrap();
+            assert_eq!(ran.ports["out"][0]["timestamp"], format!("2023-10-17T{hour}:00:00Z"), "{zone}");
+        }
+        let ran = run::<Timestamp>(&zones, &[event(json!("2023-10-17T12:00:00"), json!("null"))]).unwrap();
+        assert_eq!(ran.failed[0]["failure"]["code"], "bad-timestamp");
+    }
+}
+
+#[test]
+fn the_first_time_of_64_bits_is_written_but_is_no_timestamp() {
+    let event = json!({"body": "x", "attributes": {"t": "1677-09-21T00:12:43.145224192Z"}});
+    let ran = |mut options: Value| {
+        options["from"] = json!("attributes.t");
+        run::<Timestamp>(&options, std::slice::from_ref(&event)).unwrap()
+    };
+    for (output, expected) in [
+        ("rfc3339", json!("1677-09-21T00:12:43.145224192Z")),
+        ("epoch_ns", json!(i64::MIN)),
+        ("epoch_s", json!(-9_223_372_037_i64)),
+        ("%Y", json!("1677")),
+    ] {
+        let made = ran(json!({"into": "attributes.out", "output": output}));
+        assert_eq!(made.ports["out"][0]["attributes"]["out"], expected);
+    }
+    // The contract has no way to set it.
+    assert_eq!(ran(json!({})).failed[0]["failure"]["code"], "bad-timestamp");
+}

@@ -230,6 +230,31 @@ fn times_are_written_with_the_digits_of_the_output() {
     assert_eq!(written("epoch", -1, "UTC"), "-0.000000001");
 }
 
+#[test]
+fn the_first_and_the_last_time_are_written_in_every_format() {
+    for (time, text, epoch, in_zone) in [
+        (i64::MIN, "1677-09-21T00:12:43.145224192", "-9223372036.854775808", "1677-09-20T00:13:43.145224192-23:59"),
+        (i64::MAX, "2262-04-11T23:47:16.854775807", "9223372036.854775807", "2262-04-10T23:48:16.854775807-23:59"),
+    ] {
+        let (whole, fraction) = text.split_once('.').unwrap();
+        assert_eq!(written("rfc3339", time, "UTC"), format!("{text}Z"));
+        assert_eq!(written("rfc3339_ns", time, "UTC"), format!("{text}Z"));
+        assert_eq!(written("rfc3339_us", time, "UTC"), format!("{whole}.{fraction:.6}Z"));
+        assert_eq!(written("rfc3339_ms", time, "UTC"), format!("{whole}.{fraction:.3}Z"));
+        assert_eq!(written("rfc3339_s", time, "UTC"), format!("{whole}Z"));
+        assert_eq!(written("%Y-%m-%dT%H:%M:%S.%9f", time, "UTC"), text);
+        assert_eq!(written("rfc3339", time, "-23:59"), in_zone);
+        assert_eq!(written("epoch", time, "UTC"), epoch);
+        assert_eq!(written("epoch_s", time, "UTC"), time.div_euclid(1_000_000_000).to_string());
+        assert_eq!(written("epoch_ms", time, "UTC"), time.div_euclid(1_000_000).to_string());
+        assert_eq!(written("epoch_us", time, "UTC"), time.div_euclid(1_000).to_string());
+        assert_eq!(written("epoch_ns", time, "UTC"), time.to_string());
+        for (format, text) in [("rfc3339", &*format!("{text}Z")), ("iso8601", text), ("epoch", epoch)] {
+            assert_eq!(Format::new(format).unwrap().parse_any_in(text.as_bytes(), &Context::UTC), Some(time), "{text}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn written_times_are_those_of_jiff(nanoseconds: i64, zone in prop::sample::select(vec!["UTC", "-05:30", "+14:00"])) {
@@ -243,8 +268,9 @@ proptest! {
         // Written and read back.
         for output in ["rfc3339", "epoch_ns"] {
             let text = written(output, nanoseconds, zone);
-            let expected = Some(nanoseconds).filter(|time| *time != i64::MIN);
-            prop_assert_eq!(Format::new(output).unwrap().parse(text.as_bytes()), expected);
+            let format = Format::new(output).unwrap();
+            prop_assert_eq!(format.parse_any_in(text.as_bytes(), &Context::UTC), Some(nanoseconds));
+            prop_assert_eq!(format.parse(text.as_bytes()), Some(nanoseconds).filter(|time| *time != i64::MIN));
         }
     }
 
