@@ -53,6 +53,11 @@ impl Place {
     }
 }
 
+/// The text of a row; none for a field that is null, which a text of these letters is not.
+fn value(texts: &Column, row: usize) -> Option<&[u8]> {
+    (texts.kind(row) > Kind::Null).then(|| texts.row(row))
+}
+
 /// JSON null counts as no value.
 fn is_value(kind: u8) -> bool {
     kind > Kind::Null as u8
@@ -73,8 +78,14 @@ impl Stored {
         self.marks.clear();
         self.marks.extend(kinds.iter().map(|&kind| u8::from(takes(kind))));
         let mut reasons = Reasons::default();
-        if before.is_some() || place.nested.is_some() || self.marks.contains(&0) {
+        // The host looks at the text only, which does not tell null from a text of these letters.
+        let has_nulls = kinds.contains(&(Kind::Null as u8));
+        if before.is_some() || place.nested.is_some() || has_nulls || self.marks.contains(&0) {
             let texts = batch.read(place.field, Form::Text);
+            if has_nulls {
+                let missing = self.marks.iter_mut().enumerate().filter(|(row, _)| value(&texts, *row).is_none());
+                missing.for_each(|(_, mark)| *mark = 0);
+            }
             for (row, _) in self.marks.iter().enumerate().filter(|(_, mark)| **mark == 0) {
                 place.refuse(row, &texts, &mut reasons);
             }
@@ -126,7 +137,7 @@ impl Stored {
 impl Place {
     /// Reports why the JSON of a row was refused.
     fn refuse(&self, row: usize, texts: &Column, reasons: &mut Reasons) {
-        let Some(text) = texts.get(row) else {
+        let Some(text) = value(texts, row) else {
             return self.add_missing(row, reasons);
         };
         let field = &self.field_name;
@@ -172,12 +183,11 @@ impl Made {
         let mut replaced = String::new();
         let mut out = ColumnWriter::with_capacity(texts.bytes.len() * 2, texts.len());
         for row in 0..texts.len() {
-            let Some(text) = texts.get(row) else {
+            let Some(mut text) = value(&texts, row) else {
                 out.push_none();
                 place.add_missing(row, &mut reasons);
                 continue;
             };
-            let mut text = text;
             if !is_utf8 && std::str::from_utf8(text).is_err() {
                 match self.invalid_utf8 {
                     InvalidUtf8::Keep => {

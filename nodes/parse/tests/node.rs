@@ -220,3 +220,48 @@ fn options_of_other_formats_are_refused() {
     refuse(json!({"format": "regex", "pattern": "(?<a>b)", "parse_query": true}), &[("parse_query", "format `url`")]);
     refuse(json!({"invalid_utf8": "fail"}), &[("invalid_utf8", "fails in any case")]);
 }
+
+#[test]
+fn null_is_no_value_but_a_text_of_these_letters_is() {
+    let events = [json!({"attributes": {"x": null}}), json!({"attributes": {"x": "null"}})];
+    let codes = |options: Value| -> Vec<String> {
+        let ran = run::<Parse>(&options, &events).unwrap();
+        let code = |failed: &Value| failed["failure"]["code"].as_str().unwrap().to_owned();
+        ran.failed.iter().map(code).collect()
+    };
+    assert_eq!(codes(json!({"field": "attributes.x"})), ["missing-field", "not-an-object"]);
+    // The JSON of the text is a value, which has a place here.
+    assert_eq!(codes(json!({"field": "attributes.x", "into": "attributes.y"})), ["missing-field"]);
+    assert_eq!(codes(json!({"field": "attributes.x", "format": "logfmt"})), ["missing-field", "not-logfmt"]);
+    let csv = json!({"field": "attributes.x", "format": "csv", "columns": ["a"]});
+    assert_eq!(codes(csv), ["missing-field"]);
+    let body = run_bodies::<Parse>(&json!({"into": "attributes.y"}), &["null"]).unwrap();
+    assert_eq!(body.failed.len(), 0);
+}
+
+#[test]
+fn a_pair_without_a_key_fails_however_it_is_written() {
+    let message = |options: Value, text: &str| {
+        let ran = run_bodies::<Parse>(&options, &[text]).unwrap();
+        ran.failed[0]["failure"]["message"].as_str().unwrap().to_owned()
+    };
+    let semicolons = json!({"format": "key_value", "field_split": ";", "pair_split": ":"});
+    for (options, text, at) in [
+        (json!({"format": "key_value"}), "=x", 0),
+        (json!({"format": "key_value"}), "a=1 =x", 4),
+        (json!({"format": "key_value"}), "\"\"=x", 0),
+        (json!({"format": "key_value"}), "a=1 \"\"=x", 4),
+        (json!({"format": "key_value"}), "a=1 \"\" b=2", 4),
+        (semicolons.clone(), "a:1; \"\" :x", 5),
+        (semicolons, "a:1; :x", 5),
+        (json!({"format": "logfmt"}), "=x", 0),
+        (json!({"format": "logfmt"}), "a=1 =x", 4),
+        (json!({"format": "logfmt"}), "a=1 \"\"=x", 4),
+    ] {
+        let expected = format!("`body` has a pair without a key at byte {at}");
+        assert_eq!(message(options, text), expected, "{text}");
+    }
+    // Without double quotes in the notation, these are a key of two quotes.
+    let ran = run_bodies::<Parse>(&json!({"format": "key_value", "quotes": "none"}), &["\"\"=x"]).unwrap();
+    assert_eq!(ran.ports["out"][0]["attributes"], json!({"\"\"": "x"}));
+}

@@ -184,6 +184,9 @@ impl KeyValue {
         let separator = self.within_pair.needle();
         if rest.starts_with(b"\"") && self.quotes.has_double() {
             let end = quoted(text, at, &mut self.keys)?;
+            if end == at + 2 {
+                return without_key(at);
+            }
             let end = if self.spaces_separate { end } else { after_spaces(text, end) };
             return match text.get(end..) {
                 Some(rest) if rest.starts_with(separator) => Ok(Key::Paired(end + separator.len())),
@@ -202,7 +205,7 @@ impl KeyValue {
         };
         let name = key.trim_ascii();
         if name.is_empty() {
-            return fault(format!("has a pair without a key at byte {at}"));
+            return without_key(at);
         }
         self.keys.add(|out| out.extend_from_slice(name));
         Ok(Key::Paired(at + key.len() + separator.len()))
@@ -287,6 +290,10 @@ fn quoted(text: &[u8], at: usize, out: &mut Texts) -> Result<usize, Fault> {
 fn after_spaces(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     at + rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count()
+}
+
+fn without_key<T>(at: usize) -> Result<T, Fault> {
+    fault(format!("has a pair without a key at byte {at}"))
 }
 
 fn no_separator<T>(separator: &[u8], at: usize) -> Result<T, Fault> {
