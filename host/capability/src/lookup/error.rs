@@ -90,6 +90,29 @@ pub enum TableError {
         /// Number of columns.
         expected: u64,
     },
+    /// A quoted cell of CSV does not end.
+    #[error("the quote that opens a cell in line {0} is not closed; close it, and double quotes inside of a cell")]
+    OpenQuote(
+        /// Line of the quote, from 1.
+        u64,
+    ),
+    /// A quoted cell of CSV goes on after its closing quote.
+    #[error(
+        "the cell whose quote opens in line {opened} has text after its closing quote in line {line}; close the quote, and \
+         double quotes inside of a cell"
+    )]
+    AfterQuote {
+        /// Line of the opening quote, from 1.
+        opened: u64,
+        /// Line of the closing quote.
+        line: u64,
+    },
+    /// There is a zero byte, as in UTF-16.
+    #[error("line {0} has a zero byte; save the file as UTF-8")]
+    ZeroByte(
+        /// Line in the file, from 1.
+        u64,
+    ),
     /// A cell is not UTF-8.
     #[error("line {0} is not UTF-8; save the file as UTF-8")]
     NotUtf8(

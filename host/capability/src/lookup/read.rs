@@ -12,6 +12,7 @@ use wattle_plan::TableGrant;
 
 use super::cells::Cells;
 use super::error::TableError;
+use super::quotes::Checked;
 use crate::values::kind;
 
 /// Reads the cells of a file: JSON if its name ends with `.json`, an object per line if it ends with
@@ -43,11 +44,20 @@ fn open(path: &Path) -> Result<impl std::io::Read, TableError> {
 }
 
 fn csv(from: &mut dyn std::io::Read) -> Result<Cells, TableError> {
+    let mut checked = Checked::new(from);
+    let cells = records(&mut checked);
+    // A quote that is not closed is also what gives a row another number of cells.
+    checked.finish()?;
+    cells
+}
+
+fn records(from: &mut dyn std::io::Read) -> Result<Cells, TableError> {
+    // The csv crate skips a byte order mark.
     let mut reader = csv::ReaderBuilder::new().from_reader(from);
     let header = reader.byte_headers()?;
-    // Excel writes a byte order mark.
-    let name = |cell: &[u8]| String::from_utf8_lossy(cell.strip_prefix(b"\xef\xbb\xbf").unwrap_or(cell)).into_owned();
-    let columns: Vec<String> = header.iter().map(name).collect();
+    let line = header.position().map_or(1, csv::Position::line);
+    let name = |cell: &[u8]| String::from_utf8(cell.to_vec()).map_err(|_| TableError::NotUtf8(line));
+    let columns: Vec<String> = header.iter().map(name).collect::<Result<_, _>>()?;
     check_columns(&columns)?;
     let mut cells = Cells::new(columns);
     let mut record = csv::ByteRecord::new();

@@ -124,6 +124,46 @@ fn an_address_finds_the_longest_prefix() {
 }
 
 #[test]
+fn a_quote_of_csv_that_is_not_closed_is_refused_with_its_line() {
+    let open = |line| {
+        format!(
+            "the quote that opens a cell in line {line} is not closed; close it, and double quotes inside of a cell"
+        )
+    };
+    let after = |opened, line| {
+        format!(
+            "the cell whose quote opens in line {opened} has text after its closing quote in line {line}; close the \
+             quote, and double quotes inside of a cell"
+        )
+    };
+    let long = format!("a,b\n{}x,\"y\n{}", "1,2\n".repeat(3), "3,4\n".repeat(100_000));
+    for (text, error) in [
+        // The last cell holds all that follows, so the number of cells is right.
+        ("a,b\n1,2\n3,\"4\n5,6\n", open(3)),
+        ("a,b\n1,2\n\"3,4\n5,6\n", open(3)),
+        ("\"a,b\n1,2\n", open(1)),
+        ("\u{feff}\"a,b\n1,2\n", open(1)),
+        ("a,b\r\n1,\"2\r\n", open(2)),
+        ("a,b\n1,\"2\"\"\n", open(2)),
+        ("a,b\n1,\"", open(2)),
+        (&*long, open(5)),
+        // Another quote ends the cell.
+        ("a,b\n1,\"2\n3,\"4\"\n", after(2, 3)),
+        ("a,b\n1,\"2\"x\n", after(2, 2)),
+        ("a,b\n1,\"2\" \n", after(2, 2)),
+    ] {
+        let refused = load("t.csv", text.as_bytes(), TableKind::Exact, None).unwrap_err();
+        assert_eq!(refused, format!("`/t.csv`: {error}"), "{:.40}", text);
+    }
+    let text = b"\xef\xbb\xbf\"a\",b\n1,\"2\n\"\"x\"\",\"\r\n\"\",5\"\r\n3,\"\"";
+    let table = load("t.csv", text, TableKind::Exact, None).unwrap();
+    assert_eq!(
+        found_in(table, "b", &["1", "", "3"]),
+        [Some("2\n\"x\",".to_owned()), Some("5\"".to_owned()), Some(String::new())]
+    );
+}
+
+#[test]
 fn an_invalid_table_is_refused_with_the_reason_and_the_place() {
     let exact = |name: &str, text: &[u8]| load(name, text, TableKind::Exact, None).unwrap_err();
     for (name, text, error) in [
@@ -132,6 +172,12 @@ fn an_invalid_table_is_refused_with_the_reason_and_the_place() {
         ("t.csv", b"a,a\n", "two columns have the name `a`; rename one of them"),
         ("t.csv", b"", "it has no header; write the names of the columns in the first row"),
         ("t.csv", b"a,b\n1,\xff\n", "line 2 is not UTF-8; save the file as UTF-8"),
+        ("t.csv", b"a,b\xff\n1,2\n", "line 1 is not UTF-8; save the file as UTF-8"),
+        ("t.csv", b"\xff\xfea\0,\0b\0\n\0", "line 1 has a zero byte; save the file as UTF-8"),
+        ("t.csv", b"a,b\n1,x\0\n", "line 2 has a zero byte; save the file as UTF-8"),
+        ("t.csv", b"a,b\n1,2,3\n", "line 2 has 3 cells and the header has 2; quote cells that contain a comma"),
+        ("t.csv", b"a,b,\n1,2\n", "line 2 has 2 cells and the header has 3; quote cells that contain a comma"),
+        ("t.csv", b"\xef\xbb\xbfa,b,a\n", "two columns have the name `a`; rename one of them"),
         ("t.json", b"{}", "it is not a JSON array of objects: line 1, column 0"),
         ("t.json", b"[{\"a\": 1}", "its JSON ends too early; the file may be incomplete"),
         ("t.json", b"[{\"a\": 1}\n}", "it is not valid JSON: line 2, column 1"),
