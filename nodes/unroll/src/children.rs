@@ -169,25 +169,45 @@ impl Children {
     /// Adds what is in a text: at `base` of the column, or `None` for one that was decoded.
     pub(super) fn walk(&mut self, base: Option<u32>, text: &[u8], shapes: &Shapes, depth: usize) -> Result<(), Fault> {
         let wrapped = !self.prefix.is_empty();
+        let mut fault = None;
         shapes.records(text, |found| match found {
-            Found::Record(record) => self.push_record(base, text, record, wrapped),
+            Found::Record(record) => match self.push_record(base, text, record, wrapped) {
+                Ok(()) => {}
+                Err(broken) if shapes.salvages => self.push_broken(base, text, record, shapes, broken),
+                Err(broken) => fault = fault.take().or(Some(broken)),
+            },
             other => self.add_nested(base, text, other, shapes, depth),
-        })
+        })?;
+        fault.map_or(Ok(()), Err)
     }
 
+    /// Adds a record. A string that loses its quotes must be one that has a text.
     #[inline]
-    fn push_record(&mut self, base: Option<u32>, text: &[u8], record: Value, wrapped: bool) {
+    fn push_record(&mut self, base: Option<u32>, text: &[u8], record: Value, wrapped: bool) -> Result<(), Fault> {
         let (mut start, mut end) = (record.start, record.end);
         if !wrapped {
             let string = record.string(text);
-            self.strings.push(string.is_some());
             if let Some(inner) = string {
                 start += 1;
                 end -= 1;
-                self.escaped |= memchr(b'\\', inner).is_some();
+                if memchr(b'\\', inner).is_some() {
+                    self.check_escapes(inner, start)?;
+                    self.escaped = true;
+                }
             }
+            self.strings.push(string.is_some());
         }
         self.push_span(base, text, start, end);
+        Ok(())
+    }
+
+    /// Checks the escapes of a string that begins at `start`: half of a surrogate pair has no text.
+    fn check_escapes(&mut self, inner: &[u8], start: usize) -> Result<(), Fault> {
+        let mut plain = self.levels.pop().unwrap_or_default();
+        plain.clear();
+        let checked = json::unescape(inner, &mut plain);
+        self.levels.push(plain);
+        checked.map_err(|error| Fault::NotJson(json::Error { offset: start + error.offset, ..error }))
     }
 
     #[inline]
@@ -264,7 +284,9 @@ impl Children {
         for piece in pieces {
             match piece {
                 Piece::Found(Found::Record(record)) => {
-                    self.push_record(Some(base), text, record, !self.prefix.is_empty())
+                    if let Err(broken) = self.push_record(Some(base), text, record, !self.prefix.is_empty()) {
+                        self.push_broken(Some(base), text, record, shapes, broken);
+                    }
                 }
                 Piece::Found(other) => self.add_nested(Some(base), text, other, shapes, 0),
                 Piece::Broken(part) => {

@@ -181,6 +181,42 @@ fn other_documents_of_aws_fail_cleanly() {
     }
 }
 
+#[test]
+fn a_string_with_half_of_a_surrogate_pair_fails_or_stays_as_it_is() {
+    let lone = r#"{"r":["a\n","x\ud800","b"]}"#;
+    let broken = r#"["a","\udc00\ud83d"]"#;
+    let good = r#"{"r":["\ud83d\ude00","\u0041"]}"#;
+    let ran = run_bodies::<Unroll>(&json!({"path": ["r", "$"]}), &[lone, good, broken]).unwrap();
+    assert_eq!(ran.bodies("out"), ["\u{1f600}", "A"]);
+    assert_eq!(ran.codes(), ["not-json", "not-json"]);
+    let reasons: Vec<&str> = ran.failed.iter().map(|failed| failed["failure"]["message"].as_str().unwrap()).collect();
+    assert_eq!(
+        reasons,
+        [
+            "`body` is not JSON: surrogate without its other half at byte 14",
+            "`body` is not JSON: surrogate without its other half at byte 6",
+        ]
+    );
+    // The rest of the failed event is what it was.
+    assert_eq!(ran.failed[0]["body"], lone);
+    // An escape that there is not in JSON has no text either.
+    assert_eq!(run_bodies::<Unroll>(&json!({"path": "$"}), &[r#"["\x"]"#]).unwrap().codes(), ["not-json"]);
+    // In a wrapper, the record keeps its bytes.
+    let ran = run_bodies::<Unroll>(&json!({"path": "r", "into": "w"}), &[lone]).unwrap();
+    assert_eq!(ran.bodies("out"), [r#"{"w":"a\n"}"#, r#"{"w":"x\ud800"}"#, r#"{"w":"b"}"#]);
+    // With `broken`, the others continue, and the broken one leaves as it was written.
+    let port = json!({"path": "r", "single": "v", "broken": "port"});
+    let ran = run_bodies::<Unroll>(&port, &[lone]).unwrap();
+    assert_eq!(ran.bodies("out"), ["a\n", "b"]);
+    assert_eq!(ran.bodies("broken"), [r#""x\ud800""#]);
+    // Inside of a document that a rule unwraps, the reason names where.
+    let rules = json!({"path": "r", "rules": [{"keys": ["Message"], "unwrap": "Message"}]});
+    let outer = json!({"Message": lone}).to_string();
+    let ran = run_bodies::<Unroll>(&rules, &[&outer]).unwrap();
+    assert_eq!(ran.codes(), ["not-json"]);
+    assert!(ran.bodies("out").is_empty());
+}
+
 /// Documents with an array of records, other arrays, and fields; sometimes with one of another type.
 fn documents() -> impl Strategy<Value = Value> {
     let leaf =
