@@ -2,6 +2,7 @@
 
 pub(crate) mod cef;
 pub(crate) mod csv;
+mod distinct;
 pub(crate) mod ecs;
 pub(crate) mod json;
 pub(crate) mod leef;
@@ -9,6 +10,7 @@ pub(crate) mod otlp;
 pub(crate) mod pairs;
 pub(crate) mod syslog;
 
+use wattle_convert::time::{Context, Format};
 use wattle_document::{Content, Documents, UniqueKeys};
 use wattle_node::json::Kind;
 
@@ -43,8 +45,10 @@ pub(crate) fn escape(text: &[u8], out: &mut Vec<u8>, replace: impl Fn(u8) -> Opt
     }
 }
 
-/// Appends a text that may have these bytes only; each other one becomes `_`.
+/// Appends a text that may have these bytes only; each other one becomes `_`, and so does an empty text.
 pub(crate) fn write_name(name: &[u8], out: &mut Vec<u8>, fits: impl Fn(u8) -> bool) {
+    // No format can read a key without a character.
+    let name = if name.is_empty() { b"_" } else { name };
     out.extend(name.iter().map(|&byte| if fits(byte) { byte } else { b'_' }));
 }
 
@@ -57,5 +61,5 @@ pub(crate) fn write_key(key: &[u8], keys: &mut UniqueKeys, out: &mut Vec<u8>, fi
 
 /// Nanoseconds since 1970 of a time of RFC 3339.
 pub(crate) fn nanoseconds(text: &[u8]) -> Option<i64> {
-    wattle_convert::time::Format::Rfc3339.parse(text)
+    Format::Rfc3339.parse_any_in(text, &Context::UTC)
 }

@@ -3,6 +3,7 @@
 use wattle_convert::syslog;
 use wattle_node::Setup;
 
+use crate::format::otlp;
 use crate::options::{Format, Options};
 use crate::template::{Fields, Template};
 
@@ -59,6 +60,14 @@ impl Header {
     }
 }
 
+/// Names of severities in CEF, of which each stands for some of the numbers from 0 to 10.
+const CEF_SEVERITIES: [&str; 5] = ["Unknown", "Low", "Medium", "High", "Very-High"];
+
+fn is_cef_severity(text: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(text) else { return false };
+    CEF_SEVERITIES.contains(&text) || (0..=10).any(|number: u8| number.to_string() == text)
+}
+
 /// Why a part that is the same for every event does not fit the format.
 fn wrong_constant(format: Format, name: &str, text: &[u8]) -> Option<String> {
     let shown = String::from_utf8_lossy(text);
@@ -72,6 +81,19 @@ fn wrong_constant(format: Format, name: &str, text: &[u8]) -> Option<String> {
             "`{shown}` is no severity; write a number from 0 to 7, or one of {}",
             list(&syslog::SEVERITIES)
         )),
+        (Format::Cef, "severity") if !is_cef_severity(text) => Some(format!(
+            "`{shown}` is no severity of CEF; write a number from 0 to 10, or one of {}",
+            list(&CEF_SEVERITIES)
+        )),
+        (Format::Otlp, "severity_number") if !text.is_empty() && otlp::severity_number(text).is_none() => {
+            Some(format!("`{shown}` is no severity of OpenTelemetry; write a number from 1 to 24"))
+        }
+        (Format::Otlp, "trace_id") if !text.is_empty() && !otlp::is_id(text, otlp::TRACE_ID) => {
+            Some(format!("`{shown}` is no id of a trace, which has 32 hexadecimal digits; write a field"))
+        }
+        (Format::Otlp, "span_id") if !text.is_empty() && !otlp::is_id(text, otlp::SPAN_ID) => {
+            Some(format!("`{shown}` is no id of a span, which has 16 hexadecimal digits; write a field"))
+        }
         (_, "timestamp") if !text.is_empty() && crate::format::nanoseconds(text).is_none() => Some(format!(
             "`{shown}` is no time of RFC 3339 between the years 1678 and 2262; write a field, such as `{{{{ timestamp }}}}`"
         )),

@@ -43,6 +43,37 @@ struct Object {
     source: Source,
 }
 
+/// Objects of the event next to the one that is written: its resource, and the attributes of its scope.
+struct Outer {
+    fields: [(Field, Source); 2],
+    columns: [Column; 2],
+}
+
+impl Outer {
+    fn new(documents: &mut Documents, setup: &mut Setup<'_>) -> Option<Self> {
+        let mut field = |path| Some((setup.read("format", path)?, documents.add_source()));
+        Some(Self { fields: [field("resource")?, field("scope.attributes")?], columns: Default::default() })
+    }
+
+    /// Reads the objects of a batch.
+    fn load(&mut self, batch: &mut Batch<'_>, documents: &mut Documents) {
+        for ((field, source), column) in self.fields.iter().zip(&mut self.columns) {
+            *column = batch.read(*field, Form::Json);
+            documents.load(*source, column.bytes.clone());
+        }
+    }
+
+    /// Opens those of a row that it has.
+    fn open(&self, row: usize, documents: &mut Documents) -> [Option<Place>; 2] {
+        let [resource, scope] = [0, 1].map(|number| (self.fields.get(number), self.columns.get(number)));
+        [resource, scope].map(|(field, column)| {
+            let (source, column) = (field?.1, column.filter(|column| column.kind(row) == Kind::Object)?);
+            let start = column.start(row) as usize;
+            Some(documents.open(source, start, start + column.row(row).len(), Kind::Object))
+        })
+    }
+}
+
 /// A format, ready for use.
 enum Writer {
     Json { is_flat: bool },
@@ -53,7 +84,7 @@ enum Writer {
     Syslog,
     Gelf,
     Ecs(Ecs),
-    Otlp { resource: Field, source: Source },
+    Otlp(Outer),
     Template(Template),
 }
 
@@ -92,14 +123,9 @@ impl Node for Serialize {
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
         self.fields.load(batch);
         let objects = self.object.as_ref().map(|object| object.read(batch, &mut self.documents));
-        let resource = match &self.format {
-            Writer::Otlp { resource, source } => {
-                let column = batch.read(*resource, Form::Json);
-                self.documents.load(*source, column.bytes.clone());
-                Some(column)
-            }
-            _ => None,
-        };
+        if let Writer::Otlp(outer) = &mut self.format {
+            outer.load(batch, &mut self.documents);
+        }
         let bytes = objects.as_ref().map_or(0, |objects| objects.column.bytes.len());
         let mut out = ColumnWriter::with_capacity(bytes + 64 * batch.len(), batch.len());
         let mut reasons = Reasons::default();
@@ -117,7 +143,7 @@ impl Node for Serialize {
                 _ => None,
             };
             self.header.fill(&self.fields, row);
-            self.write(row, root, resource.as_ref(), &mut out.bytes);
+            self.write(row, root, &mut out.bytes);
             out.end_row();
         }
         batch.set(self.into, Form::Text, out);
@@ -128,7 +154,7 @@ impl Node for Serialize {
 
 impl Serialize {
     /// Appends the text of a row; `root` is its object.
-    fn write(&mut self, row: usize, root: Option<Place>, resource: Option<&Column>, out: &mut Vec<u8>) {
+    fn write(&mut self, row: usize, root: Option<Place>, out: &mut Vec<u8>) {
         let Self { format, fields, header, members, documents, keys, .. } = self;
         let Some(mut root) = root else {
             if let Writer::Template(template) = format {
@@ -137,7 +163,7 @@ impl Serialize {
             return;
         };
         // These formats write nested objects, so listed members are put into a new object.
-        if matches!(format, Writer::Json { is_flat: false } | Writer::Ecs(_) | Writer::Otlp { .. })
+        if matches!(format, Writer::Json { is_flat: false } | Writer::Ecs(_) | Writer::Otlp(_))
             && members.listed().is_some()
         {
             root = members.subset(documents, root);
@@ -145,12 +171,9 @@ impl Serialize {
         match format {
             Writer::Json { is_flat: false } => return documents.write(root, out),
             Writer::Ecs(ecs) => return ecs.write(documents, root, header, out),
-            Writer::Otlp { source, .. } => {
-                let resource = resource.filter(|column| column.kind(row) == Kind::Object).map(|column| {
-                    let start = column.start(row) as usize;
-                    documents.open(*source, start, start + column.row(row).len(), Kind::Object)
-                });
-                return otlp::write(documents, root, resource, header, out);
+            Writer::Otlp(outer) => {
+                let [resource, scope] = outer.open(row, documents);
+                return otlp::write(documents, root, resource, scope, header, out);
             }
             _ => {}
         }
@@ -165,7 +188,7 @@ impl Serialize {
             Writer::Leef(separator) => leef::write(&mut row, *separator, out),
             Writer::Syslog => syslog::write(&mut row, out),
             Writer::Gelf => json::write_gelf(&mut row, out),
-            Writer::Ecs(_) | Writer::Otlp { .. } | Writer::Template(_) => {}
+            Writer::Ecs(_) | Writer::Otlp(_) | Writer::Template(_) => {}
         }
     }
 }
@@ -184,16 +207,19 @@ impl Writer {
                     if text.is_empty() {
                         setup.error(option, "a separator must not be empty");
                     }
+                    if text.contains(|char: char| char == '_' || char.is_ascii_digit()) {
+                        setup.error(option, "a separator must have no `_` and no digits, which keys get");
+                    }
                 }
                 Self::Pairs(Separators { pairs: pairs.into(), pair: pair.into() })
             }
             Format::Csv => Self::Csv(character(separator.unwrap_or(","), b"\"\n\r", setup)?),
             Format::Cef => Self::Cef,
-            Format::Leef => Self::Leef(character(separator.unwrap_or("\t"), b"|=\n\r", setup)?),
+            Format::Leef => Self::Leef(character(separator.unwrap_or("\t"), b"|=\n\r_0123456789", setup)?),
             Format::Syslog => Self::Syslog,
             Format::Gelf => Self::Gelf,
             Format::Ecs => Self::Ecs(Ecs::new(documents)),
-            Format::Otlp => Self::Otlp { resource: setup.read("format", "resource")?, source: documents.add_source() },
+            Format::Otlp => Self::Otlp(Outer::new(documents, setup)?),
             Format::Template => {
                 let Some(text) = &options.template else {
                     setup.error("template", "the format `template` needs a text; set `template`");

@@ -73,7 +73,7 @@ impl Members {
                     list.push(Member { key: (start, keys.len()), value });
                 }
             }
-            None => walk(documents, object, (0, 0), if is_flat { MAX_DEPTH } else { 0 }, keys, list, memory),
+            None => walk(documents, object, None, if is_flat { MAX_DEPTH } else { 0 }, keys, list, memory),
         }
     }
 
@@ -87,11 +87,11 @@ impl Members {
     }
 }
 
-/// Adds the members below a container. `depth` is how many levels of objects are flattened.
+/// Adds the members below a container, whose key is `prefix`. `depth` is how many levels of objects are flattened.
 fn walk(
     documents: &mut Documents,
     object: Place,
-    prefix: (usize, usize),
+    prefix: Option<(usize, usize)>,
     depth: usize,
     keys: &mut Vec<u8>,
     list: &mut Vec<Member>,
@@ -100,15 +100,15 @@ fn walk(
     let mut child = documents.first(object);
     while let Some(place) = child {
         let start = keys.len();
-        keys.extend_from_within(prefix.0..prefix.1);
-        if prefix.1 > prefix.0 {
+        if let Some(prefix) = prefix {
+            keys.extend_from_within(prefix.0..prefix.1);
             keys.push(b'.');
         }
         keys.extend_from_slice(documents.key(place, memory));
         let key = (start, keys.len());
         let has_members = depth > 0 && documents.kind(place) == Kind::Object && documents.first(place).is_some();
         if has_members {
-            walk(documents, place, key, depth - 1, keys, list, memory);
+            walk(documents, place, Some(key), depth - 1, keys, list, memory);
         } else {
             list.push(Member { key, value: documents.content(place) });
         }

@@ -126,9 +126,16 @@ impl Format {
                 ("host_name", ""),
                 ("service_name", ""),
             ],
-            Self::Otlp => {
-                &[("timestamp", "{{ timestamp }}"), ("body", "{{ body }}"), ("severity_text", ""), ("scope_name", "")]
-            }
+            Self::Otlp => &[
+                ("timestamp", "{{ timestamp }}"),
+                ("body", "{{ body }}"),
+                ("severity_text", "{{ severity.text }}"),
+                ("severity_number", "{{ severity.number }}"),
+                ("trace_id", "{{ trace_id }}"),
+                ("span_id", "{{ span_id }}"),
+                ("scope_name", "{{ scope.name }}"),
+                ("scope_version", "{{ scope.version }}"),
+            ],
             Self::Json | Self::Logfmt | Self::KeyValue | Self::Csv | Self::Template => &[],
         }
     }

@@ -69,6 +69,29 @@ fn wrong_options_are_reported_all_at_once() {
         ],
     );
     refuse(json!({"format": "gelf", "header": {"level": ""}}), &[("header.level", "`` is no severity")]);
+    for severity in ["banana", "", "11", "-1", "5.5", "07", "high", "7 "] {
+        refuse(
+            json!({"format": "cef", "header": {"severity": severity}}),
+            &[("header.severity", "from 0 to 10, or one of `Unknown`, `Low`, `Medium`, `High`, `Very-High`")],
+        );
+    }
+    for severity in ["0", "10", "Unknown", "Very-High", "{{ attributes.severity }}"] {
+        let made = run::<Serialize>(&json!({"format": "cef", "header": {"severity": severity}}), &[]);
+        assert!(made.is_ok(), "{severity} {made:?}");
+    }
+    refuse(
+        json!({"format": "otlp", "header": {"severity_number": "25", "trace_id": "7", "span_id": "0000000000000000"}}),
+        &[
+            ("header.severity_number", "from 1 to 24"),
+            ("header.trace_id", "32 hexadecimal digits"),
+            ("header.span_id", "16 hexadecimal digits"),
+        ],
+    );
+    refuse(
+        json!({"format": "key_value", "separator": "_", "pair_separator": "=2"}),
+        &[("separator", "no `_` and no digits"), ("pair_separator", "no `_` and no digits")],
+    );
+    refuse(json!({"format": "leef", "separator": "_"}), &[("separator", "does not use itself")]);
     refuse(
         json!({"format": "ecs", "fields": ["a", "b[0].c", "a"]}),
         &[("fields[1]", "no place in a new object"), ("fields[2]", "`a` is listed twice")],
@@ -145,7 +168,7 @@ fn members_that_get_the_same_key_get_numbers() {
     assert!(made(all("h")).ends_with(r#""_a.b":1,"_a.b_2":2,"_x_y":3,"_x_y_2":4,"_id_":5,"_id__2":6,"_message":"n"}"#));
     assert_eq!(
         made(json!({"format": "ecs"})),
-        r#"{"a.b":1,"a":{"b":2},"x y":3,"x_y":4,"id":5,"id_":6,"message_2":"n","@timestamp":"2026-01-02T03:04:05Z","message":"m"}"#
+        r#"{"a.b":1,"a":{"b_2":2},"x y":3,"x_y":4,"id":5,"id_":6,"message_2":"n","@timestamp":"2026-01-02T03:04:05Z","message":"m"}"#
     );
     // The same value is not lost.
     assert!(!made(json!({"format": "ecs", "header": {"message": "n"}})).contains("message_2"));

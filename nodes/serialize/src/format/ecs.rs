@@ -1,14 +1,17 @@
 //! `ecs`: an object in the shape of the Elastic Common Schema.
 
 use wattle_document::{Content, Documents, Place, Route};
-use wattle_node::json::{Kind, Path};
+use wattle_node::json::{Kind, Path, Segment};
 
+use super::distinct::{self, Taken};
 use crate::header::Header;
 
 /// A part of the envelope.
 #[derive(Debug)]
 struct Part {
     name: &'static str,
+    /// Its path with dots.
+    path: &'static str,
     keys: &'static [&'static str],
     route: Route,
 }
@@ -20,30 +23,42 @@ pub(crate) struct Ecs(Vec<Part>);
 impl Ecs {
     pub(crate) fn new(documents: &mut Documents) -> Self {
         let places: [(_, _, &'static [&'static str]); 5] = [
-            ("timestamp", "\"@timestamp\"", &["@timestamp"]),
+            ("timestamp", "@timestamp", &["@timestamp"]),
             ("message", "message", &["message"]),
             ("log_level", "log.level", &["log", "level"]),
             ("host_name", "host.name", &["host", "name"]),
             ("service_name", "service.name", &["service", "name"]),
         ];
-        let part = |(name, path, keys): (_, &str, _)| {
-            Some(Part { name, keys, route: documents.route(&Path::parse(path).ok()?) })
+        let part = |(name, path, keys): (_, _, &'static [&'static str])| {
+            let segments: Vec<_> = keys.iter().map(|key| Segment::Key((*key).into())).collect();
+            Part { name, path, keys, route: documents.route(&Path::from(segments)) }
         };
-        Self(places.into_iter().filter_map(part).collect())
+        Self(places.into_iter().map(part).collect())
     }
 
     /// Puts the envelope into an object and writes it. A member that has the place of a part gets a number.
     pub(crate) fn write(&self, documents: &mut Documents, object: Place, header: &Header, out: &mut Vec<u8>) {
-        for Part { name, keys, route } in &self.0 {
-            let text = header.get(name);
-            if !text.is_empty() {
-                clear(documents, object, keys, text);
-                let content: Content = documents.new_text(text);
-                // Nothing is in the way now.
-                let _ = documents.put(object, route, content);
-            }
+        let text_of = |part: &Part| {
+            let text = header.get(part.name);
+            let is_left_out = part.name == "timestamp" && super::nanoseconds(text).is_none();
+            (!text.is_empty() && !is_left_out).then_some(text)
+        };
+        let parts: Vec<(&Part, &[u8])> = self.0.iter().filter_map(|part| Some((part, text_of(part)?))).collect();
+        let mut root = object;
+        if !distinct::is_distinct(documents, object) {
+            let taken: Vec<_> = parts.iter().map(|(part, text)| Taken { path: part.path, text }).collect();
+            let mut text = Vec::new();
+            distinct::write(documents, object, &taken, &mut text);
+            let content = documents.new_json(&text);
+            root = documents.open_content(content);
         }
-        documents.write(object, out);
+        for (Part { keys, route, .. }, text) in parts {
+            clear(documents, root, keys, text);
+            let content: Content = documents.new_text(text);
+            // Nothing is in the way now.
+            let _ = documents.put(root, route, content);
+        }
+        documents.write(root, out);
     }
 }
 

@@ -47,8 +47,10 @@ pub(crate) fn write_gelf(row: &mut Row<'_>, out: &mut Vec<u8>) {
     }
     if let Some(nanoseconds) = super::nanoseconds(header.get("timestamp")) {
         let milliseconds = nanoseconds.div_euclid(1_000_000);
-        let (seconds, rest) = (milliseconds.div_euclid(1000), milliseconds.rem_euclid(1000));
-        out.extend_from_slice(format!(",\"timestamp\":{seconds}.{rest:03}").as_bytes());
+        // The fraction of a number has the sign of the whole: half a second before 1970 is -0.5.
+        let (sign, milliseconds) = (if milliseconds < 0 { "-" } else { "" }, milliseconds.unsigned_abs());
+        let (seconds, rest) = (milliseconds / 1000, milliseconds % 1000);
+        out.extend_from_slice(format!(",\"timestamp\":{sign}{seconds}.{rest:03}").as_bytes());
     }
     let level = syslog::severity(header.get("level")).unwrap_or(6);
     out.extend_from_slice(format!(",\"level\":{level}").as_bytes());

@@ -20,7 +20,8 @@ pub(crate) fn write(row: &mut Row<'_>, separator: u8, out: &mut Vec<u8>) {
         if number > 0 {
             out.push(separator);
         }
-        write_key(key, row.keys, out, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+        write_key(key, row.keys, out, |byte| is_name(byte) && byte != separator);
         out.push(b'=');
         // Nor in values: a separator or a line break would end the value.
         let is_end = |byte: u8| byte == separator || matches!(byte, b'\n' | b'\r');

@@ -14,11 +14,15 @@ const MAX_DEPTH: usize = 64;
 /// Numbers of severities (`SeverityNumber`) for severities of syslog.
 const SEVERITY_NUMBERS: [u32; 8] = [24, 22, 21, 17, 13, 10, 9, 5];
 
-/// Writes the record; `attributes` and `resource` are objects.
+/// Short names of severities, each of four numbers: `TRACE` is 1, `TRACE2` is 2, `DEBUG` is 5.
+const SHORT_NAMES: [&str; 6] = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
+
+/// Writes the record; `attributes`, `resource` and `scope` (the attributes of the scope) are objects.
 pub(crate) fn write(
     documents: &mut Documents,
     attributes: Place,
     resource: Option<Place>,
+    scope: Option<Place>,
     header: &Header,
     out: &mut Vec<u8>,
 ) {
@@ -28,30 +32,80 @@ pub(crate) fn write(
         None => out.extend_from_slice(b"[]"),
     }
     out.extend_from_slice(b"},\"scopeLogs\":[{\"scope\":{");
-    let scope = header.get("scope_name");
-    if !scope.is_empty() {
-        out.extend_from_slice(b"\"name\":");
-        write_string(scope, out);
+    for (key, part) in [("name", "scope_name"), ("version", "scope_version")] {
+        write_part(key, header.get(part), out);
+    }
+    if let Some(scope) = scope {
+        write_key("attributes", out);
+        key_values(documents, scope, MAX_DEPTH, out);
     }
     out.extend_from_slice(b"},\"logRecords\":[{");
+    // The times of OTLP begin in 1970.
     if let Some(nanoseconds) = super::nanoseconds(header.get("timestamp")).filter(|n| *n >= 0) {
-        out.extend_from_slice(format!("\"timeUnixNano\":\"{nanoseconds}\",").as_bytes());
+        write_key("timeUnixNano", out);
+        out.extend_from_slice(format!("\"{nanoseconds}\"").as_bytes());
     }
     let severity = header.get("severity_text");
-    if !severity.is_empty() {
-        let number = syslog::severity(severity).and_then(|number| SEVERITY_NUMBERS.get(number as usize));
-        if let Some(number) = number {
-            out.extend_from_slice(format!("\"severityNumber\":{number},").as_bytes());
-        }
-        out.extend_from_slice(b"\"severityText\":");
-        write_string(severity, out);
-        out.push(b',');
+    if let Some(number) = severity_number(header.get("severity_number")).or_else(|| number_of_name(severity)) {
+        write_key("severityNumber", out);
+        out.extend_from_slice(number.to_string().as_bytes());
     }
-    out.extend_from_slice(b"\"body\":{\"stringValue\":");
+    write_part("severityText", severity, out);
+    for (key, part, digits) in [("traceId", "trace_id", TRACE_ID), ("spanId", "span_id", SPAN_ID)] {
+        let id = header.get(part);
+        if is_id(id, digits) {
+            write_part(key, &id.to_ascii_lowercase(), out);
+        }
+    }
+    write_key("body", out);
+    out.extend_from_slice(b"{\"stringValue\":");
     write_string(header.get("body"), out);
-    out.extend_from_slice(b"},\"attributes\":");
+    out.push(b'}');
+    write_key("attributes", out);
     key_values(documents, attributes, MAX_DEPTH, out);
     out.extend_from_slice(b"}]}]}]}");
+}
+
+/// Hexadecimal digits of the id of a trace.
+pub(crate) const TRACE_ID: usize = 32;
+/// Hexadecimal digits of the id of a span.
+pub(crate) const SPAN_ID: usize = 16;
+
+/// Whether a text is an id with this number of hexadecimal digits. An id of zeros is invalid.
+pub(crate) fn is_id(text: &[u8], digits: usize) -> bool {
+    text.len() == digits && text.iter().all(u8::is_ascii_hexdigit) && text.iter().any(|digit| *digit != b'0')
+}
+
+/// A `SeverityNumber`: from 1 (`TRACE`) to 24 (`FATAL4`).
+pub(crate) fn severity_number(text: &[u8]) -> Option<u32> {
+    std::str::from_utf8(text).ok()?.parse().ok().filter(|number| (1..=24).contains(number))
+}
+
+/// The number of a severity with a short name of OpenTelemetry in any case, or a name or number of syslog.
+fn number_of_name(text: &[u8]) -> Option<u32> {
+    let (name, place) = match text.split_last() {
+        Some((digit @ b'2'..=b'4', name)) => (name, u32::from(digit - b'1')),
+        _ => (text, 0),
+    };
+    let short = (0..).zip(SHORT_NAMES).find(|(_, short)| short.as_bytes().eq_ignore_ascii_case(name));
+    let number = short.map(|(number, _)| number * 4 + 1 + place);
+    number.or_else(|| SEVERITY_NUMBERS.get(syslog::severity(text)? as usize).copied())
+}
+
+/// Appends the key of a member, with a comma if the object has a member.
+fn write_key(key: &str, out: &mut Vec<u8>) {
+    if out.last() != Some(&b'{') {
+        out.push(b',');
+    }
+    out.extend_from_slice(format!("\"{key}\":").as_bytes());
+}
+
+/// Appends a member with a text, unless it is empty.
+fn write_part(key: &str, text: &[u8], out: &mut Vec<u8>) {
+    if !text.is_empty() {
+        write_key(key, out);
+        write_string(text, out);
+    }
 }
 
 /// Writes the members of an object as a list of `KeyValue`.
@@ -96,14 +150,15 @@ fn any_value(documents: &mut Documents, place: Place, depth: usize, out: &mut Ve
         }
         Kind::Number => {
             let text = documents.text(content, &mut memory);
-            // A 64-bit integer is a string in the JSON of protobuf.
-            match std::str::from_utf8(text).ok().and_then(|text| text.parse::<i64>().ok()) {
-                Some(number) => out.extend_from_slice(format!("{{\"intValue\":\"{number}\"}}").as_bytes()),
-                None => {
+            match as_number(text) {
+                // A 64-bit integer is a string in the JSON of protobuf.
+                Number::Integer(number) => out.extend_from_slice(format!("{{\"intValue\":\"{number}\"}}").as_bytes()),
+                Number::Double => {
                     out.extend_from_slice(b"{\"doubleValue\":");
                     out.extend_from_slice(text);
                     out.push(b'}');
                 }
+                Number::Neither => string_value(text, out),
             }
         }
         Kind::Object if depth > 0 => {
@@ -124,10 +179,36 @@ fn any_value(documents: &mut Documents, place: Place, depth: usize, out: &mut Ve
             }
             out.extend_from_slice(b"]}}");
         }
-        Kind::String | Kind::Object | Kind::Array => {
-            out.extend_from_slice(b"{\"stringValue\":");
-            write_string(documents.text(content, &mut memory), out);
-            out.push(b'}');
-        }
+        Kind::String | Kind::Object | Kind::Array => string_value(documents.text(content, &mut memory), out),
+    }
+}
+
+fn string_value(text: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"stringValue\":");
+    write_string(text, out);
+    out.push(b'}');
+}
+
+/// What a number of JSON is in OTLP.
+enum Number {
+    Integer(i64),
+    Double,
+    /// It is beyond the range of both. OpenTelemetry makes a string of such a number.
+    Neither,
+}
+
+fn as_number(text: &[u8]) -> Number {
+    let Ok(text) = std::str::from_utf8(text) else { return Number::Neither };
+    let is_integer = !text.contains(['.', 'e', 'E']);
+    // Integers have no negative zero.
+    if is_integer && text != "-0" {
+        return text.parse().map_or(Number::Neither, Number::Integer);
+    }
+    let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+    let is_zero = !mantissa.contains(|digit: char| matches!(digit, '1'..='9'));
+    match text.parse::<f64>() {
+        // A number next to zero must not become zero.
+        Ok(number) if number.is_finite() && (number != 0.0 || is_zero) => Number::Double,
+        _ => Number::Neither,
     }
 }

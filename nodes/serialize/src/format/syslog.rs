@@ -6,15 +6,16 @@ use super::{Row, escape, write_name};
 
 /// Bytes of a name in structured data.
 const MAX_NAME: usize = 32;
+/// Bytes of the fraction of a second: the point and six digits.
+const MAX_FRACTION: usize = 7;
 
 pub(crate) fn write(row: &mut Row<'_>, out: &mut Vec<u8>) {
     let header = row.header;
     // A facility or severity that is neither a number nor a name becomes that of the defaults.
     let priority = facility(header.get("facility")).unwrap_or(1) * 8 + severity(header.get("severity")).unwrap_or(6);
     out.extend_from_slice(format!("<{priority}>1 ").as_bytes());
-    // RFC 5424 limits the lengths of the names; a time is one of RFC 3339 or nothing.
-    let time = header.get("timestamp");
-    name(if super::nanoseconds(time).is_some() { time } else { b"" }, 35, out);
+    // RFC 5424 limits the lengths of the names.
+    time(header.get("timestamp"), out);
     for (part, longest) in [("hostname", 255), ("app_name", 48), ("proc_id", 128), ("msg_id", 32)] {
         out.push(b' ');
         name(header.get(part), longest, out);
@@ -26,6 +27,24 @@ pub(crate) fn write(row: &mut Row<'_>, out: &mut Vec<u8>) {
         out.push(b' ');
         out.extend_from_slice(message);
     }
+}
+
+/// Appends a time of RFC 3339 as RFC 5424, section 6.2.3, allows it: letters in upper case, at most six digits of the
+/// fraction, and no leap second. Any other text is no value.
+fn time(text: &[u8], out: &mut Vec<u8>) {
+    if super::nanoseconds(text).is_none() {
+        return out.push(b'-');
+    }
+    let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
+    let (second, rest) = (part(17, 19), part(19, text.len()));
+    out.extend_from_slice(part(0, 10));
+    out.push(b'T');
+    out.extend_from_slice(part(11, 17));
+    out.extend_from_slice(if second == b"60" { b"59" } else { second });
+    let fraction = rest.iter().take_while(|byte| matches!(byte, b'.' | b'0'..=b'9')).count();
+    let (fraction, zone) = rest.split_at_checked(fraction).unwrap_or_default();
+    out.extend_from_slice(fraction.get(..MAX_FRACTION).unwrap_or(fraction));
+    out.extend(zone.iter().map(u8::to_ascii_uppercase));
 }
 
 /// Appends printable characters without spaces, or the sign for no value.
