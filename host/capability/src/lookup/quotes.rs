@@ -8,7 +8,7 @@ use wattle_plan::TableGrant;
 use super::error::TableError;
 
 /// Excel writes a byte order mark.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Where in a row the next byte is. The states are those of the csv crate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use wattle_plan::TableGrant;
 
 use super::cells::Cells;
 use super::error::TableError;
-use super::quotes::Checked;
+use super::quotes::{BYTE_ORDER_MARK, Checked};
 use crate::values::kind;
 
 /// Reads the cells of a file: JSON if its name ends with `.json`, an object per line if it ends with
@@ -20,10 +20,10 @@ use crate::values::kind;
 pub(super) fn file(path: &Path) -> Result<Cells, TableError> {
     let extension = path.extension().unwrap_or_default();
     if extension.eq_ignore_ascii_case("json") {
-        return json(&bytes(path)?);
+        return json(without_mark(&bytes(path)?));
     }
     if extension.eq_ignore_ascii_case("ndjson") || extension.eq_ignore_ascii_case("jsonl") {
-        return lines(&bytes(path)?);
+        return lines(without_mark(&bytes(path)?));
     }
     csv(&mut open(path)?)
 }
@@ -36,6 +36,11 @@ pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, TableError> {
         return Err(TableError::TooLarge);
     }
     Ok(bytes)
+}
+
+/// A text without the byte order mark that Windows programs write.
+fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
 }
 
 fn open(path: &Path) -> Result<impl std::io::Read, TableError> {

@@ -73,6 +73,16 @@ fn json_lines_are_rows() {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_part_of_json() {
+    for (name, text) in
+        [("t.json", "\u{feff}[{\"key\": \"a\", \"n\": 1}]"), ("t.ndjson", "\u{feff}{\"key\": \"a\", \"n\": 1}\n")]
+    {
+        let table = load(name, text.as_bytes(), TableKind::Exact, None).unwrap();
+        assert_eq!(found_in(table, "n", &["a"]), [Some("1".to_owned())]);
+    }
+}
+
+#[test]
 fn a_table_in_place_of_a_maxmind_db_has_paths_as_columns() {
     let rows = br#"[{"network": "10.0.0.0/8", "country": {"iso_code": "AU", "codes": [1, 2]}}]"#;
     let table = || Table::from_json(rows, TableKind::Mmdb, Some("network")).unwrap();
