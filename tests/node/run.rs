@@ -154,7 +154,7 @@ fn wrong_options_and_input_say_what_and_where() {
         (
             vec!["builtin:edit", "--options", r#"{"steps":[{"flatten":"attributes","depth":"x"}]}"#],
             78,
-            "option `steps[0].depth`: invalid value \"x\": expected a whole number, 0 or more",
+            "option `steps[0].depth`: invalid value \"x\": expected a whole number from 0 to 4294967295",
         ),
         (vec!["builtin:edit", "--options", "two.toml"], 78, "`nodes.a` and `nodes.b` both fit this node"),
         (vec!["builtin:filter", "--options", "two.toml"], 78, "no block in `nodes` has the artifact `builtin:filter`"),

@@ -133,6 +133,12 @@ fn ends_bare_key(char: char) -> bool {
     matches!(char, '.' | '[' | ']' | '"') || char.is_whitespace()
 }
 
+/// Reads the number of an element. The limit is that of 32-bit WebAssembly on every platform, so that a path is valid in
+/// the host and in nodes.
+fn index(digits: &str) -> Option<usize> {
+    usize::try_from(digits.parse::<u32>().ok()?).ok()
+}
+
 /// Parses a path from its text.
 struct Reader<'a> {
     text: &'a str,
@@ -213,12 +219,12 @@ impl Reader<'_> {
         } else {
             let end = self.rest.find(|char: char| !char.is_ascii_digit()).unwrap_or(self.rest.len());
             let number = self.rest.split_at_checked(end);
-            match number.and_then(|(digits, rest)| Some((digits.parse().ok()?, rest))) {
+            match number.and_then(|(digits, rest)| Some((index(digits)?, rest))) {
                 Some((index, rest)) => {
                     self.rest = rest;
                     Segment::Index(index)
                 }
-                None => return Err(self.expected("the number of an element or `*`")),
+                None => return Err(self.expected("the number of an element, 0 to 4294967295, or `*`")),
             }
         };
         if self.take("]") { Ok(segment) } else { Err(self.expected("`]`")) }
@@ -284,9 +290,10 @@ mod tests {
         refuse("a b", 1, "expected `.` or `[`");
         refuse("a\"b\"", 1, "expected `.` or `[`");
         refuse("a]", 1, "expected `.` or `[`");
-        refuse("a[", 2, "the number of an element or `*`");
-        refuse("a[-1]", 2, "the number of an element or `*`");
-        refuse("a[99999999999999999999999]", 2, "the number of an element or `*`");
+        refuse("a[", 2, "the number of an element, 0 to 4294967295, or `*`");
+        refuse("a[-1]", 2, "the number of an element, 0 to 4294967295, or `*`");
+        refuse("a[4294967296]", 2, "the number of an element, 0 to 4294967295, or `*`");
+        refuse("a[99999999999999999999999]", 2, "the number of an element, 0 to 4294967295, or `*`");
         refuse("a[1", 3, "`]`");
         refuse("a[1 ]", 3, "`]`");
         refuse("a[*].b[*]", 7, "only one `[*]`");

@@ -52,7 +52,9 @@ mod tick;
 
 pub use batch::{Batch, ChildSpans, Field, Form, Io, Reasons};
 pub use column::{Column, ColumnWriter};
-pub use node::{Node, OptionError, Requested, Resolve, Setup, Sharing, Snapshot, Stateful, Timed, configure};
+pub use node::{
+    Node, OptionError, Requested, Resolve, Setup, Sharing, Snapshot, Stateful, Timed, configure, option_message,
+};
 pub use tick::{Emit, EventKind, Events, Tick, write_object};
 pub use wattle_json as json;
 pub use wattle_pattern::bad_pattern;

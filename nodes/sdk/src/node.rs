@@ -167,6 +167,30 @@ impl<'a> Setup<'a> {
     }
 }
 
+/// Makes the message of an error of serde_json readable for the author of a configuration: without the position in the JSON
+/// text, since they wrote TOML, and with ranges instead of the names of types of Rust.
+#[must_use]
+pub fn option_message(error: &str) -> String {
+    const RANGES: [(&str, &str); 9] = [
+        ("u8", "0 to 255"),
+        ("u16", "0 to 65535"),
+        ("u32", "0 to 4294967295"),
+        ("u64", "0 to 18446744073709551615"),
+        // In a node, which is 32-bit WebAssembly.
+        ("usize", "0 to 4294967295"),
+        ("i8", "-128 to 127"),
+        ("i16", "-32768 to 32767"),
+        ("i32", "-2147483648 to 2147483647"),
+        ("i64", "-9223372036854775808 to 9223372036854775807"),
+    ];
+    let message = error.split(" at line ").next().unwrap_or_default();
+    let Some((found, wanted)) = message.rsplit_once(", expected ") else { return message.to_owned() };
+    match RANGES.iter().find(|(name, _)| *name == wanted) {
+        Some((_, range)) => format!("{found}, expected a whole number from {range}"),
+        None => message.to_owned(),
+    }
+}
+
 /// Reads the options and configures a node. Returns the node and what it asked for, or all errors.
 ///
 /// # Errors
@@ -177,11 +201,7 @@ pub fn configure<N: Node>(options: &str, resolve: &mut dyn Resolve) -> Result<(N
     let options: N::Options = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let path = if path == "." { String::new() } else { path };
-        // serde_json appends a position in the JSON text. The user wrote TOML, so that position
-        // would mislead.
-        let message = error.inner().to_string();
-        let message = message.split(" at line ").next().unwrap_or_default().to_owned();
-        vec![OptionError { path, message }]
+        vec![OptionError { path, message: option_message(&error.inner().to_string()) }]
     })?;
     let mut setup = Setup::new(resolve);
     match N::configure(options, &mut setup) {

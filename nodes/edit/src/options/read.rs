@@ -76,7 +76,8 @@ pub(crate) fn read_step<S: Named>(step: Map<String, Value>) -> Result<S, Vec<Ste
         Ok(_) => Err(errors),
         Err(error) => {
             let path = track.path().to_string();
-            errors.push(StepError::new(if path == "." { "" } else { &path }, error.to_string()));
+            let message = wattle_node::option_message(&error.to_string());
+            errors.push(StepError::new(if path == "." { "" } else { &path }, message));
             Err(errors)
         }
     }
