@@ -1,51 +1,34 @@
 //! Values to compare fields with, by their meaning in JSON and not by their spelling.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
-use wattle_node::json::Kind;
+use wattle_convert::number;
+use wattle_node::json::{self, Kind};
 
-/// A number; exact if it is an integer.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Number {
-    Whole(i128),
-    Real(f64),
-}
+/// A number to compare with, as JSON. It is compared digit by digit, because a 64-bit floating-point number would take
+/// 9007199254740993 for 9007199254740992.
+#[derive(Clone, Debug)]
+pub(crate) struct Number(Box<str>);
 
 impl Number {
-    /// Reads a number of JSON.
-    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
-        // The parsers of the standard library accept more than JSON does, such as `+1` and `inf`.
-        let digits = text.strip_prefix(b"-").unwrap_or(text);
-        if !digits.first()?.is_ascii_digit() {
-            return None;
-        }
-        let text = std::str::from_utf8(text).ok()?;
-        text.parse().map(Self::Whole).or_else(|_| text.parse().map(Self::Real)).ok()
-    }
-
     /// The number in an option.
     pub(crate) fn of(number: &serde_json::Number) -> Self {
-        match number.as_i128() {
-            Some(whole) => Self::Whole(whole),
-            None => Self::Real(number.as_f64().unwrap_or(f64::NAN)),
-        }
+        Self(number.to_string().into())
     }
 
-    pub(crate) fn compare(self, other: Self) -> Option<Ordering> {
-        match (self, other) {
-            (Self::Whole(a), Self::Whole(b)) => Some(a.cmp(&b)),
-            (a, b) => a.real().partial_cmp(&b.real()),
-        }
+    /// How the number in a text compares to this one; none if the text is not a number of JSON.
+    pub(crate) fn order_of(&self, text: &[u8]) -> Option<Ordering> {
+        compare(text, self.0.as_bytes())
     }
+}
 
-    #[expect(clippy::cast_precision_loss, reason = "compared with a number that has no more precision")]
-    const fn real(self) -> f64 {
-        match self {
-            Self::Whole(whole) => whole as f64,
-            Self::Real(real) => real,
-        }
-    }
+/// Compares numbers of JSON.
+fn compare(a: &[u8], b: &[u8]) -> Option<Ordering> {
+    // Decimal numbers may begin with `+` and `.`, those of JSON do not.
+    let is_json = |text: &[u8]| text.strip_prefix(b"-").unwrap_or(text).first().is_some_and(u8::is_ascii_digit);
+    if is_json(a) && is_json(b) { number::compare(a, b) } else { None }
 }
 
 /// A JSON value to compare with.
@@ -55,8 +38,8 @@ pub(crate) enum Literal {
     Bool(bool),
     Number(Number),
     String(Box<[u8]>),
-    /// An array or an object.
-    Deep(Value),
+    /// An array or an object, as JSON.
+    Deep(Kind, Box<str>),
 }
 
 impl Literal {
@@ -66,7 +49,10 @@ impl Literal {
             Value::Bool(value) => Self::Bool(*value),
             Value::Number(number) => Self::Number(Number::of(number)),
             Value::String(text) => Self::String(text.as_bytes().into()),
-            deep => Self::Deep(deep.clone()),
+            deep => {
+                let kind = if deep.is_array() { Kind::Array } else { Kind::Object };
+                Self::Deep(kind, deep.to_string().into())
+            }
         }
     }
 
@@ -75,14 +61,9 @@ impl Literal {
         match self {
             Self::Null => kind == Kind::Null,
             Self::Bool(wanted) => kind == Kind::Bool && text == if *wanted { &b"true"[..] } else { b"false" },
-            Self::Number(wanted) => {
-                kind == Kind::Number && Number::parse(text).is_some_and(|n| n.compare(*wanted) == Some(Ordering::Equal))
-            }
+            Self::Number(wanted) => kind == Kind::Number && wanted.order_of(text) == Some(Ordering::Equal),
             Self::String(wanted) => kind == Kind::String && text == &**wanted,
-            Self::Deep(wanted) => {
-                matches!(kind, Kind::Array | Kind::Object)
-                    && serde_json::from_slice(text).is_ok_and(|value| same(wanted, &value))
-            }
+            Self::Deep(wanted, json) => equal((kind, text), (*wanted, json.as_bytes())),
         }
     }
 }
@@ -93,28 +74,63 @@ pub(crate) fn equal((kind, text): (Kind, &[u8]), (other_kind, other): (Kind, &[u
         return kind == other_kind;
     }
     match kind {
-        Kind::Number => match (Number::parse(text), Number::parse(other)) {
-            (Some(a), Some(b)) => a.compare(b) == Some(Ordering::Equal),
-            _ => false,
-        },
-        Kind::Array | Kind::Object => match (serde_json::from_slice(text), serde_json::from_slice(other)) {
-            (Ok(a), Ok(b)) => same(&a, &b),
+        Kind::Number => compare(text, other) == Some(Ordering::Equal),
+        Kind::Array | Kind::Object => match (json::skip(text, 0), json::skip(other, 0)) {
+            (Ok(a), Ok(b)) => same((text, a), (other, b)),
             _ => false,
         },
         _ => false,
     }
 }
 
-/// Whether two values are equal: members in any order, numbers by value.
-fn same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => Number::of(a).compare(Number::of(b)) == Some(Ordering::Equal),
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
-        }
-        (a, b) => a == b,
+/// A value in a text.
+type In<'t> = (&'t [u8], json::Value);
+
+/// Whether two values are equal: members in any order, numbers by their digits. Recursion is as deep as valid JSON.
+fn same((a_text, a): In<'_>, (b_text, b): In<'_>) -> bool {
+    let (a_json, b_json) = (a.text(a_text), b.text(b_text));
+    if a.kind != b.kind || a_json == b_json {
+        return a.kind == b.kind;
     }
+    match a.kind {
+        Kind::Number => compare(a_json, b_json) == Some(Ordering::Equal),
+        Kind::String => unescaped(a_text, a) == unescaped(b_text, b),
+        Kind::Array => {
+            let (Some(a), Some(b)) = (elements(a_text, a), elements(b_text, b)) else { return false };
+            a.len() == b.len() && a.into_iter().zip(b).all(|(a, b)| same((a_text, a), (b_text, b)))
+        }
+        Kind::Object => {
+            let (Some(a), Some(b)) = (members(a_text, a), members(b_text, b)) else { return false };
+            let are_same = |((a_key, a), (b_key, b)): ((Vec<u8>, json::Value), (Vec<u8>, json::Value))| {
+                a_key == b_key && same((a_text, a), (b_text, b))
+            };
+            a.len() == b.len() && a.into_iter().zip(b).all(are_same)
+        }
+        // What is left has one spelling only.
+        _ => false,
+    }
+}
+
+fn unescaped(text: &[u8], string: json::Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    json::unescape_lossy(string.string(text).unwrap_or_default(), &mut out);
+    out
+}
+
+fn elements(text: &[u8], array: json::Value) -> Option<Vec<json::Value>> {
+    let mut found = Vec::new();
+    json::elements(text, array, |element| found.push(element)).ok()?;
+    Some(found)
+}
+
+/// The members by their keys. Of members with the same key the first one counts, as on the path of a field.
+fn members(text: &[u8], object: json::Value) -> Option<BTreeMap<Vec<u8>, json::Value>> {
+    let mut found = BTreeMap::new();
+    json::members(text, object, |key, value| {
+        found.entry(unescaped(text, key)).or_insert(value);
+    })
+    .ok()?;
+    Some(found)
 }
 
 #[cfg(test)]
@@ -153,6 +169,14 @@ mod tests {
             (json!(5), "\"5\"", false),
             (json!(9_007_199_254_740_993_u64), "9007199254740992", false),
             (json!(9_007_199_254_740_993_u64), "9007199254740993", true),
+            (json!(9_007_199_254_740_993_u64), "9007199254740992.0", false),
+            (json!(9_007_199_254_740_993_u64), "9007199254740993.0", true),
+            (json!(0.1), "0.10", true),
+            (json!(0.1), "0.1000000000000000055511151231257827", false),
+            (json!([9_007_199_254_740_993_u64]), "[9007199254740992.0]", false),
+            (json!([0.1]), "[0.10]", true),
+            (json!({"a": "é\n"}), "{\"a\":\"\\u00e9\\n\"}", true),
+            (json!({"a": 1}), "{\"a\":1,\"a\":2}", true),
             (json!([1, {"a": 2, "b": null}]), "[1.0, {\"b\": null, \"\\u0061\": 2}]", true),
             (json!([1]), "[1, 2]", false),
             (json!({"a": 1}), "{\"a\": 1, \"b\": 2}", false),
@@ -168,6 +192,11 @@ mod tests {
         for (a, b, expected) in [
             ("1", "1.0", true),
             ("1", "2", false),
+            ("9007199254740993", "9007199254740992.0", false),
+            ("340282366920938463463374607431768211457", "340282366920938463463374607431768211456", false),
+            ("[1e400]", "[10e399]", true),
+            ("[\"a\"]", "[\"\\u0061\"]", true),
+            ("[[1,2]]", "[[1,3]]", false),
             ("[1, {}]", "[1.0,{}]", true),
             ("[1]", "{}", false),
             ("{\"a\":1,\"b\":2}", "{\"b\":2,\"a\":1}", true),
@@ -186,24 +215,23 @@ mod tests {
     #[test]
     fn only_json_numbers_are_numbers() {
         for text in ["", "-", "+1", "inf", "NaN", "-inf", "x", ".5", "1x", " 1", "0x1"] {
-            assert!(Number::parse(text.as_bytes()).is_none(), "{text}");
+            assert!(compare(text.as_bytes(), b"1").is_none(), "{text}");
         }
     }
 
     proptest! {
         #[test]
         fn numbers_are_compared_by_value(a: i64, b: i64, c: f64, d: f64) {
-            let number = |text: String| Number::parse(text.as_bytes()).unwrap();
-            prop_assert_eq!(number(a.to_string()).compare(number(b.to_string())), Some(a.cmp(&b)));
-            let real = |x: f64| number(serde_json::to_string(&x).unwrap());
+            prop_assert_eq!(compare(a.to_string().as_bytes(), b.to_string().as_bytes()), Some(a.cmp(&b)));
+            let text = |x: f64| serde_json::to_string(&x).unwrap();
             if c.is_finite() && d.is_finite() {
-                prop_assert_eq!(real(c).compare(real(d)), c.partial_cmp(&d));
+                prop_assert_eq!(compare(text(c).as_bytes(), text(d).as_bytes()), c.partial_cmp(&d));
             }
         }
 
         #[test]
-        fn any_bytes_are_a_number_or_none(bytes: Vec<u8>) {
-            let _ = Number::parse(&bytes);
+        fn any_bytes_are_a_value_or_not(bytes: Vec<u8>) {
+            let _ = Literal::new(&json!(1)).equals(Kind::Number, &bytes);
             let _ = Literal::new(&json!({"a": [1]})).equals(Kind::Object, &bytes);
         }
     }

@@ -117,8 +117,8 @@ impl Test {
             }
             Self::Regex(regex) => narrow_values(column, rows, |_, text| regex.is_match(text)),
             Self::Number(relation, limit) => narrow_values(column, rows, |kind, text| {
-                let number = if matches!(kind, Kind::Number | Kind::String) { Number::parse(text) } else { None };
-                number.and_then(|number| number.compare(*limit)).is_some_and(|order| relation.fits(order))
+                matches!(kind, Kind::Number | Kind::String)
+                    && limit.order_of(text).is_some_and(|order| relation.fits(order))
             }),
         }
     }

@@ -1,10 +1,11 @@
 //! Text to typed values: integers, numbers, booleans, times, durations, byte sizes, URLs, and the names of
-//! syslog.
+//! syslog; and calculation with decimal digits.
 //!
 //! Used by nodes. Reads no clock and no files, and allocates nothing per value, but for decoded queries of URLs.
 
 mod decimal;
 pub mod duration;
+pub mod number;
 pub mod size;
 pub mod syslog;
 pub mod time;
