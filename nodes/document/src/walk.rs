@@ -15,13 +15,19 @@ impl Documents {
     pub fn get(&mut self, from: Place, route: &Route) -> Option<Place> {
         let mut at = from;
         for step in route.steps() {
-            at = match step {
-                Step::Key(key) => self.member(at, key)?,
-                Step::Index(index) => self.element(at, *index)?,
-                Step::Each | Step::Glob(_) => return None,
-            };
+            at = self.follow(at, step)?;
         }
         Some(at)
+    }
+
+    /// The value that one step of a path leads to; none for `[*]` and a pattern.
+    #[inline]
+    pub fn follow(&mut self, from: Place, step: &Step) -> Option<Place> {
+        match step {
+            Step::Key(key) => self.member(from, key),
+            Step::Index(index) => self.element(from, *index),
+            Step::Each | Step::Glob(_) => None,
+        }
     }
 
     /// Appends the places of all values that a path leads to, in their order.

@@ -3,6 +3,8 @@
 use wattle_document::{Documents, Route, Step};
 use wattle_node::json::Path;
 
+use crate::takes::Takes;
+
 /// The part of an event that a field is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Root {
@@ -69,6 +71,8 @@ pub(crate) struct Field {
     pub(crate) root: Root,
     /// The path below the root.
     pub(crate) route: Route,
+    /// Which values it takes.
+    pub(crate) takes: Takes,
 }
 
 impl Field {
@@ -80,17 +84,18 @@ impl Field {
             let roots = Root::ALL.map(Root::name).join("`, `");
             return Err(format!("field `{text}` begins with none of `{roots}`"));
         };
-        let field = |route| Self { name: text.into(), root, route };
+        let field = |route, takes| Self { name: text.into(), root, route, takes };
         if rest.is_empty() {
-            return Ok(field(Route::default()));
+            return Ok(field(Route::default(), Takes::of(root, &[])));
         }
         if root != Root::Body && !root.is_object() {
             return Err(format!("field `{text}`: `{name}` has no fields below it"));
         }
         let below = rest.strip_prefix('.').unwrap_or(rest);
+        let path = Path::parse(below).map_err(|error| format!("field `{text}`: {error}"))?;
         let route = match shape {
             Shape::Pattern => documents.pattern(below).map_err(|error| format!("field `{text}`: {error}"))?,
-            _ => documents.route(&Path::parse(below).map_err(|error| format!("field `{text}`: {error}"))?),
+            _ => documents.route(&path),
         };
         match route.steps().first() {
             None => return Err(format!("field `{text}` ends after the dot")),
@@ -102,7 +107,12 @@ impl Field {
         if shape == Shape::Single && !route.is_single() {
             return Err(format!("field `{text}`: `[*]` is not possible here, because one value is needed"));
         }
-        Ok(field(route))
+        Ok(field(route, Takes::of(root, path.segments())))
+    }
+
+    /// Whether this is the body as a text, which can have any bytes.
+    pub(crate) fn is_whole_body(&self) -> bool {
+        self.is_whole() && self.root == Root::Body
     }
 
     /// Whether this is a root as a whole.

@@ -12,6 +12,7 @@ mod plan;
 mod problem;
 mod rows;
 mod step;
+mod takes;
 mod time;
 
 use wattle_condition::Spare;

@@ -5,6 +5,7 @@ mod coding;
 mod combine;
 mod convert;
 mod flatten;
+mod groups;
 mod hash;
 mod keep;
 mod math;
@@ -78,8 +79,8 @@ pub(crate) fn compile(at: &str, step: Step, plan: &mut Plan, setup: &mut Setup<'
             compiler.in_place("join", &step.join, step.into, step.on_missing, step.on_error, Some(change))
         }
         Step::Slice(step) => {
-            let change = text::Slice { start: step.start.unwrap_or(0), end: step.end };
-            compiler.in_place("slice", &step.slice, step.into, step.on_missing, step.on_error, Some(change))
+            let change = text::Slice::new(&step, &mut compiler);
+            compiler.in_place("slice", &step.slice, step.into, step.on_missing, step.on_error, change)
         }
         Step::Flatten(step) => {
             let change = flatten::Flatten::new(&step, &mut compiler);

@@ -3,13 +3,14 @@
 mod body;
 mod finish;
 
-use wattle_document::{Content, Documents, Place, Source};
+use wattle_document::{Content, Documents, NoPlace, Place, Source, Step};
 use wattle_node::json::{self, Kind};
 use wattle_node::{Column, Reasons};
 
 use crate::field::{Field, ROOTS, Root};
 use crate::options::OnNotJson;
-use crate::problem::Problem;
+use crate::problem::{Obstacle, Problem};
+use crate::takes::Takes;
 use crate::time;
 
 pub(crate) use body::BodyDocument;
@@ -141,7 +142,7 @@ impl Rows {
     /// The value of a field with a path to one value; missing if the event lacks it or the body is not JSON.
     #[inline]
     pub(crate) fn read(&mut self, row: usize, field: &Field) -> Content {
-        if field.is_whole() && field.root == Root::Body {
+        if field.is_whole_body() {
             return self.whole_body(row);
         }
         let place = self.document(row, field.root).and_then(|root| self.documents.get(root, &field.route));
@@ -157,7 +158,7 @@ impl Rows {
     /// Finds the places of a field that a step changes.
     pub(crate) fn places(&mut self, row: usize, field: &Field, found: &mut Vec<Place>) -> Result<(), Problem> {
         found.clear();
-        if field.is_whole() && field.root == Root::Body {
+        if field.is_whole_body() {
             self.whole_body(row);
             found.extend(self.rows.get(row).map(|row| row.body));
             return Ok(());
@@ -174,7 +175,44 @@ impl Rows {
         }
         let root = self.document(row, field.root).ok_or(Problem::NotJson)?;
         self.note_depth(row, content);
-        self.documents.put(root, &field.route, content).map_err(|_| Problem::NoPlace)
+        match self.documents.put(root, &field.route, content) {
+            Ok(count) => Ok(count),
+            Err(NoPlace) => Err(Problem::NoPlace(self.obstacle(root, field))),
+        }
+    }
+
+    /// Whether the text of a value is UTF-8.
+    pub(crate) fn is_utf8(&mut self, content: Content) -> bool {
+        std::str::from_utf8(self.documents.text(content, &mut self.memory)).is_ok()
+    }
+
+    /// Whether a field takes a value, see [`Takes`](crate::takes::Takes).
+    pub(crate) fn check(&mut self, field: &Field, content: Content) -> Result<(), Problem> {
+        if field.takes == Takes::Anything {
+            return Ok(());
+        }
+        let text = self.documents.text(content, &mut self.memory);
+        if field.takes.fits(content.kind(), text) { Ok(()) } else { Err(Problem::BadValue(field.takes.wanted())) }
+    }
+
+    /// What is in the way of a field that could not be set.
+    #[cold]
+    fn obstacle(&mut self, root: Place, field: &Field) -> Obstacle {
+        let mut at = Some(root);
+        for (number, step) in field.route.steps().iter().enumerate() {
+            let kind = at.map_or(Kind::Missing, |at| self.documents.kind(at));
+            match (step, kind) {
+                (Step::Key(_), Kind::Object | Kind::Null | Kind::Missing) | (Step::Index(_), Kind::Array) => {}
+                (Step::Key(_), kind) => return Obstacle::NotAnObject(number, kind),
+                (Step::Index(_), kind) => return Obstacle::NoElement(number, kind),
+                _ => return Obstacle::InElement,
+            }
+            at = at.and_then(|at| self.documents.follow(at, step));
+            if at.is_none() && matches!(step, Step::Index(_)) {
+                return Obstacle::NoElement(number, kind);
+            }
+        }
+        Obstacle::InElement
     }
 
     /// Replaces a value that [`places`](Self::places) found.
@@ -249,7 +287,8 @@ impl Rows {
         let text = self.documents.text(content, &mut self.memory);
         let time = if content.kind() == Kind::String { time::read(text) } else { None };
         let (Some(time), Some(set)) = (time, self.times.get_mut(self.first + row)) else {
-            return Err(Problem::BadTimestamp);
+            let is_empty = content.kind() == Kind::String && text.trim_ascii().is_empty();
+            return Err(if is_empty { Problem::EmptyTimestamp } else { Problem::BadTimestamp });
         };
         *set = time;
         self.spare.clear();

@@ -116,6 +116,62 @@ fn wrong_options_are_reported_all_at_once() {
 }
 
 #[test]
+fn constants_that_can_never_work_are_refused() {
+    refuse(
+        json!([
+            {"replace": "attributes.a", "pattern": "(a)(?P<b>b)", "with": "$1_x"},
+            {"replace": "attributes.a", "pattern": "(a)", "with": "$5 ${1}"},
+            {"rename": "attributes", "pattern": "(a)(?P<b>b)", "to": "${b}_$bc"},
+            {"set": "trace_id", "value": "zz"},
+            {"set": "span_id", "from": "attributes.a", "default": "0000000000000000"},
+            {"set": "trace_id", "from": "attributes.a", "map": {"a": "7"}},
+            {"set": "trace_id", "value": null},
+            {"set": "severity.number", "value": 99},
+            {"set": "severity.number", "value": 0.5},
+            {"set": "severity", "value": {"text": "WARN", "number": 25}},
+            {"set": "severity.level", "value": "WARN"},
+            {"set": "scope", "value": {"name": 1}},
+            {"now": "span_id"},
+            {"unflatten": "attributes", "depth": 65},
+            {"unflatten": "attributes", "depth": 0},
+            {"slice": "attributes.a", "start": 5, "end": 3},
+            {"slice": "attributes.a", "end": -1, "start": -1},
+            {"set": "attributes.a[4294967296]", "value": 1},
+            {"network": "attributes.a", "v4": 300},
+            {"flatten": "attributes", "depth": -1},
+            {"slice": "attributes.a", "start": 1.5},
+            {"lower": "attributes.a", "if": {"field": "body", "sample": {"rate": 18_446_744_073_709_551_616.0}}},
+            {"lower": "attributes.a", "if": {"field": "body", "sample": {"rate": -1}}},
+        ]),
+        &[
+            ("steps[0].with", "no group `1_x`: it has `1`, `b`; write `${1}_x` for the group `1` with `_x` after it"),
+            ("steps[1].with", "no group `5`: it has `1`; write `$$5` for a dollar sign"),
+            ("steps[2].to", "no group `bc`: it has `1`, `b`; write `${b}c`"),
+            ("steps[3].value", "`trace_id` takes 32 hexadecimal digits that are not all 0, not \"zz\""),
+            ("steps[4].default", "`span_id` takes 16 hexadecimal digits"),
+            ("steps[5].map.a", "`trace_id` takes 32 hexadecimal digits"),
+            ("steps[6].value", "`trace_id` takes 32 hexadecimal digits that are not all 0, not null"),
+            ("steps[7].value", "`severity.number` takes a whole number from 1 to 24, not 99"),
+            ("steps[8].value", "from 1 to 24, not 0.5"),
+            ("steps[9].value", "`severity` takes an object with `text` (a string) and `number` (1 to 24)"),
+            ("steps[10].value", "takes no value, because `severity` has `text` and `number` only"),
+            ("steps[11].value", "`scope` takes an object with `name`"),
+            ("steps[12].now", "`span_id` takes 16 hexadecimal digits that are not all 0, not a time"),
+            ("steps[13].depth", "`depth` is 65, but 1 to 64 levels can be made"),
+            ("steps[14].depth", "`depth` is 0, but 1 to 64 levels can be made"),
+            ("steps[15].start", "`start` is 5 and `end` is 3, so nothing would stay"),
+            ("steps[16].start", "`start` is -1 and `end` is -1, so nothing would stay"),
+            ("steps[17].set", "expected the number of an element, 0 to 4294967295, or `*` at byte 2"),
+            ("steps[18].v4", "integer `300`, expected a whole number from 0 to 255"),
+            ("steps[19].depth", "integer `-1`, expected a whole number from 0 to 4294967295"),
+            ("steps[20].start", "floating point `1.5`, expected a whole number from -9223372036854775808 to"),
+            ("steps[21].if.sample.rate", "expected a whole number from 0 to 18446744073709551615"),
+            ("steps[22].if.sample.rate", "integer `-1`, expected a whole number from 0 to 18446744073709551615"),
+        ],
+    );
+}
+
+#[test]
 fn control_characters_are_kept() {
     let body = "a\u{0}b\u{7f} é";
     let options = json!({"steps": [{"copy": "body", "to": "attributes.x"}, {"lower": "body"}]});

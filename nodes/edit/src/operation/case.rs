@@ -32,19 +32,23 @@ impl Change for Upper {
 }
 
 fn lower(text: &[u8], out: &mut Vec<u8>) {
-    if text.is_ascii() {
-        out.extend(text.iter().map(u8::to_ascii_lowercase));
-    } else {
-        // The letter sigma depends on its neighbours, so this is done on the whole text.
-        out.extend_from_slice(String::from_utf8_lossy(text).to_lowercase().as_bytes());
-    }
+    // The letter sigma depends on its neighbours, so a text is changed as a whole.
+    each_text(text, out, u8::to_ascii_lowercase, |text| text.to_lowercase());
 }
 
 fn upper(text: &[u8], out: &mut Vec<u8>) {
+    each_text(text, out, u8::to_ascii_uppercase, |text| text.to_uppercase());
+}
+
+/// Changes the parts of a text that are UTF-8, and copies the other bytes.
+fn each_text(text: &[u8], out: &mut Vec<u8>, ascii: impl Fn(&u8) -> u8, change: impl Fn(&str) -> String) {
     if text.is_ascii() {
-        out.extend(text.iter().map(u8::to_ascii_uppercase));
-    } else {
-        out.extend_from_slice(String::from_utf8_lossy(text).to_uppercase().as_bytes());
+        out.extend(text.iter().map(ascii));
+        return;
+    }
+    for chunk in text.utf8_chunks() {
+        out.extend_from_slice(change(chunk.valid()).as_bytes());
+        out.extend_from_slice(chunk.invalid());
     }
 }
 
@@ -124,5 +128,15 @@ mod tests {
         }
         assert_eq!(written("Straße", Case::Upper), "STRASSE");
         assert_eq!(written("ÀB", Case::Lower), "àb");
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_stay() {
+        let mut out = Vec::new();
+        lower(b"\xffCAF\xc3\x89 \xc3A", &mut out);
+        assert_eq!(out, b"\xffcaf\xc3\xa9 \xc3a");
+        out.clear();
+        upper(b"a\xe9b", &mut out);
+        assert_eq!(out, b"A\xe9B");
     }
 }

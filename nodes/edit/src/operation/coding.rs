@@ -6,7 +6,7 @@ use wattle_node::json::{self, Kind};
 
 use super::case::string;
 use super::text::write_string;
-use super::value::{Change, Made};
+use super::value::{Change, Made, utf8};
 use crate::options::{self, Coding, InvalidUtf8};
 use crate::problem::Problem;
 use crate::rows::MAX_DEPTH;
@@ -20,7 +20,7 @@ impl Change for Encode {
     fn change(&mut self, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem> {
         if self.0 == Coding::Json {
             match kind {
-                Kind::String => write_string(text, out),
+                Kind::String => write_string(utf8(text)?.as_bytes(), out),
                 _ => out.extend_from_slice(text),
             }
             return Ok(Made::Text);
@@ -81,11 +81,13 @@ impl Change for Decode {
                 return Ok(Made::Json);
             }
         }
-        // Otherwise each invalid sequence becomes U+FFFD when the string is written.
-        if !self.takes_bytes && !self.replaces && std::str::from_utf8(out).is_err() {
-            return Err(Problem::BadValue(
-                "UTF-8 after it is decoded; `invalid_utf8 = \"replace\"` takes it with U+FFFD",
-            ));
+        if !self.takes_bytes && std::str::from_utf8(out).is_err() {
+            if !self.replaces {
+                return Err(Problem::BadValue(
+                    "UTF-8 after it is decoded; `invalid_utf8 = \"replace\"` takes it with U+FFFD",
+                ));
+            }
+            *out = String::from_utf8_lossy(out).into_owned().into_bytes();
         }
         Ok(Made::Text)
     }

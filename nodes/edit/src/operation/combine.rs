@@ -6,7 +6,7 @@ use wattle_node::json::Kind;
 use super::{Compiler, Operation, marked};
 use crate::field::{Field, Root, Shape};
 use crate::options::{self, OnError, OnMissing};
-use crate::problem::Problem;
+use crate::problem::{Obstacle, Problem};
 use crate::rows::{MAX_DEPTH, Rows};
 
 enum Source {
@@ -72,6 +72,9 @@ impl Append {
         elements(&rows.documents, added, &mut self.element, &mut self.out);
         self.out.push(b']');
         let new = rows.documents.new_json(&self.out);
+        if let (OnError::Keep, Err(_)) = (self.on_error, rows.check(&self.target, new)) {
+            return Ok(());
+        }
         match rows.put(row, &self.target, new) {
             Ok(_) => Ok(()),
             Err(problem) => self.refuse(problem),
@@ -171,7 +174,7 @@ impl Merge {
         match target.map(|target| (target, rows.documents.kind(target))) {
             Some((target, Kind::Object)) => self.members(rows, row, from, target, 0),
             Some((_, kind)) => return refuse(Problem::WrongType(kind, "an object"), &self.target),
-            None => return refuse(Problem::NoPlace, &self.target),
+            None => return refuse(Problem::NoPlace(Obstacle::InElement), &self.target),
         }
         Ok(())
     }

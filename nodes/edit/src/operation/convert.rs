@@ -1,12 +1,13 @@
 //! `convert`: values to types.
 
+use wattle_convert::number::Decimal;
 use wattle_convert::size::{self, Prefixes};
 use wattle_convert::{Type, duration};
 use wattle_node::json::Kind;
 
 use super::Compiler;
 use super::value::{Change, Made};
-use crate::number::Number;
+use crate::number;
 use crate::options::{self, ConvertType, Unit};
 use crate::problem::Problem;
 use crate::time;
@@ -29,16 +30,15 @@ impl Change for Convert {
             return Err(Problem::WrongType(kind, "a string, a number or a boolean"));
         }
         let text = if self.to == ConvertType::String { text } else { text.trim_ascii() };
-        let wrong = |wanted| {
-            if text.is_empty() { Problem::BadValue("a text that is not empty") } else { Problem::BadValue(wanted) }
-        };
+        let wrong = |wanted| if text.is_empty() { Problem::Empty(wanted) } else { Problem::BadValue(wanted) };
         match self.to {
             ConvertType::String => {
                 out.extend_from_slice(text);
                 return Ok(Made::Text);
             }
             ConvertType::Timestamp => {
-                time::write(time::read(text).ok_or(Problem::BadTimestamp)?, out);
+                let wrong = if text.is_empty() { Problem::EmptyTimestamp } else { Problem::BadTimestamp };
+                time::write(time::read(text).ok_or(wrong)?, out);
                 return Ok(Made::Text);
             }
             ConvertType::Int => whole(kind, text, out).ok_or_else(|| wrong("a whole number"))?,
@@ -63,13 +63,15 @@ impl Change for Convert {
 
 impl Convert {
     /// The number of units; a number without a unit counts as seconds.
-    fn duration(&self, text: &[u8]) -> Option<Number> {
+    fn duration(&self, text: &[u8]) -> Option<Decimal> {
         let nanoseconds = duration::parse(text, Some(duration::Unit::Seconds))?;
-        let unit = self.unit.nanoseconds();
-        if nanoseconds % unit == 0 {
-            return Some(Number::Int((nanoseconds / unit).into()));
-        }
-        Number::float(nanoseconds as f64 / unit as f64)
+        let exponent = match self.unit {
+            Unit::Ns => 0,
+            Unit::Us => -3,
+            Unit::Ms => -6,
+            Unit::S => -9,
+        };
+        Some(Decimal::new(nanoseconds.into(), exponent))
     }
 }
 
@@ -87,10 +89,8 @@ fn whole(kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     if typed(text, Type::Integer, out).is_some() {
         return Some(());
     }
-    match Number::parse(text)? {
-        whole @ Number::Int(_) => whole.write(out),
-        Number::Float(_) | Number::Decimal(_) => return None,
-    }
+    let whole = number::parse(text).ok()?.whole()?;
+    out.extend_from_slice(whole.to_string().as_bytes());
     Some(())
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Flatten {
 impl Flatten {
     pub(super) fn new(options: &options::Flatten, compiler: &mut Compiler<'_, '_>) -> Option<Self> {
         if options.depth == Some(0) {
-            compiler.error("depth", "at least one level comes together; remove `depth` for all levels");
+            compiler.error("depth", "`depth` is 0, but at least 1 level comes together; remove it for all levels");
         }
         Some(Self {
             separator: options.separator.as_deref().unwrap_or(".").as_bytes().into(),

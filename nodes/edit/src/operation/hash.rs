@@ -38,9 +38,12 @@ impl Change for Hash {
             Some(keyed) => keyed.clone().chain_update(text).finalize().into_bytes().into(),
             None => Sha256::digest(text).into(),
         };
-        let kept = String::from_utf8_lossy(text).char_indices().nth(self.keep_first).map_or(text.len(), |(at, _)| at);
         if self.keep_first > 0 {
-            out.extend_from_slice(text.get(..kept).unwrap_or_default());
+            // Bytes that are not UTF-8 are hashed only.
+            let text = String::from_utf8_lossy(text);
+            text.chars().take(self.keep_first).for_each(|char| {
+                out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+            });
         }
         let mut digits = [0; 64];
         data_encoding::HEXLOWER.encode_mut(&digest, &mut digits);

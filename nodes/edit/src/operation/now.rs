@@ -6,6 +6,7 @@ use crate::options::Now as Options;
 #[cfg(feature = "clock")]
 pub(super) fn compile(options: &Options, compiler: &mut Compiler<'_, '_>) -> Option<Box<dyn Operation>> {
     use crate::field::{Root, Shape};
+    use crate::takes::Takes;
 
     let at = compiler.at("now");
     let target = compiler.plan.change(&at, &options.now, Shape::Each, compiler.setup)?;
@@ -14,6 +15,9 @@ pub(super) fn compile(options: &Options, compiler: &mut Compiler<'_, '_>) -> Opt
             "now",
             format!("`{0}` as a whole takes an object; name a field below it, such as `{0}.time`", target.name),
         );
+    }
+    if matches!(target.takes, Takes::Id(_)) {
+        compiler.error("now", format!("`{}` takes {}, not a time", target.name, target.takes.wanted()));
     }
     if options.unit.is_some() && target.root == Root::Timestamp {
         compiler.error("unit", "a timestamp takes no number; remove `unit`");
@@ -65,6 +69,9 @@ mod clock {
                 }
             };
             for row in marked(marks) {
+                if self.on_error == OnError::Keep && rows.check(&self.target, value).is_err() {
+                    continue;
+                }
                 if let Err(problem) = rows.put(row, &self.target, value)
                     && self.on_error == OnError::Fail
                 {

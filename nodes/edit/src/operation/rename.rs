@@ -56,6 +56,7 @@ pub(super) fn compile(options: &Options, compiler: &mut Compiler<'_, '_>) -> Opt
                 compiler
                     .error("pattern", "the pattern matches parts of characters, but keys are UTF-8; remove `(?-u)`");
             }
+            let regex = regex.filter(|regex| text::check_groups("to", to, regex, compiler).is_some());
             regex.map(|regex| To::Pattern(Replace::all(regex, to)))
         }
         (None, None, Some(case)) => Some(To::Case(case)),

@@ -10,6 +10,7 @@ use crate::field::{Field, Root, Shape};
 use crate::options::{OnError, OnMissing, Set as Options};
 use crate::problem::Problem;
 use crate::rows::Rows;
+use crate::takes::Takes;
 use crate::time;
 
 /// Where the value comes from.
@@ -49,8 +50,8 @@ pub(super) fn compile(options: Options, compiler: &mut Compiler<'_, '_>) -> Opti
         if keeps && !target.route.is_single() {
             compiler.error("overwrite", "`overwrite = false` is not possible with `[*]`");
         }
-        check_root(target, options.value.as_ref(), "value", compiler);
-        check_root(target, options.default.as_ref(), "default", compiler);
+        check_constant(target, options.value.as_ref(), "value", compiler);
+        check_constant(target, options.default.as_ref(), "default", compiler);
     }
     let given = [
         options.value.is_some(),
@@ -87,7 +88,6 @@ pub(super) fn compile(options: Options, compiler: &mut Compiler<'_, '_>) -> Opti
     } else if let Some(value) = &options.value {
         Source::Constant(compiler.plan.constant(value))
     } else if let Some(text) = &options.template {
-        from = "a field of the template".to_owned();
         Source::Template(template(text, compiler)?)
     } else {
         let (parameter, fields) = match (options.from, options.first_of) {
@@ -97,7 +97,7 @@ pub(super) fn compile(options: Options, compiler: &mut Compiler<'_, '_>) -> Opti
         if fields.is_empty() {
             compiler.error(parameter, "at least one field is needed");
         }
-        from = fields.join(", ");
+        from = fields.join("`, `");
         let is_list = parameter == "first_of";
         let fields: Vec<_> = fields
             .iter()
@@ -113,7 +113,7 @@ pub(super) fn compile(options: Options, compiler: &mut Compiler<'_, '_>) -> Opti
             Some(values) => {
                 let each = values.iter().map(|(text, value)| {
                     if let Some(target) = &target {
-                        check_root(target, Some(value), &format!("map.{text}"), compiler);
+                        check_constant(target, Some(value), &format!("map.{text}"), compiler);
                     }
                     (text.as_bytes().into(), compiler.plan.constant(value))
                 });
@@ -139,23 +139,27 @@ pub(super) fn compile(options: Options, compiler: &mut Compiler<'_, '_>) -> Opti
     }))
 }
 
-/// Reports a constant that a root cannot take.
-fn check_root(target: &Field, value: Option<&serde_json::Value>, parameter: &str, compiler: &mut Compiler<'_, '_>) {
-    let Some(value) = value.filter(|_| target.is_whole()) else { return };
-    match target.root {
-        Root::Body => {}
-        root if root.is_object() => {
-            if !value.is_object() {
-                compiler.error(parameter, format!("`{}` as a whole takes an object", target.name));
-            }
+/// Reports a constant that a field cannot take.
+fn check_constant(target: &Field, value: Option<&serde_json::Value>, parameter: &str, compiler: &mut Compiler<'_, '_>) {
+    let Some(value) = value else { return };
+    let json = value.to_string();
+    let kind = Kind::of_first_byte(json.as_bytes().first().copied().unwrap_or_default());
+    let text = value.as_str().unwrap_or(&json).as_bytes();
+    // Null removes a member of a root, but not the root.
+    let is_null_root = target.is_whole() && value.is_null();
+    let message = match target.root {
+        _ if target.takes != Takes::Anything => match target.takes.fits(kind, text) && !is_null_root {
+            true => return,
+            false => format!("`{}` takes {}, not {json}", target.name, target.takes.wanted()),
+        },
+        root if root.is_object() && target.is_whole() && !value.is_object() => {
+            format!("`{}` as a whole takes an object", target.name)
         }
-        Root::Timestamp if value.as_str().is_some_and(|text| time::read(text.as_bytes()).is_some()) => {}
-        Root::Timestamp => {
-            compiler.error(parameter, "a timestamp takes a time of RFC 3339, such as `2023-10-17T04:53:21Z`");
-        }
-        _ if value.is_string() => {}
-        _ => compiler.error(parameter, format!("`{}` takes a string of hexadecimal digits", target.name)),
-    }
+        Root::Timestamp if value.is_string() && time::read(text).is_some() => return,
+        Root::Timestamp => "a timestamp takes a time of RFC 3339, such as `2023-10-17T04:53:21Z`".to_owned(),
+        _ => return,
+    };
+    compiler.error(parameter, message);
 }
 
 /// Reads a text with fields between `{{` and `}}`. Returns `None` after it reported errors.
@@ -184,11 +188,13 @@ fn template(text: &str, compiler: &mut Compiler<'_, '_>) -> Option<Vec<Part>> {
 
 impl Set {
     /// The value for a row, or why it has no value.
-    fn value(&mut self, rows: &mut Rows, row: usize) -> Result<Content, Problem> {
+    ///
+    /// With the problem comes the number of the part of the template whose field has no value.
+    fn value(&mut self, rows: &mut Rows, row: usize) -> Result<Content, (Problem, Option<usize>)> {
         let first = |fields: &[Field], rows: &mut Rows| {
             fields.iter().map(|field| rows.read(row, field)).find(|content| content.kind() > Kind::Null)
         };
-        let mut missing = self.missing;
+        let (mut missing, mut missing_part) = (self.missing, None);
         let found = match &self.source {
             Source::Constant(content) => return Ok(*content),
             Source::FirstOf(fields) => first(fields, rows),
@@ -198,21 +204,32 @@ impl Set {
             }),
             Source::Template(parts) => {
                 self.out.clear();
-                let is_whole = parts.iter().all(|part| match part {
+                missing_part = parts.iter().position(|part| match part {
                     Part::Literal(text) => {
                         self.out.extend_from_slice(text);
-                        true
+                        false
                     }
                     Part::Field(field) => {
                         let (kind, text) = rows.read_text(row, field, &mut self.memory);
                         self.out.extend_from_slice(text);
-                        kind > Kind::Null
+                        kind <= Kind::Null
                     }
                 });
-                is_whole.then(|| rows.documents.new_text(&self.out))
+                missing_part.is_none().then(|| rows.documents.new_text(&self.out))
             }
         };
-        found.or(self.default).ok_or(missing)
+        found.or(self.default).ok_or((missing, missing_part))
+    }
+
+    /// What lacks a value: the field of this part of the template, or what the options name.
+    fn name_of_missing(&self, part: Option<usize>) -> &str {
+        match (&self.source, part) {
+            (Source::Template(parts), Some(part)) => match parts.get(part) {
+                Some(Part::Field(field)) => &field.name,
+                _ => &self.from,
+            },
+            _ => &self.from,
+        }
     }
 }
 
@@ -223,9 +240,11 @@ impl Operation for Set {
                 continue;
             }
             let done = match self.value(rows, row) {
+                // Otherwise the host fails the event, unless a later step corrects the value.
+                Ok(value) if self.on_error == OnError::Keep && rows.check(&self.target, value).is_err() => continue,
                 Ok(value) => rows.put(row, &self.target, value).map(drop),
-                Err(missing) if self.on_missing == OnMissing::Fail => {
-                    rows.fail(row, missing, &self.from);
+                Err((missing, part)) if self.on_missing == OnMissing::Fail => {
+                    rows.fail(row, missing, self.name_of_missing(part));
                     continue;
                 }
                 Err(_) => continue,

@@ -3,9 +3,9 @@
 use regex::bytes::Regex;
 use wattle_node::json::{self, Kind, Value};
 
-use super::Compiler;
 use super::case::string;
-use super::value::{Change, Made};
+use super::value::{Change, Made, utf8};
+use super::{Compiler, groups};
 use crate::options::{self, CharacterSide};
 use crate::problem::Problem;
 
@@ -14,6 +14,20 @@ pub(super) fn write_string(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     json::escape(text, out);
     out.push(b'"');
+}
+
+/// Checks the groups in a replacement, of which `parameter` is the name. Returns `None` after it reported an error.
+pub(super) fn check_groups(
+    parameter: &str,
+    replacement: &str,
+    regex: &Regex,
+    compiler: &mut Compiler<'_, '_>,
+) -> Option<()> {
+    let found = groups::unknown(replacement, regex);
+    for message in &found {
+        compiler.error(parameter, message.as_str());
+    }
+    found.is_empty().then_some(())
 }
 
 /// Whether a pattern can match a part of a character, by `(?-u)`.
@@ -32,6 +46,7 @@ pub(crate) struct Replace {
 impl Replace {
     pub(super) fn new(options: &options::Replace, compiler: &mut Compiler<'_, '_>) -> Option<Self> {
         let regex = compiler.regex("pattern", &options.pattern)?;
+        check_groups("with", &options.with, &regex, compiler)?;
         let limit = if options.first == Some(true) { 1 } else { usize::MAX };
         Some(Self { limit, ..Self::all(regex, &options.with) })
     }
@@ -86,9 +101,7 @@ pub(crate) struct Trim {
 impl Change for Trim {
     fn change(&mut self, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem> {
         string(kind)?;
-        let Ok(mut text) = std::str::from_utf8(text) else {
-            return Err(Problem::BadValue("UTF-8"));
-        };
+        let mut text = utf8(text)?;
         let goes = |char: char| match &self.characters {
             Some(characters) => characters.contains(char),
             None => char.is_whitespace(),
@@ -154,10 +167,11 @@ impl Split {
 impl Change for Split {
     fn change(&mut self, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem> {
         string(kind)?;
+        utf8(text)?;
         out.push(b'[');
         let mut last = 0;
         let ends = self.limit.saturating_sub(1);
-        let checks = self.splits_characters && std::str::from_utf8(text).is_ok();
+        let checks = self.splits_characters;
         let mut is_utf8 = true;
         let mut part = |start: usize, end: usize| {
             let part = text.get(last..start).unwrap_or_default();
@@ -223,11 +237,27 @@ impl Change for Join {
 }
 
 pub(crate) struct Slice {
-    pub(super) start: i64,
-    pub(super) end: Option<i64>,
+    start: i64,
+    end: Option<i64>,
 }
 
 impl Slice {
+    /// Returns `None` after it reported an error.
+    pub(super) fn new(options: &options::Slice, compiler: &mut Compiler<'_, '_>) -> Option<Self> {
+        let start = options.start.unwrap_or(0);
+        // With different signs, it depends on the length what stays.
+        if let Some(end) = options.end.filter(|end| start >= *end && (start < 0) == (*end < 0)) {
+            compiler.error(
+                "start",
+                format!(
+                    "`start` is {start} and `end` is {end}, so nothing would stay; `start` must be less than `end`"
+                ),
+            );
+            return None;
+        }
+        Some(Self { start, end: options.end })
+    }
+
     /// The range for this many items.
     fn range(&self, count: usize) -> (usize, usize) {
         let place = |number: i64| {
@@ -242,9 +272,7 @@ impl Change for Slice {
     fn change(&mut self, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem> {
         match kind {
             Kind::String => {
-                let Ok(text) = std::str::from_utf8(text) else {
-                    return Err(Problem::BadValue("UTF-8"));
-                };
+                let text = utf8(text)?;
                 if text.is_ascii() {
                     let (start, end) = self.range(text.len());
                     out.extend_from_slice(text.as_bytes().get(start..end).unwrap_or_default());

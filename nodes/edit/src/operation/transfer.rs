@@ -3,6 +3,7 @@
 use wattle_document::Place;
 use wattle_node::json::Kind;
 
+use super::value::NOT_UTF8;
 use super::{Compiler, Operation, marked};
 use crate::field::{Field, Root, Shape};
 use crate::options::{Copy, Move, OnError, OnMissing};
@@ -78,6 +79,13 @@ impl Transfer {
         }
         if self.keeps && rows.read(row, &self.to).kind() > Kind::Null {
             return Ok(());
+        }
+        if let (OnError::Keep, Err(_)) = (self.on_error, rows.check(&self.to, content)) {
+            return Ok(());
+        }
+        if self.moves && self.from.is_whole_body() && !rows.is_utf8(content) {
+            // A copy has U+FFFD for other bytes, which would be lost with the body.
+            return if self.on_error == OnError::Fail { Err(at_from(NOT_UTF8)) } else { Ok(()) };
         }
         // Before the value is set, because the target may lie below its old place.
         place.into_iter().for_each(|place| rows.remove(row, &self.from, place));

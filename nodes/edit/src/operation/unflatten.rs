@@ -36,8 +36,12 @@ impl Unflatten {
             compiler.error("separator", "a separator has at least one character");
             return None;
         }
-        if options.depth == Some(0) {
-            compiler.error("depth", "at least one level is made; remove `depth` for all levels");
+        if let Some(depth) = options.depth.filter(|depth| !(1..=MAX_LEVELS).contains(depth)) {
+            compiler.error(
+                "depth",
+                format!("`depth` is {depth}, but 1 to {MAX_LEVELS} levels can be made; remove it for all levels"),
+            );
+            return None;
         }
         let separator = memchr::memmem::Finder::new(separator).into_owned();
         let depth = options.depth.unwrap_or(MAX_LEVELS).min(MAX_LEVELS);

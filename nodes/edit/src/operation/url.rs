@@ -4,7 +4,7 @@ use wattle_convert::url::{TooManyParameters, Url as Parts};
 use wattle_node::json::Kind;
 
 use super::case::string;
-use super::value::{Change, Made};
+use super::value::{Change, Made, utf8};
 use crate::problem::Problem;
 
 pub(crate) struct Url {
@@ -14,7 +14,7 @@ pub(crate) struct Url {
 impl Change for Url {
     fn change(&mut self, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem> {
         string(kind)?;
-        let parts = Parts::of(text.trim_ascii()).ok_or(Problem::BadValue("a URL"))?;
+        let parts = Parts::of(utf8(text)?.as_bytes().trim_ascii()).ok_or(Problem::BadValue("a URL"))?;
         match parts.write(self.parse_query, out) {
             Ok(()) => Ok(Made::Json),
             Err(TooManyParameters) => Err(Problem::BadValue("a URL with at most 1,000 parameters")),

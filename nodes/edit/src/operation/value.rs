@@ -4,10 +4,18 @@ use wattle_document::{Content, Place};
 use wattle_node::json::Kind;
 
 use super::{Compiler, Operation, marked};
-use crate::field::{Field, Root, Shape};
+use crate::field::{Field, Shape};
 use crate::options::{ConvertError, Fields, OnMissing};
 use crate::problem::Problem;
 use crate::rows::Rows;
+
+/// The value is a text with other bytes than those of UTF-8, or would become one.
+pub(super) const NOT_UTF8: Problem = Problem::BadValue("UTF-8");
+
+/// Text of a value, for changes that need UTF-8.
+pub(super) fn utf8(text: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(text).map_err(|_| NOT_UTF8)
+}
 
 /// What a change made of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +97,7 @@ impl<C: Change> InPlace<C> {
     /// Changes one value.
     fn change(&mut self, rows: &mut Rows, row: usize, field: usize, place: Place) -> Result<(), Problem> {
         let Some(field) = self.fields.get(field) else { return Ok(()) };
-        let place_of_value = match field.is_whole() && field.root == Root::Body && self.change.takes_json() {
+        let place_of_value = match field.is_whole_body() && self.change.takes_json() {
             true => rows.root(row, field)?,
             false => place,
         };
@@ -105,12 +113,21 @@ impl<C: Change> InPlace<C> {
         let text = rows.documents.text(content, &mut self.memory);
         let made = self.change.change(content.kind(), text, &mut self.out)?;
         let is_same = made == Made::Same || (made == Made::Text && content.kind() == Kind::String && self.out == text);
+        let is_body = self.into.as_ref().unwrap_or(field).is_whole_body();
+        if made == Made::Text && !is_body && std::str::from_utf8(&self.out).is_err() {
+            // JSON cannot hold other bytes, and U+FFFD in their place would lose them.
+            return Err(NOT_UTF8);
+        }
         let new = match made {
             _ if is_same && self.into.is_none() => return Ok(()),
             Made::Same => content,
             Made::Text => rows.documents.new_text(&self.out),
             Made::Json => rows.documents.new_json(&self.out),
         };
+        if self.on_error != ConvertError::Fail {
+            // Otherwise the host fails the event, unless a later step corrects the value.
+            rows.check(self.into.as_ref().unwrap_or(field), new)?;
+        }
         match &self.into {
             Some(into) => rows.put(row, into, new).map(drop),
             None => rows.replace(row, field, place, new),
@@ -123,11 +140,12 @@ impl<C: Change> InPlace<C> {
         let to = self.into.as_ref().unwrap_or(field);
         match (problem, self.on_error) {
             (Problem::Missing, _) | (_, ConvertError::Fail) => {
-                let is_target = matches!(problem, Problem::NoPlace | Problem::BadTimestamp);
+                let is_target =
+                    matches!(problem, Problem::NoPlace(_) | Problem::BadTimestamp | Problem::EmptyTimestamp);
                 let name = if is_target { &to.name } else { &field.name };
                 rows.fail(row, problem, name);
             }
-            (Problem::NoPlace | Problem::NotJson, _) | (_, ConvertError::Keep) => {}
+            (Problem::NoPlace(_) | Problem::NotJson, _) | (_, ConvertError::Keep) => {}
             (_, ConvertError::Null) => {
                 let null = rows.documents.new_json(b"null");
                 self.give(rows, row, place, null);

@@ -218,7 +218,13 @@ pub(crate) fn steps() -> impl Strategy<Value = Value> {
         change("replace", "[b\"$]{0,2}".prop_map(|with| json!({ "pattern": "[ab]", "with": with.replace('$', "$$") }))),
         change("split", (1..4_usize).prop_map(|limit| json!({ "separator": ",", "limit": limit }))),
         change("join", "[,\"é]{0,2}".prop_map(|separator| json!({ "separator": separator }))),
-        change("slice", (-4..4_i64, -4..4_i64).prop_map(|(start, end)| json!({ "start": start, "end": end }))),
+        change(
+            "slice",
+            (-4..4_i64, -4..4_i64)
+                // With equal signs, nothing would stay, and the node refuses the options.
+                .prop_filter("a range", |(start, end)| start < end || (*start < 0) != (*end < 0))
+                .prop_map(|(start, end)| json!({ "start": start, "end": end })),
+        ),
         change(
             "convert",
             prop::sample::select(vec!["int", "float", "bool", "string"]).prop_map(|to| json!({ "to": to })),
