@@ -4,6 +4,7 @@ use wattle_json::Kind;
 
 use crate::content::{Content, Span};
 use crate::documents::{Documents, SCRATCH};
+use crate::index::MAX_SCANNED;
 use crate::key::{Key, filter_bit, hash};
 use crate::node::{DIRTY, DUPLICATES, ESCAPED, EXPANDED, NEW_KEY, NEW_VALUE, NONE, Node, Place, RAW, REMOVED};
 use crate::route::{Route, Step};
@@ -43,6 +44,9 @@ impl Documents {
 
     /// Undoes [`remove`](Self::remove).
     pub fn restore(&mut self, place: Place) {
+        if self.parent(place).is_some_and(|parent| self.index.belongs_to(parent)) {
+            self.index.clear();
+        }
         self.node_mut(place.0).into_iter().for_each(|node| node.flags &= !REMOVED);
     }
 
@@ -61,7 +65,8 @@ impl Documents {
         }
         let (span, is_escaped) = self.write_key(key);
         self.note_key(object, hash);
-        self.index_member(object, member.0, hash);
+        self.unindex_member(member);
+        self.index_member(object, member.0, key);
         if let Some(node) = self.node_mut(member.0) {
             node.key = span;
             node.key_origin = SCRATCH;
@@ -139,7 +144,7 @@ impl Documents {
     /// Adds a member without a value, which the caller sets, to the end of an object.
     fn add(&mut self, object: Place, key: &Key) -> Place {
         let is_escaped = key.written.end - key.written.start != u32::try_from(key.bytes.len()).unwrap_or(u32::MAX);
-        self.append_member(object, key.written, key.hash, is_escaped)
+        self.append_member(object, &key.bytes, key.written, is_escaped)
     }
 
     /// Sets the member of an object that has this key, which is known only now; adds it if it is
@@ -152,19 +157,21 @@ impl Documents {
             Some(member) => member,
             None => {
                 let (span, is_escaped) = self.write_key(key);
-                self.append_member(object, span, hash(key), is_escaped)
+                self.append_member(object, key, span, is_escaped)
             }
         };
         self.set(member, content);
         Some(member)
     }
 
-    fn append_member(&mut self, object: Place, key: Span, hash: u32, is_escaped: bool) -> Place {
+    /// Adds a member with a key that the object does not have; `written` is the escaped key in the scratch text.
+    fn append_member(&mut self, object: Place, key: &[u8], written: Span, is_escaped: bool) -> Place {
+        let hash = hash(key);
         if !self.node(object.0).is_some_and(|object| object.has(EXPANDED)) {
             self.expand(object);
         }
         let mut member = Node::new(Content::MISSING, object.0);
-        member.key = key;
+        member.key = written;
         member.hash = hash;
         member.flags |= NEW_KEY | NEW_VALUE | if is_escaped { ESCAPED } else { 0 };
         let number = self.push(member);
@@ -178,7 +185,7 @@ impl Documents {
             list.first = number;
         }
         self.node_mut(last).into_iter().for_each(|last| last.next = number);
-        self.index_member(object, number, hash);
+        self.index_member(object, number, key);
         Place(number)
     }
 
@@ -221,6 +228,13 @@ impl Documents {
     }
 
     fn remove_others(&mut self, object: Place, member: u32) {
+        let list = self.node(object.0).and_then(|node| self.list(node));
+        if list.is_some_and(|list| list.total > MAX_SCANNED) {
+            for other in self.unindex_others(object, member) {
+                self.node_mut(other).into_iter().for_each(|node| node.flags |= REMOVED);
+            }
+            return;
+        }
         let mut memory = Vec::new();
         let key = self.key(Place(member), &mut memory).to_vec();
         let hash = hash(&key);
@@ -234,6 +248,7 @@ impl Documents {
     }
 
     fn mark_removed(&mut self, place: Place) {
+        self.unindex_member(place);
         self.node_mut(place.0).into_iter().for_each(|node| node.flags |= REMOVED);
     }
 }

@@ -1,24 +1,40 @@
 //! An index of the keys of one large object, so that each change of it does not look at all members.
+//!
+//! It has its own hash of whole keys: the hash of a node looks at eight bytes, and keys such as `user_000001_name` have the
+//! same in all of them.
+
+use std::collections::VecDeque;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Slot;
+use twox_hash::XxHash64;
 
 use crate::documents::Documents;
+use crate::key::hash as short_hash;
 use crate::node::{NONE, Place, REMOVED};
 
 /// Up to so many members, looking at all of them costs less than the index.
 pub(crate) const MAX_SCANNED: u32 = 32;
 
-/// The numbers of the members of an object by the hashes of their keys. An entry is verified before it is used, so a member
-/// that was removed or renamed keeps its old entry.
+/// The numbers of the members of an object by their keys, without those that were removed.
 #[derive(Debug)]
 pub(crate) struct Index {
     object: u32,
-    /// A power of two of places, `NONE` where they are free.
-    table: Vec<u32>,
-    used: usize,
+    table: HashTable<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    hash: u64,
+    /// The first member with the key, which counts.
+    first: u32,
+    /// Further members with the same key, in order.
+    others: VecDeque<u32>,
 }
 
 impl Default for Index {
     fn default() -> Self {
-        Self { object: NONE, table: Vec::new(), used: 0 }
+        Self { object: NONE, table: HashTable::new() }
     }
 }
 
@@ -32,72 +48,94 @@ impl Index {
     pub(crate) const fn belongs_to(&self, object: Place) -> bool {
         self.object == object.0
     }
+}
 
-    fn slot(&self, hash: u32, probe: usize) -> Option<usize> {
-        // Hashes end with a multiplication, so their upper bits are the best.
-        let start = (hash >> 8) as usize;
-        Some(start.wrapping_add(probe) & self.table.len().checked_sub(1)?)
-    }
-
-    fn add(&mut self, number: u32, hash: u32) {
-        for probe in 0..self.table.len() {
-            let slot = self.slot(hash, probe).and_then(|slot| self.table.get_mut(slot));
-            if let Some(slot) = slot.filter(|slot| **slot == NONE) {
-                *slot = number;
-                self.used += 1;
-                return;
-            }
-        }
-    }
+fn hash(key: &[u8]) -> u64 {
+    XxHash64::oneshot(0, key)
 }
 
 impl Documents {
     /// The first member with this key, by the index of the object.
     #[cold]
-    pub(crate) fn search_index(&mut self, object: Place, hash: u32, key: &[u8]) -> Option<Place> {
-        if !self.index.belongs_to(object) {
-            self.make_index(object);
-        }
-        let mut found = NONE;
-        for probe in 0..self.index.table.len() {
-            let number = *self.index.table.get(self.index.slot(hash, probe)?)?;
-            if number == NONE {
-                break;
-            }
-            // The order of members is that of their numbers, and the first of equal keys counts.
-            if number < found
-                && self.node(number).is_some_and(|member| !member.has(REMOVED) && self.is_key(member, hash, key))
-            {
-                found = number;
-            }
-        }
-        (found != NONE).then_some(Place(found))
+    pub(crate) fn search_index(&mut self, object: Place, key: &[u8]) -> Option<Place> {
+        self.make_index(object);
+        let hash = hash(key);
+        self.index.table.find(hash, |entry| self.is_entry(entry, hash, key)).map(|entry| Place(entry.first))
     }
 
-    /// Adds a member whose key is new to the index, if it is that of the object.
-    pub(crate) fn index_member(&mut self, object: Place, number: u32, hash: u32) {
+    /// Adds a member whose key no other member has, if it is the index of the object.
+    pub(crate) fn index_member(&mut self, object: Place, number: u32, key: &[u8]) {
         if self.index.belongs_to(object) {
-            if (self.index.used + 1) * 2 > self.index.table.len() {
-                self.index.clear();
+            let entry = Entry { hash: hash(key), first: number, others: VecDeque::new() };
+            self.index.table.insert_unique(entry.hash, entry, |entry| entry.hash);
+        }
+    }
+
+    /// Takes a member out before it is removed or gets another key, if it is the index of its object.
+    pub(crate) fn unindex_member(&mut self, member: Place) {
+        if self.parent(member).is_none_or(|object| !self.index.belongs_to(object)) {
+            return;
+        }
+        let (mut table, mut memory) = (std::mem::take(&mut self.index.table), Vec::new());
+        let key = self.key(member, &mut memory);
+        let hash = hash(key);
+        if let Ok(mut found) = table.find_entry(hash, |entry| self.is_entry(entry, hash, key)) {
+            let entry = found.get_mut();
+            if entry.first != member.0 {
+                entry.others.retain(|other| *other != member.0);
+            } else if let Some(next) = entry.others.pop_front() {
+                entry.first = next;
             } else {
-                self.index.add(number, hash);
+                found.remove();
             }
         }
+        self.index.table = table;
+    }
+
+    /// Takes all other members with the key of a member out, in any order.
+    pub(crate) fn unindex_others(&mut self, object: Place, member: u32) -> VecDeque<u32> {
+        self.make_index(object);
+        let (mut table, mut memory) = (std::mem::take(&mut self.index.table), Vec::new());
+        let key = self.key(Place(member), &mut memory);
+        let hash = hash(key);
+        let entry = table.find_mut(hash, |entry| self.is_entry(entry, hash, key));
+        let others = entry.map(|entry| {
+            let mut others = std::mem::take(&mut entry.others);
+            others.push_front(std::mem::replace(&mut entry.first, member));
+            others.retain(|other| *other != member);
+            others
+        });
+        self.index.table = table;
+        others.unwrap_or_default()
+    }
+
+    fn is_entry(&self, entry: &Entry, hash: u64, key: &[u8]) -> bool {
+        entry.hash == hash && self.node(entry.first).is_some_and(|member| self.is_key(member, short_hash(key), key))
     }
 
     fn make_index(&mut self, object: Place) {
+        if self.index.belongs_to(object) {
+            return;
+        }
         let Some(list) = self.node(object.0).and_then(|node| self.list(node)).copied() else { return };
-        let mut index = std::mem::take(&mut self.index);
-        index.table.clear();
-        // Room for as many renamed members, so that an index that is full has paid for the next one.
-        index.table.resize((list.total as usize * 4).next_power_of_two(), NONE);
-        index.used = 0;
-        index.object = object.0;
+        let mut table = std::mem::take(&mut self.index.table);
+        table.clear();
+        table.reserve(list.total as usize, |entry| entry.hash);
+        let mut memory = Vec::new();
         let mut number = list.first;
         while let Some(member) = self.node(number) {
-            index.add(number, member.hash);
+            if !member.has(REMOVED) {
+                let key = self.key(Place(number), &mut memory);
+                let hash = hash(key);
+                match table.entry(hash, |entry| self.is_entry(entry, hash, key), |entry| entry.hash) {
+                    Slot::Occupied(mut found) => found.get_mut().others.push_back(number),
+                    Slot::Vacant(free) => {
+                        free.insert(Entry { hash, first: number, others: VecDeque::new() });
+                    }
+                }
+            }
             number = member.next;
         }
-        self.index = index;
+        self.index = Index { object: object.0, table };
     }
 }

@@ -226,3 +226,47 @@ fn texts_that_are_not_json_do_no_harm() {
         });
     }
 }
+
+/// An object with members `f(0)` to `f(count - 1)`, whose values are the numbers.
+fn object_of(count: usize, key: impl Fn(usize) -> String) -> String {
+    let members: Vec<String> = (0..count).map(|number| format!("\"{}\":{number}", key(number))).collect();
+    format!("{{{}}}", members.join(","))
+}
+
+/// Renames every member to the same key, each with a number.
+fn rename_all(documents: &mut Documents, object: Place) {
+    let mut child = documents.first(object);
+    let mut number = 0;
+    while let Some(member) = child {
+        assert_eq!(documents.find(object, b"x"), None);
+        documents.rename(member, format!("x_{number}").as_bytes());
+        number += 1;
+        child = documents.next(member);
+    }
+}
+
+#[test]
+fn many_renames_in_one_object_take_linear_time() {
+    // The second has the same first and last bytes in every key, and the third one key twice.
+    for key in [
+        |number: usize| format!("k{number}"),
+        |number: usize| format!("user_{number:06}_name"),
+        |number: usize| format!("k{}", number.max(1)),
+    ] {
+        let written = edited(&object_of(30_000, key), rename_all);
+        let removed = usize::from(key(0) == key(1));
+        let last = format!("\"x_{}\":29999}}", 29_999 - removed);
+        assert!(written.starts_with("{\"x_0\":0,") && written.ends_with(&last), "{}", key(0));
+    }
+    // Of members with one key, the first one counts, and the others go with its change.
+    assert_eq!(edited(&object_of(30_000, |_| "k".to_owned()), rename_all), "{\"x_0\":0}");
+    // Each one replaces that before it.
+    let written = edited(&object_of(30_000, |number| format!("k{number}")), |documents, object| {
+        let mut child = documents.first(object);
+        while let Some(member) = child {
+            documents.rename(member, b"x");
+            child = documents.next(member);
+        }
+    });
+    assert_eq!(written, "{\"x\":29999}");
+}

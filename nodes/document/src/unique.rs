@@ -13,14 +13,25 @@ use crate::content::Span;
 pub struct UniqueKeys {
     bytes: Vec<u8>,
     table: HashTable<Entry>,
+    counters: HashTable<Counter>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     key: Span,
     hash: u64,
-    /// The number of the next member with this key.
-    next: u32,
+    /// All numbers of fewer digits after this key are taken.
+    digits: u32,
+}
+
+/// The next number of so many digits after a stem: a key, or the beginning of one that is too long with a number. The next
+/// member that needs one does not try the same numbers again, so the time for all keys is that of their bytes.
+#[derive(Clone, Copy, Debug)]
+struct Counter {
+    stem: Span,
+    digits: u32,
+    hash: u64,
+    next: u64,
 }
 
 impl UniqueKeys {
@@ -28,6 +39,7 @@ impl UniqueKeys {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.table.clear();
+        self.counters.clear();
     }
 
     /// Adds the key that begins at `start` and ends the text. If the object has it, a number is appended to it. The
@@ -36,27 +48,50 @@ impl UniqueKeys {
         let key = text.get(start..).unwrap_or_default();
         let hash = XxHash64::oneshot(0, key);
         let Some(entry) = self.find(hash, key) else { return self.insert(hash, key) };
-        let (base, mut number) = (entry.key, entry.next);
-        let length = key.len();
-        loop {
-            text.truncate(start + length);
-            let digits = number.checked_ilog10().unwrap_or_default() as usize + 1;
-            text.truncate(start + before_char(text.get(start..).unwrap_or_default(), max.saturating_sub(digits + 1)));
-            // Writing to a vector cannot fail.
-            let _ = write!(text, "_{number}");
-            number = number.saturating_add(1);
-            let key = text.get(start..).unwrap_or_default();
-            let new_hash = XxHash64::oneshot(0, key);
-            // Numbers do not end: an object has fewer than 2³² members.
-            if self.find(new_hash, key).is_none() {
-                self.insert(new_hash, key);
-                break;
+        // Numbers do not end: an object has fewer than 2³² members.
+        for digits in entry.digits..=10 {
+            let length = before_char(entry.key.of(&self.bytes), max.saturating_sub(digits as usize + 1));
+            let stem = Span::new(entry.key.start as usize, entry.key.start as usize + length);
+            if self.add_number(text, start, stem, digits) {
+                let is_key = |other: &Entry| other.key == entry.key;
+                self.table.find_mut(hash, is_key).into_iter().for_each(|entry| entry.digits = digits);
+                return;
             }
         }
-        // The next member with the key does not try the same numbers again.
-        if let Some(entry) = self.table.find_mut(hash, |entry| entry.key == base) {
-            entry.next = number;
+    }
+
+    /// Writes and adds a stem with the first free number of so many digits. Returns whether there is one.
+    fn add_number(&mut self, text: &mut Vec<u8>, start: usize, stem: Span, digits: u32) -> bool {
+        let hash = XxHash64::oneshot(digits.into(), stem.of(&self.bytes));
+        let same = |counter: &Counter, bytes: &[u8]| {
+            counter.hash == hash && counter.digits == digits && counter.stem.of(bytes) == stem.of(bytes)
+        };
+        // The first member has no number, and the next one is the second.
+        let first = if digits == 1 { 2 } else { 10_u64.pow(digits - 1) };
+        let counter = self.counters.find(hash, |counter| same(counter, &self.bytes));
+        let mut next = counter.map_or(first, |counter| counter.next);
+        let mut is_free = false;
+        while next < 10_u64.pow(digits) && !is_free {
+            text.truncate(start);
+            text.extend_from_slice(stem.of(&self.bytes));
+            // Writing to a vector cannot fail.
+            let _ = write!(text, "_{next}");
+            next += 1;
+            let key = text.get(start..).unwrap_or_default();
+            let new_hash = XxHash64::oneshot(0, key);
+            is_free = self.find(new_hash, key).is_none();
+            if is_free {
+                self.insert(new_hash, key);
+            }
         }
+        let Self { bytes, counters, .. } = self;
+        match counters.find_mut(hash, |counter| same(counter, bytes)) {
+            Some(counter) => counter.next = next,
+            None => {
+                counters.insert_unique(hash, Counter { stem, digits, hash, next }, |counter| counter.hash);
+            }
+        }
+        is_free
     }
 
     fn find(&self, hash: u64, key: &[u8]) -> Option<Entry> {
@@ -66,7 +101,7 @@ impl UniqueKeys {
     fn insert(&mut self, hash: u64, key: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(key);
-        let entry = Entry { key: Span::new(start, self.bytes.len()), hash, next: 2 };
+        let entry = Entry { key: Span::new(start, self.bytes.len()), hash, digits: 1 };
         self.table.insert_unique(hash, entry, |entry| entry.hash);
     }
 }
@@ -104,8 +139,25 @@ mod tests {
         assert_eq!(unique(&["abcd", "abcd", "abc"], 4), ["abcd", "ab_2", "abc"]);
         assert_eq!(unique(&["aé", "aé"], 4), ["aé", "a_2"]);
         assert_eq!(unique(&["", ""], 4), ["", "_2"]);
-        // One million equal keys take about as long as others.
-        assert_eq!(unique(&vec!["a"; 1_000_000], 9).last().unwrap(), "a_1000000");
+        // Many equal keys take about as long as others.
+        assert_eq!(unique(&vec!["a"; 200_000], 9).last().unwrap(), "a_200000");
+        // So do pairs of equal keys that differ only in what a number takes the place of.
+        let keys: Vec<String> = (0..50_000).map(|number| format!("abcdef{number:06}")).collect();
+        let pairs: Vec<&str> = keys.iter().flat_map(|key| [key.as_str(), key]).collect();
+        let made = unique(&pairs, 12);
+        assert_eq!(
+            (made[1].as_str(), made[2].as_str(), made[3].as_str()),
+            ("abcdef0000_2", "abcdef000001", "abcdef0000_3")
+        );
+        assert_eq!(made.iter().collect::<HashSet<_>>().len(), pairs.len());
+        // And members that have the numbers already.
+        let mut keys: Vec<String> = (2..100_000).map(|number| format!("a_{number}")).collect();
+        keys.resize(200_000, "a".to_owned());
+        let made = unique(&keys.iter().map(String::as_str).collect::<Vec<_>>(), 12);
+        assert_eq!(
+            (made[99_998].as_str(), made[99_999].as_str(), made[199_999].as_str()),
+            ("a", "a_100000", "a_200000")
+        );
     }
 
     proptest! {

@@ -143,7 +143,7 @@ impl Documents {
     fn search(&mut self, object: Place, hash: u32, key: &[u8]) -> Option<Place> {
         let list = self.list(self.node(object.0)?)?;
         if list.total > MAX_SCANNED {
-            return self.search_index(object, hash, key);
+            return self.search_index(object, key);
         }
         let mut number = list.first;
         while let Some(member) = self.node(number) {

@@ -172,6 +172,22 @@ fn constants_that_can_never_work_are_refused() {
 }
 
 #[test]
+fn many_keys_become_one_in_linear_time() {
+    let members: Vec<String> = (0..20_000).map(|number| format!("\"user_{number:06}_name\":{number}")).collect();
+    let body = format!("{{{}}}", members.join(","));
+    for (overwrite, start, end) in [
+        (json!(null), "{\"user_name\":0,\"user_name_2\":1,", ",\"user_name_20000\":19999}"),
+        (json!(false), "{\"user_name\":0,\"user_000001_name\":1,", ",\"user_019999_name\":19999}"),
+        (json!(true), "{\"user_name\":19999", "}"),
+    ] {
+        let steps = json!([{"rename": "body", "pattern": "_[0-9]+", "to": "", "overwrite": overwrite}]);
+        let ran = run_bodies::<Edit>(&json!({ "steps": steps }), &[&body]).unwrap();
+        let written = &ran.bodies("out")[0];
+        assert!(written.starts_with(start) && written.ends_with(end), "{overwrite}");
+    }
+}
+
+#[test]
 fn control_characters_are_kept() {
     let body = "a\u{0}b\u{7f} é";
     let options = json!({"steps": [{"copy": "body", "to": "attributes.x"}, {"lower": "body"}]});
