@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::ack::Ack;
 use crate::column::{Column, Span};
+use crate::field::FieldPath;
 use crate::kind::EventKind;
 use crate::object::Object;
 use crate::origin::{Failure, Origin};
@@ -77,17 +78,18 @@ impl SetProblem {
             Self::Severity | Self::TraceId | Self::SpanId | Self::Scope => "bad-value",
         }
     }
-}
 
-impl std::fmt::Display for SetProblem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::NoPlace => "a field could not be set: something on its path is not an object",
-            Self::Severity => "`severity` must be an object with `text` (a string) and `number` (1 to 24)",
-            Self::TraceId => "`trace_id` must have 32 hexadecimal digits that are not all zero",
-            Self::SpanId => "`span_id` must have 16 hexadecimal digits that are not all zero",
-            Self::Scope => "`scope` must be an object with `name`, `version` (strings) and `attributes` (an object)",
-        })
+    /// The sentence for people, about the field that could not be set.
+    pub fn message(self, field: &FieldPath) -> String {
+        match self {
+            Self::NoPlace => format!("`{field}` could not be set: something on its path is not an object"),
+            Self::Severity => "`severity` must be an object with `text` (a string) and `number` (1 to 24)".to_owned(),
+            Self::TraceId => "`trace_id` must have 32 hexadecimal digits that are not all zero".to_owned(),
+            Self::SpanId => "`span_id` must have 16 hexadecimal digits that are not all zero".to_owned(),
+            Self::Scope => {
+                "`scope` must be an object with `name`, `version` (strings) and `attributes` (an object)".to_owned()
+            }
+        }
     }
 }
 

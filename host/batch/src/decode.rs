@@ -76,7 +76,7 @@ impl Batch {
             let column = Column::from_rows([value.text(event)]).map_err(|error| error.to_string())?;
             let failed = batch.set(&path, Form::Json, &column, &[]).map_err(|error| error.to_string())?;
             if let Some(failed) = failed.first() {
-                return Err(failed.problem.to_string());
+                return Err(failed.problem.message(&path));
             }
         }
         let time = string(timestamp).and_then(|text| parse_rfc3339(std::str::from_utf8(&text).ok()?));

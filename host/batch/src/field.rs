@@ -128,6 +128,25 @@ impl FieldPath {
     }
 }
 
+/// The path as it stands in options.
+impl std::fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.root {
+            Root::Body => "body",
+            Root::Attributes => "attributes",
+            Root::Resource => "resource",
+            Root::Timestamp => "timestamp",
+            // The path begins with the root.
+            Root::Context => return self.below.fmt(f),
+        })?;
+        match self.below.segments().first() {
+            None => Ok(()),
+            Some(Segment::Key(_)) => write!(f, ".{}", self.below),
+            Some(_) => self.below.fmt(f),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +163,15 @@ mod tests {
             let path = FieldPath::parse(text).unwrap();
             assert_eq!((path.root, path.head.as_deref()), (Root::Context, Some(head)));
             assert!(path.tail.segments().len() == tail && !path.is_whole());
+        }
+    }
+
+    #[test]
+    fn paths_are_shown_as_they_are_written() {
+        for text in
+            ["body", "attributes.a.\"b.c\"[2]", "body[0].x", "resource.host.name", "timestamp", "severity.number"]
+        {
+            assert_eq!(FieldPath::parse(text).unwrap().to_string(), text);
         }
     }
 

@@ -206,7 +206,7 @@ fn set(batch: &mut Batch, root: &str, values: &[String]) -> Result<(), String> {
     let path = FieldPath::parse(root).map_err(|e| e.to_string())?;
     let column = Column::from_rows(values).map_err(|e| e.to_string())?;
     let failed = batch.set(&path, Form::Json, &column, &kinds).map_err(|e| e.to_string())?;
-    failed.first().map_or(Ok(()), |failed| Err(at(failed.row as usize, &failed.problem.to_string())))
+    failed.first().map_or(Ok(()), |failed| Err(at(failed.row as usize, &failed.problem.message(&path))))
 }
 
 /// Creates a batch of one event from its text. The attributes, and a body that is not a string, stay byte for byte.

@@ -88,12 +88,15 @@ impl Call {
             None => invalid("field handle was never resolved"),
         };
         let too_large = |_| InvalidDecision("a column would exceed 4 GiB".into());
-        let failed = match change {
-            Change::Replace { field, form, starts, ends, with } => batch
-                .replace(path(field)?, form, &starts, &ends, &with)
-                .map_err(|error| InvalidDecision(format!("replace: {error}")))?,
+        let (field, failed) = match change {
+            Change::Replace { field, form, starts, ends, with } => {
+                let field = path(field)?;
+                let replaced = batch.replace(field, form, &starts, &ends, &with);
+                (field, replaced.map_err(|error| InvalidDecision(format!("replace: {error}")))?)
+            }
             Change::Set { field, form, values, kinds } => {
-                batch.set(path(field)?, form, &values, &kinds).map_err(too_large)?
+                let field = path(field)?;
+                (field, batch.set(field, form, &values, &kinds).map_err(too_large)?)
             }
             Change::SetJsonFrom { target, source, rows } => {
                 let (target, source) = (path(target)?, path(source)?);
@@ -102,11 +105,11 @@ impl Call {
                     // the decision.
                     check_source(batch, source, target, &rows)?;
                 }
-                batch.set_json_from(target, source, &rows).map_err(too_large)?
+                (target, batch.set_json_from(target, source, &rows).map_err(too_large)?)
             }
             Change::Timestamps(times) => {
                 batch.set_timestamps(&times);
-                Vec::new()
+                return Ok(());
             }
         };
         let mut last: Option<(SetProblem, u32)> = None;
@@ -115,7 +118,7 @@ impl Call {
             let reason = match last {
                 Some((same, reason)) if same == problem => reason,
                 _ => {
-                    self.reasons.push((problem.code().into(), problem.to_string().into()));
+                    self.reasons.push((problem.code().into(), problem.message(field).into()));
                     u32::try_from(self.reasons.len() - 1).unwrap_or(u32::MAX)
                 }
             };

@@ -145,7 +145,9 @@ fn fields_are_set_and_rows_that_cannot_hold_them_fail() {
     let outcome = call.finish().unwrap();
     let failed = outcome.failed.unwrap();
     assert_eq!(bodies(&failed), ["[2]"]);
-    assert_eq!(&*failed.failure(0).unwrap().code, "no-place");
+    let failure = failed.failure(0).unwrap();
+    assert_eq!(&*failure.code, "no-place");
+    assert_eq!(&*failure.message, "`body.k` could not be set: something on its path is not an object");
     let (_, rest) = &outcome.emitted[0];
     assert_eq!(bodies(rest), [r#"{"a":1,"k":"v"}"#, "no"]);
     assert_eq!(rest.timestamp(0), Some(7));
