@@ -229,6 +229,48 @@ proptest! {
     }
 
     #[test]
+    fn large_objects_with_repeated_keys_agree_with_lists(
+        keys in prop::collection::vec(0..60_usize, 33..120),
+        edits in prop::collection::vec((0..70_usize, 0..70_usize, 0..3_u8), 1..60),
+    ) {
+        let key = |number: usize| format!("k{number}");
+        let mut list: Vec<(usize, usize)> = keys.into_iter().enumerate().map(|(value, key)| (key, value)).collect();
+        let text = |list: &[(usize, usize)]| {
+            let members: Vec<String> = list.iter().map(|(name, value)| format!("\"{}\":{value}", key(*name))).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        let written = edited(&text(&list), |documents, root| {
+            for (from, to, kind) in edits {
+                // The first member with the key is changed, and all others with the old and the new key go.
+                let change = |list: &mut Vec<(usize, usize)>, at: usize, name: usize, value: usize| {
+                    let old = list[at].0;
+                    list[at] = (usize::MAX, value);
+                    list.retain(|(key, _)| *key != old && *key != name);
+                    list.iter_mut().filter(|(key, _)| *key == usize::MAX).for_each(|(key, _)| *key = name);
+                };
+                let first = list.iter().position(|(key, _)| *key == from);
+                match (kind, first) {
+                    (0, Some(at)) if from != to => {
+                        let value = list[at].1;
+                        change(&mut list, at, to, value);
+                    },
+                    (1, _) => list.retain(|(key, _)| *key != from),
+                    (2, Some(at)) => change(&mut list, at, from, to),
+                    (2, None) => list.push((from, to)),
+                    _ => {}
+                }
+                let edit = match kind {
+                    0 => Edit::Rename(key(from), key(to)),
+                    1 => Edit::Remove(key(from)),
+                    _ => Edit::Put(key(from), Value::from(to)),
+                };
+                apply(documents, root, &edit);
+            }
+        });
+        prop_assert_eq!(written, text(&list));
+    }
+
+    #[test]
     fn any_text_does_no_harm(text in "[\\[{][\\[\\]{}:,\"ab1\\\\u ]{0,24}", edits in prop::collection::vec(edits(), 0..6)) {
         edited(&text, |documents, root| edits.iter().for_each(|edit| {
             apply(documents, root, edit);
