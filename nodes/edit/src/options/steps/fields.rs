@@ -46,7 +46,8 @@ operations! {
         /// Default: `keep`.
         #[serde(default)]
         pub on_missing: OnMissing,
-        /// What happens to an event in which the value has no place: `fail`, `keep`. Default: `fail`.
+        /// What happens to an event in which the value has no place, or `severity`, `trace_id`, `span_id` or `scope` does not
+        /// take it: `fail`, `keep`. Default: `fail`.
         #[serde(default)]
         pub on_error: OnError,
     }
@@ -63,7 +64,8 @@ operations! {
         /// What happens to an event that lacks the field: `keep`, `fail`. Default: `keep`.
         #[serde(default)]
         pub on_missing: OnMissing,
-        /// What happens to an event in which the value has no place: `fail`, `keep`. Default: `fail`.
+        /// What happens to an event in which the value has no place, or `severity`, `trace_id`, `span_id` or `scope` does not
+        /// take it: `fail`, `keep`. Default: `fail`.
         #[serde(default)]
         pub on_error: OnError,
     }
@@ -82,7 +84,8 @@ operations! {
         /// What happens to an event that lacks the field: `keep`, `fail`. Default: `keep`.
         #[serde(default)]
         pub on_missing: OnMissing,
-        /// What happens to an event in which the value has no place: `fail`, `keep`. Default: `fail`.
+        /// What happens to an event in which the value has no place, or `severity`, `trace_id`, `span_id` or `scope` does not
+        /// take it: `fail`, `keep`. Default: `fail`.
         #[serde(default)]
         pub on_error: OnError,
     }

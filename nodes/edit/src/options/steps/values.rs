@@ -121,7 +121,7 @@ operations! {
     }
 
     /// Calculates with a number, or a string that is one: at most one of `add`, `subtract`, `multiply` and `divide`, and
-    /// then `round`. Whole numbers of up to 38 digits are exact; with a fraction, 15 to 17 digits are.
+    /// then `round`. Up to 38 digits are exact; a quotient that does not end has 16.
     Math = "math" {
         /// Field that holds the number. May have `[*]`. No default. Example: `attributes.duration_ms`.
         pub math: Fields,
