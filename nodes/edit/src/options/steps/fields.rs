@@ -135,7 +135,7 @@ operations! {
         /// Field to rename; with `pattern` or `case` an object whose keys are renamed. May have `[*]`. No default.
         /// Example: `attributes.usr`.
         pub rename: Field,
-        /// The field with its new name, below the same object; with `pattern` what replaces a match, in which `$1` or `${name}`
+        /// The field with its new name, below the same object; with `pattern` what replaces a match, in which `$1` or `$name`
         /// is a group. Default: none. Example: `attributes.user`.
         #[serde(default)]
         pub to: Option<String>,

@@ -14,8 +14,8 @@ operations! {
         pub replace: Fields,
         /// Regular expression. No default. Example: `/users/(\d+)`.
         pub pattern: String,
-        /// Text for each match, in which `$1` or `${name}` is a group and `$$` a dollar sign; write `${1}_x` for a group before
-        /// a letter, a digit or `_`. No default.
+        /// Text for each match, in which `$1` or `$name` is a group, and `$$` a dollar sign. `${1}_x` is a group before a letter, a
+        /// digit or `_`. In a configuration or a pack, write `$${1}_x` and `$$$$`. No default.
         /// Example: `/users/ID`.
         pub with: String,
         /// Whether only the first match is replaced. Default: `false`.
