@@ -78,7 +78,7 @@ impl Stored {
         self.marks.clear();
         self.marks.extend(kinds.iter().map(|&kind| u8::from(takes(kind))));
         let mut reasons = Reasons::default();
-        // The host looks at the text only, which does not tell null from a text of these letters.
+        // The host looks at the text only, which does not distinguish null from a text of these letters.
         let has_nulls = kinds.contains(&(Kind::Null as u8));
         if before.is_some() || place.nested.is_some() || has_nulls || self.marks.contains(&0) {
             let texts = batch.read(place.field, Form::Text);
