@@ -9,6 +9,7 @@
 )]
 
 mod clients;
+mod documented;
 mod moto;
 mod parquet;
 mod signed;
