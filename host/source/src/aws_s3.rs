@@ -27,6 +27,7 @@ mod filter;
 mod finish;
 mod integrity;
 mod lease;
+mod level;
 mod memory;
 mod object;
 mod options;

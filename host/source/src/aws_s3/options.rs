@@ -78,7 +78,8 @@ pub(crate) struct Options {
     /// the message to the redrive policy of the queue) or `delete` (delete and count it). The readable events are
     /// delivered once in both cases. Default: `retry`.
     on_broken: OnFailure,
-    /// Maximum number of objects that are read at the same time: 1 to 256. Default: 16.
+    /// Maximum number of objects that are read at the same time: 1 to 256. The source reads fewer if more would only wait
+    /// for each other. Default: 16.
     max_objects: Number<usize>,
     /// Maximum number of messages, or of listed objects, that are in work or wait for delivery. Default: 1000.
     max_in_flight: Number<usize>,

@@ -20,6 +20,7 @@ use super::backoff::{Backoff, jittered};
 use super::delivery::Delivery;
 use super::finish::{End, Ending, Finisher};
 use super::lease::{Lease, Leases, MAX_BATCH};
+use super::level::{Level, Slot};
 use super::memory::{Known, Memory};
 use super::options::{OnFailure, Settings};
 use super::read::{Ended, Place, Reader, Start};
@@ -67,7 +68,7 @@ struct Queue {
     memory: Mutex<Memory>,
     endings: mpsc::Sender<Ending>,
     /// One permit for each object that may be read at the same time.
-    slots: Arc<Semaphore>,
+    slots: Arc<Level>,
     /// The same for objects that are read again. The receivers hold the others while the queue is empty.
     again: Semaphore,
     /// One permit for each message that may be in work.
@@ -101,7 +102,7 @@ pub(super) async fn run(reader: Arc<Reader>, settings: Arc<Settings>, queue: Sqs
     let places = Arc::new(Semaphore::new(settings.max_in_flight));
     let again = (settings.max_objects / 4).max(1);
     let receivers = receivers(&settings);
-    let slots = Arc::new(Semaphore::new(settings.max_objects));
+    let slots = Level::new(settings.max_objects);
     let shared = Arc::new(Queue {
         reader: reader.clone(),
         settings,
@@ -218,7 +219,7 @@ impl Queue {
             self.pause_after_failures(&mut stop).await;
         }
         let _wait = match once && !stop.is_stopped() {
-            true => self.reader.end_part(&self.slots, self.settings.max_objects).await,
+            true => self.reader.end_part(&self.slots).await,
             false => None,
         };
         while let Some(ended) = works.join_next().await {
@@ -236,17 +237,22 @@ impl Queue {
     }
 
     /// Waits until a message can be worked on, and takes the permits for as many as possible.
-    async fn room(&self) -> Vec<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
+    async fn room(&self) -> Vec<(Slot, OwnedSemaphorePermit)> {
         let mut room = Vec::with_capacity(MAX_BATCH);
-        // The semaphores are never closed.
-        if let (Ok(place), Ok(slot)) =
-            (self.places.clone().acquire_owned().await, self.slots.clone().acquire_owned().await)
-        {
-            room.push((slot, place));
+        let place = match self.places.clone().try_acquire_owned() {
+            Ok(place) => Ok(place),
+            Err(_) => {
+                let _wait = self.reader.context.waits.begin();
+                self.places.clone().acquire_owned().await
+            }
+        };
+        // The semaphore is never closed.
+        if let Ok(place) = place {
+            room.push((self.slots.acquire().await, place));
         }
         while room.len() < MAX_BATCH {
             let Ok(place) = self.places.clone().try_acquire_owned() else { break };
-            let Ok(slot) = self.slots.clone().try_acquire_owned() else { break };
+            let Some(slot) = self.slots.try_acquire() else { break };
             room.push((slot, place));
         }
         room
@@ -284,19 +290,13 @@ impl Queue {
     }
 
     /// Works on one message from its notification to its end.
-    async fn work(
-        self: Arc<Self>,
-        message: Message,
-        lease: Lease,
-        slot: OwnedSemaphorePermit,
-        place: OwnedSemaphorePermit,
-    ) {
+    async fn work(self: Arc<Self>, message: Message, lease: Lease, slot: Slot, place: OwnedSemaphorePermit) {
         let end = self.end_of(&message, slot).await;
         // The finishers run as long as anything can send.
         let _ = self.endings.send(Ending { lease, end, _place: place }).await;
     }
 
-    async fn end_of(&self, message: &Message, slot: OwnedSemaphorePermit) -> End {
+    async fn end_of(&self, message: &Message, slot: Slot) -> End {
         let (context, stats) = (&self.reader.context, &self.reader.context.stats);
         let found = match notification::parse(&message.body) {
             Ok(found) => found,
@@ -335,7 +335,7 @@ impl Queue {
     }
 
     /// Reads the objects of a message one after the other, and waits until they are delivered.
-    async fn read_all(&self, message: &Message, found: &Notification, slot: OwnedSemaphorePermit) -> End {
+    async fn read_all(&self, message: &Message, found: &Notification, slot: Slot) -> End {
         let stats = &self.reader.context.stats;
         let mut known = self.memory.lock().recall(&message.id, found.objects.len());
         let mut sent = Vec::new();
@@ -353,7 +353,7 @@ impl Queue {
                 is_again: message.receive_count().is_some_and(|count| count > 1),
             };
             let delivery = Delivery::starting_at(start.position);
-            let (ended, etag) = self.reader.clone().read(&place_of(object), start, delivery.clone()).await;
+            let (ended, etag) = self.reader.clone().read(&place_of(object), start, delivery.clone(), &self.slots).await;
             sent.push((index, delivery, ended, etag));
         }
         // Waiting for the delivery needs no slot.
@@ -418,7 +418,7 @@ impl Queue {
             };
             let start = Start { position: settled.done_to, etag: etag.clone(), is_again: true };
             delivery = Delivery::starting_at(settled.done_to);
-            let (next, found) = self.reader.clone().read(&place_of(object), start, delivery.clone()).await;
+            let (next, found) = self.reader.clone().read(&place_of(object), start, delivery.clone(), &self.slots).await;
             (ended, etag) = (next, found.or(etag));
             drop(slot);
         }

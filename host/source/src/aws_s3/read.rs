@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use wattle_aws::{Error, ErrorKind, GetObject, S3};
 use wattle_batch::{Batch, Origin};
 use wattle_trail::{Hash, Hasher};
 
 use super::delivery::Delivery;
 use super::integrity::{Integrity, MAX_DIGEST_BYTES, is_digest};
+use super::level::Level;
 use super::object::{Halt, Object, ObjectError, reason};
 use super::options::Format;
 use crate::assemble::{self, Chunk, Unwanted};
@@ -85,9 +86,8 @@ pub(super) struct Reader {
 impl Reader {
     /// A receiver or a listing of a source with `once` has begun its last object. Waits until no object is being read. The
     /// last part ends the input of the source, whose wait ends when the result is dropped.
-    pub(super) async fn end_part(&self, slots: &Semaphore, max_objects: usize) -> Option<Wait> {
-        // The semaphore is never closed.
-        drop(slots.acquire_many(u32::try_from(max_objects).unwrap_or(u32::MAX)).await);
+    pub(super) async fn end_part(&self, level: &Level) -> Option<Wait> {
+        level.all().await;
         (self.parts.fetch_sub(1, Ordering::AcqRel) == 1).then(|| self.context.end_of_input())
     }
 
@@ -98,9 +98,10 @@ impl Reader {
         place: &Place,
         start: Start,
         delivery: Delivery,
+        level: &Arc<Level>,
     ) -> (Ended, Option<String>) {
-        let (place, runtime) = (place.clone(), Handle::current());
-        let task = tokio::task::spawn_blocking(move || self.read_on_thread(&place, start, &delivery, &runtime));
+        let (place, runtime, level) = (place.clone(), Handle::current(), level.clone());
+        let task = tokio::task::spawn_blocking(move || self.read_on_thread(&place, start, &delivery, &level, &runtime));
         match task.await {
             Ok(ended) => ended,
             Err(error) if error.is_cancelled() => (Ended::Stopped, None),
@@ -113,10 +114,15 @@ impl Reader {
         place: &Place,
         start: Start,
         delivery: &Delivery,
+        level: &Level,
         runtime: &Handle,
     ) -> (Ended, Option<String>) {
+        let asked = Instant::now();
         let mut object = match self.open(place, start.etag.clone(), runtime) {
-            Ok(object) => object,
+            Ok(object) => {
+                level.responded(asked.elapsed());
+                object
+            }
             Err(error) => return (ended_by(&error), None),
         };
         let etag = object.etag().map(str::to_owned);

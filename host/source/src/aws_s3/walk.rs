@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use wattle_aws::{Error, ListObjects, Listed};
 
 use super::backoff::Backoff;
 use super::delivery::Delivery;
+use super::level::{Level, Slot};
 use super::options::{Settings, Walk};
 use super::read::{Ended, Place, Reader, Start};
 use crate::error::SourceError;
@@ -38,9 +39,7 @@ struct Walker {
     settings: Arc<Settings>,
     walk: Walk,
     prefixes: Mutex<Vec<Prefix>>,
-    max_objects: usize,
-    /// One permit for each object that may be read now.
-    slots: Arc<Semaphore>,
+    slots: Arc<Level>,
     places: Arc<Semaphore>,
 }
 
@@ -71,9 +70,8 @@ pub(super) async fn run(
     }
     let prefixes: Vec<Prefix> = walk.prefixes.iter().map(|name| restore(name, &walk, &saved)).collect();
     let places = Arc::new(Semaphore::new(settings.max_in_flight));
-    let slots = Arc::new(Semaphore::new(max_objects));
-    let walker =
-        Arc::new(Walker { max_objects, reader, settings, walk, prefixes: Mutex::new(prefixes), slots, places });
+    let slots = Level::new(max_objects);
+    let walker = Arc::new(Walker { reader, settings, walk, prefixes: Mutex::new(prefixes), slots, places });
     let result = tokio::select! {
         () = walker.clone().walk(stop) => Ok(()),
         error = walker.keep_saving(&store) => Err(error),
@@ -117,7 +115,7 @@ impl Walker {
             }
             if self.walk.interval.is_none() || self.reader.context.once {
                 let _wait = match self.reader.context.once && !stop.is_stopped() {
-                    true => self.reader.end_part(&self.slots, self.max_objects).await,
+                    true => self.reader.end_part(&self.slots).await,
                     false => None,
                 };
                 self.wait_for(&mut works).await;
@@ -256,13 +254,13 @@ impl Walker {
         }
         let room = async {
             let place = self.places.clone().acquire_owned().await;
-            (place, self.slots.clone().acquire_owned().await)
+            (place, self.slots.acquire().await)
         };
         let (place, slot) = tokio::select! {
             (place, slot) = room => (place, slot),
             () = stop.stopped() => return false,
         };
-        let (Ok(place), Ok(slot)) = (place, slot) else { return false };
+        let Ok(place) = place else { return false };
         let walker = self.clone();
         works.spawn(async move {
             let is_done = walker.read(&key, slot).await;
@@ -275,7 +273,7 @@ impl Walker {
     }
 
     /// Reads an object until its events are delivered. Returns whether it is done; `None` if the source stops.
-    async fn read(&self, key: &str, slot: OwnedSemaphorePermit) -> Option<bool> {
+    async fn read(&self, key: &str, slot: Slot) -> Option<bool> {
         let context = &self.reader.context;
         let stats = &context.stats;
         let place = Place { bucket: self.walk.bucket.clone(), key: key.to_owned(), version: None, region: None };
@@ -288,7 +286,7 @@ impl Walker {
         let mut slot = Some(slot);
         loop {
             let delivery = Delivery::starting_at(start.position);
-            let (ended, etag) = self.reader.clone().read(&place, start.clone(), delivery.clone()).await;
+            let (ended, etag) = self.reader.clone().read(&place, start.clone(), delivery.clone(), &self.slots).await;
             drop(slot.take());
             if matches!(ended, Ended::Stopped) {
                 return None;
@@ -331,10 +329,10 @@ impl Walker {
             let pause = backoff.next();
             let again = async {
                 tokio::time::sleep(pause).await;
-                self.slots.clone().acquire_owned().await.ok()
+                self.slots.acquire().await
             };
             slot = tokio::select! {
-                slot = again => slot,
+                slot = again => Some(slot),
                 () = self.reader.halt.wait() => return None,
             };
         }
