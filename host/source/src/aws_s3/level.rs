@@ -17,8 +17,9 @@ const LOWEST: usize = 4;
 const TOLERANCE: Duration = Duration::from_millis(2);
 /// Weight of a new response in the mean.
 const WEIGHT: f64 = 0.2;
-/// Responses after which the least time of the ones before is forgotten, because the way to the store can change.
-const EPOCH: usize = 500;
+/// Responses after which the source begins with the lowest level again, because the way to the store can change: the least
+/// time is only seen while few objects are read.
+const EPOCH: usize = 10_000;
 
 /// The permits to read objects, as many as the level.
 pub(super) struct Level {
@@ -53,8 +54,8 @@ struct State {
     is_fixed: bool,
     /// Mean time of a response, in seconds.
     mean: Option<f64>,
-    /// The least time of a response in the last epoch and in this one.
-    least: [f64; 2],
+    /// The least time of a response in this epoch.
+    least: f64,
     /// Responses in this epoch, and since the last change.
     in_epoch: usize,
     since_change: usize,
@@ -64,15 +65,8 @@ impl Level {
     /// Creates a level of at most `highest`.
     pub(super) fn new(highest: usize) -> Arc<Self> {
         let level = highest.min(LOWEST);
-        let state = State {
-            level,
-            owed: 0,
-            is_fixed: false,
-            mean: None,
-            least: [f64::INFINITY; 2],
-            in_epoch: 0,
-            since_change: 0,
-        };
+        let state =
+            State { level, owed: 0, is_fixed: false, mean: None, least: f64::INFINITY, in_epoch: 0, since_change: 0 };
         Arc::new(Self { permits: Arc::new(Semaphore::new(level)), highest, state: Mutex::new(state) })
     }
 
@@ -99,16 +93,23 @@ impl Level {
         drop(self.permits.acquire_many(u32::try_from(all).unwrap_or(u32::MAX)).await);
     }
 
+    fn lower(&self, state: &mut State, by: usize) {
+        state.level -= by;
+        state.owed += by - self.permits.forget_permits(by);
+    }
+
     /// The store responded after this time.
     pub(super) fn responded(&self, after: Duration) {
         let after = after.as_secs_f64();
         let mut state = self.state.lock();
         state.in_epoch += 1;
-        if state.in_epoch > EPOCH {
-            state.least = [state.least[1], f64::INFINITY];
-            state.in_epoch = 0;
+        if state.in_epoch > EPOCH && !state.is_fixed {
+            let fewer = state.level.saturating_sub(LOWEST);
+            self.lower(&mut state, fewer);
+            (state.in_epoch, state.since_change) = (0, 0);
+            (state.mean, state.least) = (None, f64::INFINITY);
         }
-        state.least[1] = state.least[1].min(after);
+        state.least = state.least.min(after);
         let mean = state.mean.map_or(after, |mean| mean + WEIGHT * (after - mean));
         state.mean = Some(mean);
         state.since_change += 1;
@@ -116,10 +117,9 @@ impl Level {
         if state.is_fixed || state.since_change < 2 * state.level {
             return;
         }
-        let excess = (mean - TOLERANCE.as_secs_f64()) / state.least[0].min(state.least[1]);
+        let excess = (mean - TOLERANCE.as_secs_f64()) / state.least;
         if excess > 2.0 && state.level > LOWEST {
-            state.level -= 1;
-            state.owed += 1 - self.permits.forget_permits(1);
+            self.lower(&mut state, 1);
         } else if excess < 1.5 && state.level < self.highest {
             state.level += 1;
             match state.owed {
@@ -141,7 +141,7 @@ mod tests {
     /// A store that serves so many objects at a time, each in 30 ms, and lets others wait. Returns the level in the end.
     fn level_for(capacity: usize, highest: usize) -> usize {
         let level = Level::new(highest);
-        for _ in 0..2_000 {
+        for _ in 0..EPOCH {
             let now = level.state.lock().level;
             let rounds = u32::try_from(now.div_ceil(capacity)).unwrap();
             level.responded(Duration::from_millis(30) * rounds);
