@@ -93,6 +93,38 @@ fn names_that_a_header_lacks_or_repeats_differ_from_all_others() {
     }
 }
 
+#[test]
+fn lines_with_malformed_quotes_fail() {
+    let csv = json!({"format": "csv", "columns": ["a", "b"]});
+    let escaped = json!({"format": "csv", "columns": ["a", "b"], "escape": "\\", "delimiter": ";"});
+    let first = json!({"format": "csv", "columns": ["a"], "extra_columns": "ignore"});
+    for (options, line, expected) in [
+        (&csv, "1,\"abc", Err("`body` has no closing quote in column 2")),
+        (&csv, "1,\"", Err("`body` has no closing quote in column 2")),
+        (&csv, "\"1,2", Err("`body` has no closing quote in column 1")),
+        (&csv, "1,\"abc\"\"", Err("`body` has no closing quote in column 2")),
+        (&csv, "\"1\"2,x", Err("`body` has text after the closing quote of column 1")),
+        (&csv, "1,\"abc\"d", Err("`body` has text after the closing quote of column 2")),
+        (&csv, "1,\"abc\" ", Err("`body` has text after the closing quote of column 2")),
+        (&escaped, "1;\"a\\\"", Err("`body` has no closing quote in column 2")),
+        (&escaped, "1;\"a\"\"b\"", Err("`body` has text after the closing quote of column 2")),
+        (&first, "1,\"abc", Err("`body` has no closing quote in column 2")),
+        (&csv, "1,a\"b", Ok(["1", "a\"b"])),
+        (&csv, "1, \"b\"c", Ok(["1", " \"b\"c"])),
+        (&csv, "\"\",\"a,\"\"b\nc\"\r\n", Ok(["", "a,\"b\nc"])),
+        (&escaped, "1;\"a\\\";b\"", Ok(["1", "a\";b"])),
+    ] {
+        let ran = run_bodies::<Parse>(options, &[line]).unwrap();
+        match expected {
+            Err(message) => {
+                assert_eq!(ran.codes(), ["not-csv"], "{line}");
+                assert_eq!(ran.failed[0]["failure"]["message"], message, "{line}");
+            }
+            Ok([a, b]) => assert_eq!(ran.ports["out"][0]["attributes"], json!({"a": a, "b": b}), "{line}"),
+        }
+    }
+}
+
 /// The example of a header in `README.md`.
 #[test]
 fn the_example_of_the_header_holds() {

@@ -1,6 +1,7 @@
 //! The format `csv`: one line of columns, quoted as in RFC 4180, or with white space between them.
 
 mod columns;
+mod quotes;
 
 use std::collections::BTreeMap;
 
@@ -27,21 +28,29 @@ pub(crate) struct Csv {
 /// The columns of one line.
 struct Line {
     /// `None` for white space between columns.
-    reader: Option<Reader>,
+    quoted: Option<Quoted>,
     fields: Vec<u8>,
     ends: Vec<usize>,
     count: usize,
 }
 
+/// Reads columns that can be in quotes.
+struct Quoted {
+    reader: Reader,
+    delimiter: u8,
+    /// Without it, two quotes stand for one.
+    escape: Option<u8>,
+}
+
 impl Csv {
     pub(super) fn new(options: &Options, setup: &mut Setup<'_>) -> Option<Self> {
         let extra = options.extra_columns.unwrap_or_default();
-        let reader = match options.delimiter.unwrap_or(Delimiter::One(',')) {
+        let quoted = match options.delimiter.unwrap_or(Delimiter::One(',')) {
             Delimiter::One(delimiter) => {
                 if extra == ExtraColumns::Join {
                     setup.error("extra_columns", "`join` belongs to the delimiter `whitespace`");
                 }
-                quoted(delimiter, options, setup).map(Some)
+                Quoted::new(delimiter, options, setup).map(Some)
             }
             Delimiter::Named(_) => {
                 if options.escape.is_some() {
@@ -62,7 +71,7 @@ impl Csv {
             types: options.types.clone(),
             extra,
             skips_header: options.skip_header == Some(true),
-            line: Line { reader: reader?, fields: Vec::new(), ends: Vec::new(), count: 0 },
+            line: Line { quoted: quoted?, fields: Vec::new(), ends: Vec::new(), count: 0 },
         })
     }
 
@@ -124,20 +133,24 @@ impl Csv {
     }
 }
 
-/// The reader of quoted columns with one character between them.
-fn quoted(delimiter: char, options: &Options, setup: &mut Setup<'_>) -> Option<Reader> {
-    let byte = u8::try_from(delimiter).ok().filter(|b| b.is_ascii() && !matches!(b, b'"' | b'\r' | b'\n'));
-    if byte.is_none() {
-        let message = "the delimiter must be one ASCII character, no quote and no line end, or `whitespace`";
-        setup.error("delimiter", message);
+impl Quoted {
+    /// Prepares columns with one character between them. Returns `None` after it reported an error to `setup`.
+    fn new(delimiter: char, options: &Options, setup: &mut Setup<'_>) -> Option<Self> {
+        let byte = u8::try_from(delimiter).ok().filter(|b| b.is_ascii() && !matches!(b, b'"' | b'\r' | b'\n'));
+        if byte.is_none() {
+            let message = "the delimiter must be one ASCII character, no quote and no line end, or `whitespace`";
+            setup.error("delimiter", message);
+        }
+        let escape =
+            options.escape.map(|c| u8::try_from(c).ok().filter(|b| b.is_ascii() && Some(*b) != byte && *b != b'"'));
+        if escape == Some(None) {
+            setup.error("escape", "the escape must be one ASCII character, not the quote and not the delimiter");
+        }
+        let (delimiter, escape) = (byte?, escape.flatten());
+        let mut reader = ReaderBuilder::new();
+        let reader = reader.delimiter(delimiter).escape(escape).double_quote(escape.is_none()).build();
+        Some(Self { reader, delimiter, escape })
     }
-    let escape =
-        options.escape.map(|c| u8::try_from(c).ok().filter(|b| b.is_ascii() && Some(*b) != byte && *b != b'"'));
-    if escape == Some(None) {
-        setup.error("escape", "the escape must be one ASCII character, not the quote and not the delimiter");
-    }
-    let mut reader = ReaderBuilder::new();
-    Some(reader.delimiter(byte?).escape(escape.flatten()).double_quote(escape.is_none()).build())
 }
 
 /// A space or a tab.
@@ -180,7 +193,10 @@ impl Line {
 
     /// Splits a line into `fields` and `ends`, and counts up to one column more than `most`.
     fn split(&mut self, text: &[u8], most: usize, extra: ExtraColumns) -> Result<(), Fault> {
-        let Some(reader) = &mut self.reader else { return self.split_at_spaces(text, most, extra) };
+        let Some(Quoted { reader, delimiter, escape }) = &mut self.quoted else {
+            return self.split_at_spaces(text, most, extra);
+        };
+        quotes::check(text, *delimiter, *escape)?;
         // Removing quotes never makes a line longer.
         if self.fields.len() < text.len() {
             self.fields.resize(text.len(), 0);
