@@ -52,11 +52,14 @@ impl Cef {
         Some(at)
     }
 
-    /// Reads pairs: a key is a word before `=`, and a value goes up to the next key.
-    fn extension(&mut self, text: &[u8], start: usize) {
+    /// Reads pairs: a key is a word before `=`, and a value goes up to the next key. Returns `None` if other text than
+    /// white space comes before the first key, since it belongs to no value.
+    fn extension(&mut self, text: &[u8], start: usize) -> Option<()> {
         let Self { pairs, .. } = self;
         pairs.clear();
         let mut key = next_key(text, start);
+        let before = text.get(start..key.map_or(text.len(), |(from, _)| from))?;
+        before.trim_ascii().is_empty().then_some(())?;
         while let Some((from, equals)) = key {
             let value = equals + 1;
             key = next_key(text, value);
@@ -71,6 +74,7 @@ impl Cef {
             };
             pairs.add(Piece::of(from, equals), piece);
         }
+        Some(())
     }
 }
 
@@ -83,7 +87,9 @@ impl Read for Cef {
         let Some(at) = self.header(text, start + 4, &mut object) else {
             return fault("has a header that is not `CEF:version|vendor|product|version|id|name|severity|`");
         };
-        self.extension(text, at);
+        if self.extension(text, at).is_none() {
+            return fault("has an extension that does not begin with a key and `=`");
+        }
         let labels = if self.labels { labels(&self.pairs, text) } else { Vec::new() };
         let all = object.nested(key!("extension"));
         self.pairs.each(text, |key, value| {
