@@ -1,8 +1,8 @@
 //! Times in a format of `strptime`, read by jiff.
 
-use jiff::Timestamp;
 use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use super::calendar;
 use super::iso;
@@ -82,6 +82,9 @@ impl Directives {
         let offset = read.offset().map(|offset| i64::from(offset.seconds()));
         if self.says == Says::Date {
             if let Some(timestamp) = read.timestamp() {
+                // `%s` is a whole second, and directives such as `%f` give the fraction that follows it.
+                let fraction = SignedDuration::from_nanos(read.subsec_nanosecond().unwrap_or_default().into());
+                let timestamp = timestamp.checked_add(fraction).ok()?;
                 let civil = TimeZone::UTC.to_datetime(timestamp);
                 return iso::parts(civil.date(), civil.time(), Some(0));
             }

@@ -72,12 +72,27 @@ impl Epoch {
     pub(crate) fn of(text: &[u8]) -> Self {
         let digits = text.trim_ascii();
         let digits = digits.strip_prefix(b"-").unwrap_or(digits);
-        match digits.iter().take_while(|byte| byte.is_ascii_digit()).count() {
+        let count = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let count = match digits.iter().position(|byte| matches!(byte, b'e' | b'E')) {
+            Some(end) => Self::digits_of(digits, count, end).unwrap_or(count),
+            None => count,
+        };
+        match count {
             ..=11 => Self::Seconds,
             12..=14 => Self::Milliseconds,
             15..=17 => Self::Microseconds,
             _ => Self::Nanoseconds,
         }
+    }
+
+    /// Digits before the point of a number, written without its exponent: 13 for `1.7e12`. `whole` is how many digits it
+    /// begins with, and `end` where its exponent begins.
+    fn digits_of(number: &[u8], whole: usize, end: usize) -> Option<usize> {
+        let exponent: i64 = std::str::from_utf8(number.get(end + 1..)?).ok()?.parse().ok()?;
+        let digits = number.get(..end)?.iter().filter(|byte| **byte != b'.');
+        let zeros = digits.take_while(|byte| **byte == b'0').count();
+        let count = i64::try_from(whole).ok()?.checked_add(exponent)?.checked_sub(i64::try_from(zeros).ok()?)?;
+        usize::try_from(count.max(0)).ok()
     }
 
     /// The power of ten that turns a number into nanoseconds.

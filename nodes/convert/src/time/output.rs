@@ -71,9 +71,12 @@ impl Output {
             }
             Self::Directives(text) => {
                 // All 64 bits of nanoseconds are in the range of jiff, and the directives were tested.
+                let seconds = time.div_euclid(1_000_000_000);
                 let Ok(time) = Timestamp::from_nanosecond(time.into()) else { return };
-                let zoned = time.to_zoned(zone.to_jiff());
-                let _ = BrokenDownTime::from(&zoned).format(text, StdIoWrite(out));
+                let mut parts = BrokenDownTime::from(&time.to_zoned(zone.to_jiff()));
+                // jiff rounds `%s` up before 1970, but the fraction counts from the second before.
+                parts.set_timestamp(Timestamp::from_second(seconds).ok());
+                let _ = parts.format(text, StdIoWrite(out));
             }
         }
     }

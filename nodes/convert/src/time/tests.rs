@@ -109,6 +109,23 @@ fn derives_the_unit_from_the_size() {
         ],
     );
     check(Auto, Some("1969-12-31T23:59:59Z"), &["-1"]);
+    // A number with an exponent is the number that it stands for.
+    check(
+        Auto,
+        Some("2023-10-17T04:53:20Z"),
+        &[
+            "1.69751840e9",
+            "1.6975184e12",
+            "16975184E+8",
+            "1697518400000e-3",
+            "0.0016975184e21",
+            "1.6975184e+15",
+            "0016975184e2",
+        ],
+    );
+    check(Auto, Some("1970-01-01T00:00:00Z"), &["0e12", "0.0e15", "1e-12"]);
+    check(Auto, Some("1969-12-31T23:59:59Z"), &["-1e0", "-0.1e1"]);
+    check(Auto, None, &["1.7e", "1.7e1.2", "1e99", "1e999999999999", "1e99999999999999999999"]);
     check(Auto, None, &["soon", "2023-10-17"]);
 }
 
@@ -143,6 +160,41 @@ proptest! {
             let _ = format.parse(&bytes);
             let _ = format.parse(number.as_bytes());
         }
+    }
+}
+
+/// Before 1970, `%s` is the second before the time, as `date` writes it, and the fraction counts from it.
+#[test]
+fn directives_read_seconds_with_a_fraction() {
+    for (format, text, time) in [
+        ("%s.%f", "1697518401.5", "2023-10-17T04:53:21.5Z"),
+        ("%s%.f", "1697518401.000000001", "2023-10-17T04:53:21.000000001Z"),
+        ("%s%.f", "1697518401", "2023-10-17T04:53:21Z"),
+        ("%s.%3f", "-1.999", "1969-12-31T23:59:59.999Z"),
+    ] {
+        assert_eq!(directives(format).unwrap().parse(text.as_bytes()), jiff(time), "{format} {text}");
+    }
+    for (output, time, text) in [
+        ("%s.%3f", -100_000, "-1.999"),
+        ("%s", -1, "-1"),
+        ("%s", -1_000_000_000, "-1"),
+        ("%s.%3f", 1_500_000_000, "1.500"),
+    ] {
+        let mut out = Vec::new();
+        Output::new(output).unwrap().write(time, &Zone::UTC, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), text, "{output} {time}");
+    }
+}
+
+proptest! {
+    /// The directives of a second and of its fraction give the time back, before 1970 too.
+    #[test]
+    fn seconds_with_a_fraction_are_read_as_they_are_written(time in (i64::MIN + 1).., format in 0..3_usize) {
+        let format = ["%s.%f", "%s%.f", "%s %N"][format];
+        let mut text = Vec::new();
+        Output::new(format).unwrap().write(time, &Zone::UTC, &mut text);
+        let read = directives(format).unwrap().parse(&text);
+        prop_assert_eq!(read, Some(time), "{}", String::from_utf8_lossy(&text));
     }
 }
 
