@@ -88,7 +88,7 @@ impl Problem {
 
     /// The sentence for people, about the field with this name.
     pub(crate) fn message(self, step: usize, field: &str) -> String {
-        const TIME: &str = "a time of RFC 3339 between the years 1678 and 2262";
+        const TIME: &str = "a time of RFC 3339 between the years 1677 and 2262";
         let step = format!("steps[{step}]");
         match self {
             Self::Missing => format!("{step}: the event has no value at `{field}`"),

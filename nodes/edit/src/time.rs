@@ -2,7 +2,7 @@
 
 use wattle_convert::time::Format;
 
-/// Reads a time to nanoseconds since the epoch; none if it is not one, or not between the years 1678 and 2262.
+/// Reads a time to nanoseconds since the epoch; none if it is not one, or not between the years 1677 and 2262.
 pub(crate) fn read(text: &[u8]) -> Option<i64> {
     Format::Rfc3339.parse(text)
 }

@@ -246,5 +246,5 @@ fn target(at: &str, into: &str, setup: &mut Setup<'_>) -> Option<Field> {
 }
 
 fn bad_timestamp(name: &str, format: &Format) -> String {
-    format!("`{name}` is not {} between the years 1678 and 2262", format.meaning())
+    format!("`{name}` is not {} between the years 1677 and 2262", format.meaning())
 }

@@ -95,7 +95,7 @@ fn wrong_constant(format: Format, name: &str, text: &[u8]) -> Option<String> {
             Some(format!("`{shown}` is no id of a span, which has 16 hexadecimal digits; write a field"))
         }
         (_, "timestamp") if !text.is_empty() && crate::format::nanoseconds(text).is_none() => Some(format!(
-            "`{shown}` is no time of RFC 3339 between the years 1678 and 2262; write a field, such as `{{{{ timestamp }}}}`"
+            "`{shown}` is no time of RFC 3339 between the years 1677 and 2262; write a field, such as `{{{{ timestamp }}}}`"
         )),
         _ => None,
     }

@@ -65,7 +65,7 @@ fn wrong_options_are_reported_all_at_once() {
         &[
             ("header.facility", "`lokal0` is no facility; write a number from 0 to 23, or one of `kern`, `user`,"),
             ("header.severity", "`8` is no severity; write a number from 0 to 7, or one of `emerg`,"),
-            ("header.timestamp", "between the years 1678 and 2262"),
+            ("header.timestamp", "between the years 1677 and 2262"),
         ],
     );
     refuse(json!({"format": "gelf", "header": {"level": ""}}), &[("header.level", "`` is no severity")]);

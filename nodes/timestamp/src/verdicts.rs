@@ -27,7 +27,7 @@ impl Outcome {
             on_missing: options.on_missing,
             on_error: options.on_error,
             missing: format!("the event has no value at {fields}"),
-            no_time: format!("the value at {fields} is not {}, between the years 1678 and 2262", reader.meaning()),
+            no_time: format!("the value at {fields} is not {}, between the years 1677 and 2262", reader.meaning()),
             no_zone: format!(
                 "the value at `{}` is not a time zone, such as `Europe/Berlin` or `+02:00`",
                 options.timezone_from.as_deref().unwrap_or_default()
