@@ -11,7 +11,7 @@ mod scan;
 mod streams;
 mod texts;
 
-use wattle_node::{Batch, Node, Setup, export_node};
+use wattle_node::{Batch, Node, Setup, export_node, takes_any_value};
 
 use crate::format::Reader;
 use crate::merge::Merger;
@@ -46,11 +46,18 @@ impl Node for Parse {
     fn configure(options: Options, setup: &mut Setup<'_>) -> Option<Self> {
         let field = setup.read("field", &options.field);
         let root = options.into.split(['.', '[']).next().unwrap_or_default();
-        let into = if matches!(root, "body" | "timestamp") {
-            setup.error("into", "values go to `attributes`, `resource`, or a path below one of them");
-            None
-        } else {
+        let fits = match root {
+            "body" | "timestamp" | "severity" | "trace_id" | "span_id" => false,
+            "scope" => options.into == "scope.attributes" || takes_any_value(&options.into),
+            // The host reports which roots exist.
+            _ => true,
+        };
+        let into = if fits {
             setup.read_write("into", &options.into)
+        } else {
+            let message = "values go to `attributes`, `resource`, `scope.attributes`, or a path below one of them";
+            setup.error("into", message);
+            None
         };
         let reader = Reader::new(&options, setup);
         let nested = Nested::new(options.nested.as_ref(), setup);
@@ -61,7 +68,7 @@ impl Node for Parse {
             (None, _) => return None,
         };
         let place = Place {
-            whole: options.into == root,
+            whole: options.into == root || options.into == "scope.attributes",
             field: field?,
             into: into?,
             field_name: options.field,

@@ -26,7 +26,7 @@ pub struct Options {
     /// How the text is written. Default: `json`.
     #[serde(default)]
     pub format: Format,
-    /// Where the values go: `attributes`, `resource`, or a path below one of them. Default: `attributes`.
+    /// Where the values go: `attributes`, `resource`, `scope.attributes`, or a path below one of them. Default: `attributes`.
     /// Example: `attributes.parsed`.
     #[serde(default = "attributes")]
     pub into: String,

@@ -66,6 +66,23 @@ fn wrong_options_are_reported_all_at_once() {
 }
 
 #[test]
+fn fields_that_cannot_hold_the_values_are_refused() {
+    for into in ["body", "timestamp", "severity", "severity.text", "trace_id", "span_id", "scope", "scope.name"] {
+        refuse(json!({"into": into}), &[("into", "values go to `attributes`")]);
+    }
+    for (into, body, code) in
+        [("scope.attributes", "{\"b\":1}", None), ("scope.attributes", "1", Some("not-an-object"))]
+    {
+        let event = json!({"body": body, "scope": {"attributes": {"a": 1}}});
+        let ran = run::<Parse>(&json!({"into": into}), &[event]).unwrap();
+        assert_eq!(ran.codes(), Vec::from_iter(code), "{into} {body}");
+        if code.is_none() {
+            assert_eq!(ran.ports["out"][0]["scope"]["attributes"], json!({"a": 1, "b": 1}));
+        }
+    }
+}
+
+#[test]
 fn real_records_keep_their_types() {
     let folder = here("../../../shared/data/stratus-pretty");
     let Ok(entries) = std::fs::read_dir(&folder) else {

@@ -81,14 +81,7 @@ impl Node for Sample {
         let steps = prepare::steps(&options, &mut compiler, setup);
         let rate_field = match options.rate_field.as_deref().unwrap_or(RATE_FIELD) {
             "" => None,
-            "timestamp" => {
-                setup.error(
-                    "rate_field",
-                    "the timestamp cannot hold a rate; use a field such as `attributes.sample_rate`",
-                );
-                None
-            }
-            path => Some(setup.read_write("rate_field", path)?),
+            path => Some(setup.read_write_value("rate_field", path)?),
         };
         let steps: Vec<Step> = steps.into_iter().collect::<Option<_>>()?;
         let floors = steps.iter().any(|step| step.rate.floor.is_some());

@@ -24,8 +24,9 @@ pub struct Options {
     /// Keep all events for which this condition holds. Default: none. Example: `{ field = "attributes.level", equals =
     /// "error" }`.
     pub always_keep: Option<Condition>,
-    /// Field for the number of events that a kept event stands for; a number more than 0 in it is multiplied. Empty writes
-    /// none. Default: `attributes.sample_rate`. Example: `attributes.rate`.
+    /// Field for the number of events that a kept event stands for, below `attributes`, `resource`, `scope.attributes` or a
+    /// JSON body; a number more than 0 in it is multiplied. Empty writes none. Default: `attributes.sample_rate`. Example:
+    /// `attributes.rate`.
     pub rate_field: Option<String>,
 }
 

@@ -66,10 +66,34 @@ fn wrong_options_are_reported_all_at_once() {
             ("classes[2].name", "names must differ"),
             ("classes[2].period", "`0s` is not a duration"),
             ("rate", "at least 1"),
-            ("rate_field", "cannot hold a rate"),
+            ("rate_field", "cannot hold the value"),
         ],
     );
     refuse(json!({"rate": 2, "rate_field": "nowhere"}), &[("rate_field", "must begin with `body`")]);
+}
+
+#[test]
+fn fields_that_cannot_hold_a_rate_are_refused() {
+    for field in [
+        "attributes",
+        "resource",
+        "body",
+        "timestamp",
+        "severity",
+        "severity.number",
+        "trace_id",
+        "span_id",
+        "scope",
+        "scope.name",
+        "scope.attributes",
+    ] {
+        refuse(json!({"rate": 2, "rate_field": field}), &[("rate_field", "cannot hold the value; use a path below")]);
+    }
+    let event = json!({"body": "{}", "scope": {"attributes": {"a": 1}}});
+    for field in ["attributes.rate", "resource.a.rate", "scope.attributes.rate", "body.rate"] {
+        let events = sampled(&json!({"rate": 1, "rate_field": field}), std::slice::from_ref(&event));
+        assert!(events[0].to_string().contains("rate"), "{field}: {}", events[0]);
+    }
 }
 
 /// The sum of the rates of kept events, as the README says to estimate counts.

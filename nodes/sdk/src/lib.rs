@@ -54,6 +54,7 @@ pub use batch::{Batch, ChildSpans, Field, Form, Io, Reasons};
 pub use column::{Column, ColumnWriter};
 pub use node::{
     Node, OptionError, Requested, Resolve, Setup, Sharing, Snapshot, Stateful, Timed, configure, option_message,
+    takes_any_value,
 };
 pub use tick::{Emit, EventKind, Events, Tick, write_object};
 pub use wattle_json as json;

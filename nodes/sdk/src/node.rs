@@ -136,6 +136,32 @@ impl<'a> Setup<'a> {
         self.resolve(option, path, true, true)
     }
 
+    /// Resolves a field to set to a value of any kind, such as a number: a path that [`takes_any_value`].
+    pub fn write_value(&mut self, option: &str, path: &str) -> Option<Field> {
+        let field = self.write(option, path)?;
+        self.check_value(option, path).then_some(field)
+    }
+
+    /// As [`write_value`](Self::write_value), for a field that the node also reads.
+    pub fn read_write_value(&mut self, option: &str, path: &str) -> Option<Field> {
+        let field = self.read_write(option, path)?;
+        self.check_value(option, path).then_some(field)
+    }
+
+    fn check_value(&mut self, option: &str, path: &str) -> bool {
+        let fits = takes_any_value(path);
+        if !fits {
+            self.error(
+                option,
+                format!(
+                    "`{path}` cannot hold the value; use a path below `attributes`, `resource`, `scope.attributes` or a \
+                     JSON `body`, such as `attributes.x`"
+                ),
+            );
+        }
+        fits
+    }
+
     fn resolve(&mut self, option: &str, path: &str, read: bool, write: bool) -> Option<Field> {
         match self.resolve.resolve(path, read, write) {
             Ok(handle) => Some(Field(handle)),
@@ -165,6 +191,15 @@ impl<'a> Setup<'a> {
     pub fn share(&mut self, sharing: Sharing) {
         self.requested.sharing = sharing;
     }
+}
+
+/// Whether a field can have a value of any kind: a path below `attributes`, `resource` or `scope.attributes`, or in a body
+/// that is JSON. The roots as a whole, and the fields of OpenTelemetry such as `severity`, have a type of their own.
+#[must_use]
+pub fn takes_any_value(path: &str) -> bool {
+    ["attributes", "resource", "scope.attributes", "body"]
+        .iter()
+        .any(|root| path.strip_prefix(root).is_some_and(|rest| rest.starts_with(['.', '['])))
 }
 
 /// Makes the message of an error of serde_json readable for the author of a configuration: without the position in the JSON

@@ -1,7 +1,7 @@
 //! Where the times go.
 
 use wattle_convert::time::{Output, Zone};
-use wattle_node::{Batch, ColumnWriter, Field, Form, Setup};
+use wattle_node::{Batch, ColumnWriter, Field, Form, Setup, takes_any_value};
 
 use crate::options::Options;
 use crate::read::Found;
@@ -21,12 +21,15 @@ impl Target {
         let root = options.into.split(['.', '[']).next().unwrap_or_default();
         let fits = match root {
             "body" | "timestamp" => options.into == root,
-            "attributes" | "resource" => options.into != root,
+            "severity" | "trace_id" | "span_id" | "scope" | "attributes" | "resource" => takes_any_value(&options.into),
             // The host reports which roots exist.
             _ => true,
         };
         if !fits {
-            setup.error("into", "a time goes to `timestamp`, `attributes.<key>`, `resource.<key>` or `body`");
+            setup.error(
+                "into",
+                "a time goes to `timestamp`, `attributes.<key>`, `resource.<key>`, `scope.attributes.<key>` or `body`",
+            );
         }
         let field = if fits { setup.write("into", &options.into) } else { None };
         if options.into == "timestamp" {

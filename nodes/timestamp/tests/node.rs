@@ -88,6 +88,18 @@ fn wrong_options_are_reported_all_at_once() {
     );
 }
 
+#[test]
+fn fields_that_cannot_hold_a_time_are_refused() {
+    for into in
+        ["severity", "severity.text", "trace_id", "span_id", "scope", "scope.name", "scope.attributes", "resource"]
+    {
+        refuse(json!({"from": "body", "into": into}), &[("into", "a time goes to")]);
+    }
+    let event = json!({"body": "1700000000", "scope": {"attributes": {"a": 1}}});
+    let ran = run::<Timestamp>(&json!({"from": "body", "into": "scope.attributes.t"}), &[event]).unwrap();
+    assert_eq!(ran.ports["out"][0]["scope"]["attributes"]["t"], "2023-11-14T22:13:20Z");
+}
+
 /// A format, and how jiff writes a time in it.
 const FORMATS: &[(&str, &str)] = &[
     ("rfc3339", "%Y-%m-%dT%H:%M:%S%.f%:z"),
