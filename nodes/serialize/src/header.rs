@@ -3,7 +3,7 @@
 use wattle_convert::syslog;
 use wattle_node::Setup;
 
-use crate::format::otlp;
+use crate::format::{cef, otlp};
 use crate::options::{Format, Options};
 use crate::template::{Fields, Template};
 
@@ -60,14 +60,6 @@ impl Header {
     }
 }
 
-/// Names of severities in CEF, of which each stands for some of the numbers from 0 to 10.
-const CEF_SEVERITIES: [&str; 5] = ["Unknown", "Low", "Medium", "High", "Very-High"];
-
-fn is_cef_severity(text: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(text) else { return false };
-    CEF_SEVERITIES.contains(&text) || (0..=10).any(|number: u8| number.to_string() == text)
-}
-
 /// Why a part that is the same for every event does not fit the format.
 fn wrong_constant(format: Format, name: &str, text: &[u8]) -> Option<String> {
     let shown = String::from_utf8_lossy(text);
@@ -81,9 +73,9 @@ fn wrong_constant(format: Format, name: &str, text: &[u8]) -> Option<String> {
             "`{shown}` is no severity; write a number from 0 to 7, or one of {}",
             list(&syslog::SEVERITIES)
         )),
-        (Format::Cef, "severity") if !is_cef_severity(text) => Some(format!(
+        (Format::Cef, "severity") if !cef::is_severity(text) => Some(format!(
             "`{shown}` is no severity of CEF; write a number from 0 to 10, or one of {}",
-            list(&CEF_SEVERITIES)
+            list(&cef::SEVERITIES)
         )),
         (Format::Otlp, "severity_number") if !text.is_empty() && otlp::severity_number(text).is_none() => {
             Some(format!("`{shown}` is no severity of OpenTelemetry; write a number from 1 to 24"))

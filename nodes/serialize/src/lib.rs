@@ -207,9 +207,16 @@ impl Writer {
                     if text.is_empty() {
                         setup.error(option, "a separator must not be empty");
                     }
+                    if text.contains('"') {
+                        setup.error(option, "a separator must have no quote, which stands around values");
+                    }
                     if text.contains(|char: char| char == '_' || char.is_ascii_digit()) {
                         setup.error(option, "a separator must have no `_` and no digits, which keys get");
                     }
+                }
+                if pairs == pair {
+                    let problem = format!("`{pair}` separates pairs already; choose another separator");
+                    setup.error("pair_separator", problem);
                 }
                 Self::Pairs(Separators { pairs: pairs.into(), pair: pair.into() })
             }

@@ -8,6 +8,58 @@ use serde_json::{Value, json};
 use wattle_node::testing::{check_refusal, check_schema, run, run_cases};
 use wattle_node_serialize::{Options, Serialize};
 
+/// The texts that a node writes for events.
+#[track_caller]
+fn texts(options: &Value, events: &[Value]) -> Vec<String> {
+    run::<Serialize>(options, events).unwrap().bodies("out")
+}
+
+#[test]
+fn a_severity_of_cef_is_one_in_any_case() {
+    let options = json!({"format": "cef", "fields": ["x"], "header": {"severity": "{{ attributes.s }}"}});
+    for (severity, expected) in [
+        (json!(0), "0"),
+        (json!("10"), "10"),
+        (json!("Very-High"), "Very-High"),
+        (json!("high"), "High"),
+        (json!(11), "Unknown"),
+        (json!(-1), "Unknown"),
+        (json!(5.5), "Unknown"),
+        (json!("07"), "Unknown"),
+        (json!("any | text"), "Unknown"),
+        (json!(""), "Unknown"),
+        (json!(null), "Unknown"),
+    ] {
+        let event = json!({"body": "", "attributes": {"s": severity}});
+        assert_eq!(texts(&options, &[event]), [format!("CEF:0|Wattle|Wattle|1|0|event|{expected}|")], "{severity}");
+    }
+}
+
+#[test]
+fn a_message_of_syslog_is_one_line() {
+    let options = json!({"format": "syslog", "header": {"timestamp": ""}});
+    let event = json!({"body": "a\r\nb\u{0}c\n", "attributes": {"k": "x\ny\"\r\u{0}"}});
+    assert_eq!(
+        texts(&options, &[event]),
+        ["<14>1 - - - - - [event@32473 k=\"x#012y\\\"#015#000\"] a#015#012b#000c#012"]
+    );
+}
+
+#[test]
+fn a_body_of_otlp_that_is_not_utf_8_is_bytes() {
+    let options = json!({"format": "otlp", "into": "attributes.text"});
+    let events = [json!({"body_base64": "/2Ei"}), json!({"body": "\u{e9}\""}), json!({"body": ""})];
+    let ran = run::<Serialize>(&options, &events).unwrap();
+    let bodies: Vec<Value> = ran.ports["out"]
+        .iter()
+        .map(|event| {
+            let text: Value = serde_json::from_str(event["attributes"]["text"].as_str().unwrap()).unwrap();
+            text["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["body"].clone()
+        })
+        .collect();
+    assert_eq!(bodies, [json!({"bytesValue": "/2Ei"}), json!({"stringValue": "\u{e9}\""}), json!({"stringValue": ""})]);
+}
+
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
@@ -46,6 +98,15 @@ fn wrong_options_are_reported_all_at_once() {
     refuse(
         json!({"format": "key_value", "separator": "", "fields": []}),
         &[("fields", "at least one"), ("separator", "empty")],
+    );
+    refuse(
+        json!({"format": "key_value", "separator": "=", "pair_separator": "="}),
+        &[("pair_separator", "`=` separates pairs already")],
+    );
+    refuse(json!({"format": "key_value", "separator": "="}), &[("pair_separator", "choose another separator")]);
+    refuse(
+        json!({"format": "key_value", "separator": "\"", "pair_separator": "\"="}),
+        &[("separator", "no quote"), ("pair_separator", "no quote")],
     );
     refuse(
         json!({"format": "cef", "header": {"nme": "x", "name": "{{ nowhere }}", "vendor": "{{ body"}}),

@@ -1,6 +1,7 @@
 //! `otlp`: a `LogsData` message in JSON with one record, after the JSON mapping of OTLP
 //! (<https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>).
 
+use data_encoding::BASE64;
 use wattle_convert::syslog;
 use wattle_document::{Documents, Place, UniqueKeys};
 use wattle_node::json::Kind;
@@ -58,9 +59,13 @@ pub(crate) fn write(
         }
     }
     write_key("body", out);
-    out.extend_from_slice(b"{\"stringValue\":");
-    write_string(header.get("body"), out);
-    out.push(b'}');
+    let body = header.get("body");
+    if std::str::from_utf8(body).is_ok() {
+        string_value(body, out);
+    } else {
+        // Strings of protobuf are UTF-8. Bytes are base64 in JSON.
+        out.extend_from_slice(format!("{{\"bytesValue\":\"{}\"}}", BASE64.encode(body)).as_bytes());
+    }
     write_key("attributes", out);
     key_values(documents, attributes, MAX_DEPTH, out);
     out.extend_from_slice(b"}]}]}]}");

@@ -1,4 +1,4 @@
-//! `syslog`: a message of RFC 5424 with the members as one element of structured data.
+//! `syslog`: a message of RFC 5424 with the members as one element of structured data, in one line.
 
 use wattle_convert::syslog::{facility, severity};
 
@@ -25,7 +25,18 @@ pub(crate) fn write(row: &mut Row<'_>, out: &mut Vec<u8>) {
     let message = header.get("message");
     if !message.is_empty() {
         out.push(b' ');
-        out.extend_from_slice(message);
+        escape(message, out, control);
+    }
+}
+
+/// What stands for a byte that ends a message where messages are not counted in bytes. RFC 5424 has no escape for it; this
+/// is how rsyslog writes control characters that it receives.
+fn control(byte: u8) -> Option<&'static [u8]> {
+    match byte {
+        b'\n' => Some(b"#012"),
+        b'\r' => Some(b"#015"),
+        0 => Some(b"#000"),
+        _ => None,
     }
 }
 
@@ -74,7 +85,7 @@ fn structured_data(row: &mut Row<'_>, out: &mut Vec<u8>) {
             b'"' => Some(b"\\\""),
             b'\\' => Some(b"\\\\"),
             b']' => Some(b"\\]"),
-            _ => None,
+            _ => control(byte),
         });
         out.push(b'"');
     }
