@@ -6,12 +6,10 @@
 use wattle_node::json::{self, Kind, Path, Segment, Value, elements, find, members_with_escapes, white};
 use wattle_node::{ColumnWriter, Setup};
 
+use crate::budget::Budget;
 use crate::options::{Copied, Keyed, Lengths, Options};
 use crate::records::{Fault, Found, Shapes, each_root};
 
-/// Limit for the children of one event, all together: a field that is copied into each of them can make them much
-/// larger than their parent.
-const MAX_BYTES: usize = 32 << 20;
 /// Maximum number of fields and arrays; a child remembers in bits which of them its record has.
 const MAX_MEMBERS: usize = 64;
 
@@ -103,12 +101,16 @@ impl Joined {
         row: usize,
         text: &[u8],
         shapes: &Shapes,
+        budget: &mut Budget,
         parents: &mut Vec<u32>,
         bodies: &mut ColumnWriter,
     ) -> Result<(), Fault> {
         self.bytes.clear();
         self.ends.clear();
-        each_root(text, |rest, _| self.root(rest, shapes))?;
+        // A field that is copied into each child can make them much larger than their parent.
+        let room = budget.begin(text.len());
+        each_root(text, |rest, _| self.root(rest, shapes, room))?;
+        budget.take(Budget::size(self.bytes.len(), self.ends.len()));
         let mut start = 0;
         for &end in &self.ends {
             parents.push(u32::try_from(row).unwrap_or(u32::MAX));
@@ -118,8 +120,8 @@ impl Joined {
         Ok(())
     }
 
-    /// Writes the children of the first root value and returns where it ends.
-    fn root(&mut self, text: &[u8], shapes: &Shapes) -> Result<usize, Fault> {
+    /// Writes the children of the first root value and returns where it ends. All children of the row have `room`.
+    fn root(&mut self, text: &[u8], shapes: &Shapes, room: usize) -> Result<usize, Fault> {
         let mut records = std::mem::take(&mut self.records);
         records.clear();
         // `Unroll::configure` refuses rules that find anything else.
@@ -143,8 +145,8 @@ impl Joined {
         for number in 0..count {
             self.child(root, number, is_single)?;
             self.ends.push(self.bytes.len());
-            if self.bytes.len() > MAX_BYTES {
-                return Err(Fault::TooLarge(MAX_BYTES));
+            if Budget::size(self.bytes.len(), self.ends.len()) > room {
+                return Err(Fault::TooLarge(room));
             }
         }
         Ok(end)

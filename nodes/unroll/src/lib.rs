@@ -2,6 +2,7 @@
 //!
 //! Children are spans of the input text: the guest parses and copies no record.
 
+mod budget;
 mod children;
 mod joined;
 mod messages;
@@ -14,6 +15,7 @@ mod salvage;
 use wattle_node::json::{Path, Segment};
 use wattle_node::{Batch, Column, ColumnWriter, Field, Form, Node, Reasons, Setup, export_node};
 
+use crate::budget::Budget;
 use crate::children::Children;
 use crate::joined::Joined;
 use crate::messages::Messages;
@@ -147,9 +149,10 @@ impl Unroll {
         let mut reasons = Reasons::default();
         let mut parents = Vec::new();
         let mut bodies = ColumnWriter::with_capacity(texts.bytes.len() * 2, texts.len());
+        let mut budget = Budget::new(texts.bytes.len());
         for row in 0..texts.len() {
             let (code, message) = match texts.get(row) {
-                Some(text) => match joined.write(row, text, &self.shapes, &mut parents, &mut bodies) {
+                Some(text) => match joined.write(row, text, &self.shapes, &mut budget, &mut parents, &mut bodies) {
                     Ok(()) => continue,
                     Err(fault) => self.messages.of(&fault, &self.shapes.rules, Some(joined)),
                 },

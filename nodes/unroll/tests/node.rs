@@ -60,6 +60,27 @@ fn children_that_copies_would_make_too_large_fail() {
     assert_eq!((ran.codes(), ran.bodies("out")), (vec!["too-large".to_owned()], vec!["{}".to_owned()]));
 }
 
+#[test]
+fn an_array_at_a_path_comes_before_the_rules_of_the_root() {
+    let options = json!({"path": "Records", "rules": [{"equals": {"t": 1}, "drop": "control"}]});
+    let ran = run_bodies::<Unroll>(&options, &["{\"t\":1,\"Records\":[{\"a\":1}]}", "{\"t\":1}"]).unwrap();
+    assert_eq!((ran.bodies("out"), ran.dropped.get("control").copied()), (vec!["{\"a\":1}".to_owned()], Some(1)));
+}
+
+/// The host does not accept more than 64 bytes for one of a batch, apart from 1 MiB for any batch.
+#[test]
+fn an_event_whose_children_the_host_would_not_accept_fails_alone() {
+    let options = json!({"path": "items", "keep": ["big"]});
+    let body =
+        |size: usize, count: usize| json!({"big": "x".repeat(size), "items": vec![json!({}); count]}).to_string();
+    let (large, fits, small) = (body(20_000, 500), body(20_000, 60), body(10_000, 100));
+    let ran = run_bodies::<Unroll>(&options, &[&large, &fits, &fits, "{\"items\":[{}]}"]).unwrap();
+    assert_eq!(ran.codes(), ["too-large"]);
+    assert_eq!(ran.bodies("out").len(), 60 + 60 + 1);
+    assert_eq!(run_bodies::<Unroll>(&options, &[&small]).unwrap().bodies("out").len(), 100);
+    assert_eq!(run_bodies::<Unroll>(&options, &[&body(10_000, 110)]).unwrap().codes(), ["too-large"]);
+}
+
 /// The examples in `README.md` of a document and its children.
 #[test]
 fn the_example_of_the_readme_holds() {
