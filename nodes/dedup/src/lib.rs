@@ -61,7 +61,7 @@ impl Node for Dedup {
             setup.error("warm_up", "has an effect only with `duplicates = \"drop\"` or `\"pass\"`");
         }
         let action = match (options.duplicates, mark) {
-            (Duplicates::Mark, field) => setup.write("mark_field", field.unwrap_or(MARK_FIELD)).map(Action::Mark),
+            (Duplicates::Mark, field) => setup.write_value("mark_field", field.unwrap_or(MARK_FIELD)).map(Action::Mark),
             (_, Some(_)) => {
                 setup.error("mark_field", "has an effect only with `duplicates = \"mark\"`");
                 None

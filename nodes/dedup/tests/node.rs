@@ -54,6 +54,9 @@ fn wrong_options_are_reported_all_at_once() {
     refuse(json!({"duplicates": "route", "warm_up": "1d"}), &[("warm_up", "only with")]);
     refuse(json!({"window": "900us"}), &[("window", "less than `1ms`")]);
     refuse(json!({"duplicates": "mark", "mark_field": "nowhere"}), &[("mark_field", "must begin with `body`")]);
+    for field in ["attributes", "resource", "body", "timestamp", "severity", "trace_id", "scope.name"] {
+        refuse(json!({"duplicates": "mark", "mark_field": field}), &[("mark_field", "cannot hold the value")]);
+    }
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Node for UserAgent {
                 setup.error("into", "the result is one object; give it a field such as `attributes.user_agent`");
                 None
             }
-            into => setup.write("into", into),
+            into => setup.write_value("into", into),
         };
         if !(1..=MAX_CACHE).contains(&options.cache_size) {
             setup.error("cache_size", format!("`{}` is not between 1 and 100000", options.cache_size));

@@ -48,6 +48,9 @@ fn wrong_options_are_reported_all_at_once() {
     .unwrap();
     check_refusal::<UserAgent>(&json!({"cache_size": 100_001}), &[("cache_size", "between 1 and 100000")]).unwrap();
     check_refusal::<UserAgent>(&json!({"colour": 1}), &[("colour", "unknown field")]).unwrap();
+    for into in ["severity", "trace_id", "scope", "scope.name"] {
+        check_refusal::<UserAgent>(&json!({"into": into}), &[("into", "cannot hold the value")]).unwrap();
+    }
 }
 
 /// Cases of uap-core: the kind, the agent, the name, the version. `WATTLE_AGENTS` can name a file with more of them.
