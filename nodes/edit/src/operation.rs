@@ -1,5 +1,6 @@
 //! Operations, compiled from their options.
 
+mod boundary;
 mod case;
 mod coding;
 mod combine;

@@ -3,6 +3,7 @@
 use regex::bytes::Regex;
 use wattle_node::json::{self, Kind, Value};
 
+use super::boundary::is_boundary;
 use super::case::string;
 use super::value::{Change, Made, utf8};
 use super::{Compiler, groups};
@@ -60,18 +61,22 @@ impl Replace {
 
     /// Appends the text with its matches replaced.
     pub(super) fn write(&self, text: &[u8], out: &mut Vec<u8>) {
+        // Empty matches inside a character would split it.
+        let counts = |start, end| start < end || is_boundary(text, start);
         let mut last = 0;
         let mut copy = |range: std::ops::Range<usize>, out: &mut Vec<u8>| {
             out.extend_from_slice(text.get(last..range.start).unwrap_or_default());
             last = range.end;
         };
         if self.has_groups {
-            for found in self.regex.captures_iter(text).take(self.limit) {
-                copy(found.get(0).map_or(0..0, |whole| whole.range()), out);
+            let found = self.regex.captures_iter(text).filter_map(|found| Some((found.get(0)?.range(), found)));
+            for (range, found) in found.filter(|(range, _)| counts(range.start, range.end)).take(self.limit) {
+                copy(range, out);
                 found.expand(&self.with, out);
             }
         } else {
-            for found in self.regex.find_iter(text).take(self.limit) {
+            let found = self.regex.find_iter(text).filter(|found| counts(found.start(), found.end()));
+            for found in found.take(self.limit) {
                 copy(found.range(), out);
                 out.extend_from_slice(&self.with);
             }
@@ -304,6 +309,41 @@ impl Change for Slice {
                 Ok(Made::Json)
             }
             _ => Err(Problem::WrongType(kind, "a string or an array")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn replace(pattern: &str, with: &str, limit: usize, text: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        Replace { limit, ..Replace::all(Regex::new(pattern).unwrap(), with) }.write(text, &mut out);
+        out
+    }
+
+    #[test]
+    fn empty_matches_split_no_character() {
+        let all = |pattern, with, text| String::from_utf8(replace(pattern, with, usize::MAX, text)).unwrap();
+        assert_eq!(all(r"\d*", "-", "aä1".as_bytes()), "-a-ä-");
+        assert_eq!(all("(x*)", "<$1>", "äxä".as_bytes()), "<>ä<x>ä<>");
+        assert_eq!(replace("x*", "-", usize::MAX, b"\xc3\xa4\xff"), b"-\xc3\xa4-\xff-");
+        // The first match that counts is not the first one of the bytes.
+        assert_eq!(replace(r"(?-u:\B)", "-", 1, "äx".as_bytes()), "-äx".as_bytes());
+    }
+
+    proptest! {
+        #[test]
+        fn valid_text_is_replaced_as_in_str(text in "[axä€ 1]{0,12}", which in 0..8_usize, limit in 1..4_usize) {
+            let pattern = [r"\d*", "x*", ",?", r"\b", r"\B", "(?-u:\\B)", "(ä|)", "a*?"][which];
+            for with in ["-", "<$0>"] {
+                let expected = regex::Regex::new(pattern).unwrap().replacen(&text, limit, with).into_owned();
+                let found = replace(pattern, with, limit, text.as_bytes());
+                prop_assert_eq!(String::from_utf8(found).ok(), Some(expected), "{}", pattern);
+            }
         }
     }
 }
