@@ -27,7 +27,7 @@ enum To {
 enum Taken {
     /// The other member goes.
     Overwrite,
-    /// The member keeps its key.
+    /// The member keeps its key, unless the other one is null.
     Keep,
     /// The new key gets a number, such as `a_2`.
     Number,
@@ -113,10 +113,20 @@ fn new_key(field: &Field, to: &str, compiler: &mut Compiler<'_, '_>) -> Option<B
     }
 }
 
+/// Whether an object has a value that is not null with this key.
+fn has_value(rows: &mut Rows, object: Place, key: &[u8]) -> bool {
+    let found = rows.documents.find(object, key);
+    found.is_some_and(|member| rows.documents.kind(member) > Kind::Null)
+}
+
 impl Rename {
     fn rename(&mut self, rows: &mut Rows, row: usize) -> Result<(), Problem> {
         rows.places(row, &self.field, &mut self.found)?;
-        if self.found.is_empty() && self.on_missing == OnMissing::Fail {
+        let count = self.found.len();
+        // Null counts as missing, so that it replaces no value.
+        self.found.retain(|place| rows.documents.kind(*place) > Kind::Null);
+        let is_missing = self.found.is_empty() || self.found.len() < count;
+        if is_missing && self.on_missing == OnMissing::Fail {
             return Err(Problem::Missing);
         }
         for index in 0..self.found.len() {
@@ -124,7 +134,7 @@ impl Rename {
             match &self.to {
                 To::Key(key) => {
                     let is_taken = self.taken == Taken::Keep
-                        && rows.documents.parent(place).and_then(|object| rows.documents.find(object, key)).is_some();
+                        && rows.documents.parent(place).is_some_and(|object| has_value(rows, object, key));
                     if !is_taken {
                         rows.documents.rename(place, key);
                     }
@@ -150,11 +160,12 @@ impl Rename {
             if !is_object || !self.new_key(rows, member) {
                 continue;
             }
-            if self.taken != Taken::Overwrite && rows.documents.find(container, &self.key).is_some() {
-                if self.taken == Taken::Keep {
-                    continue;
+            match self.taken {
+                Taken::Keep if has_value(rows, container, &self.key) => continue,
+                Taken::Number if rows.documents.find(container, &self.key).is_some() => {
+                    self.add_number(rows, container);
                 }
-                self.add_number(rows, container);
+                _ => {}
             }
             rows.documents.rename(member, &self.key);
             // The member that had the key may have been the next one.

@@ -74,7 +74,7 @@ impl Transfer {
             Some(place) if !self.from.is_whole() => rows.documents.content(place),
             _ => rows.read(row, &self.from),
         };
-        if content.kind() == Kind::Missing {
+        if content.kind() <= Kind::Null {
             return if self.on_missing == OnMissing::Fail { Err(at_from(Problem::Missing)) } else { Ok(()) };
         }
         if self.keeps && rows.read(row, &self.to).kind() > Kind::Null {

@@ -166,10 +166,11 @@ fn merge() -> BoxedStrategy<Value> {
 }
 
 fn transfer(operation: &'static str) -> BoxedStrategy<Value> {
-    (single(), single(), any::<bool>(), prop::sample::select(vec!["fail", "keep", "keep"]))
+    let mode = || prop::sample::select(vec!["fail", "keep", "keep"]);
+    (single(), single(), any::<bool>(), mode(), mode())
         .prop_filter("a field is not moved to itself", |(from, to, ..)| from != to)
-        .prop_map(move |(from, to, overwrite, on_error)| {
-            json!({ operation: from, "to": to, "overwrite": overwrite, "on_error": on_error })
+        .prop_map(move |(from, to, overwrite, on_error, on_missing)| {
+            json!({ operation: from, "to": to, "overwrite": overwrite, "on_error": on_error, "on_missing": on_missing })
         })
         .boxed()
 }
@@ -177,6 +178,7 @@ fn transfer(operation: &'static str) -> BoxedStrategy<Value> {
 fn rename() -> BoxedStrategy<Value> {
     let parent = prop_oneof![Just("body".to_owned()), each()];
     let one = (parent, "[a-dA]", "[a-dA]", any::<bool>())
+        .prop_filter("a field is not renamed to itself", |(_, from, to, _)| from != to)
         .prop_map(|(parent, from, to, overwrite)| {
             json!({ "rename": format!("{parent}.{from}"), "to": format!("{parent}.{to}"), "overwrite": overwrite })
         });
@@ -189,7 +191,12 @@ fn rename() -> BoxedStrategy<Value> {
         }
         step
     });
-    prop_oneof![one, all].boxed()
+    (prop_oneof![one, all], prop::sample::select(vec!["keep", "keep", "fail"]))
+        .prop_map(|(mut step, on_missing)| {
+            step["on_missing"] = on_missing.into();
+            step
+        })
+        .boxed()
 }
 
 pub(crate) fn steps() -> impl Strategy<Value = Value> {

@@ -146,7 +146,9 @@ fn apply(root: &mut Value, step: &Value) -> Done {
     for operation in ["copy", "move"] {
         if has(operation) {
             let (from, to) = (text(&step[operation]), text(&step["to"]));
-            let Some(value) = read(root, from) else { return Ok(()) };
+            let Some(value) = read(root, from).filter(|value| !value.is_null()) else {
+                return if step["on_missing"] == "fail" { Err("missing-field") } else { Ok(()) };
+            };
             if step["overwrite"] == false && read(root, to).is_some_and(|value| !value.is_null()) {
                 return Ok(());
             }
@@ -162,7 +164,7 @@ fn apply(root: &mut Value, step: &Value) -> Done {
         }
     }
     if has("rename") {
-        rename(root, step);
+        return rename(root, step);
     } else if has("remove") {
         for path in list(&step["remove"]) {
             let found = places(root, &parse(path));
@@ -258,17 +260,24 @@ pub(crate) fn shown(value: &Value) -> String {
 
 /// Gives one member another key, which the member keeps its place with.
 fn rename_member(object: &mut Map<String, Value>, from: &str, to: &str, overwrite: bool) {
-    if from == to || !object.contains_key(from) || (!overwrite && object.contains_key(to)) {
+    if from == to || !object.contains_key(from) || (!overwrite && object.get(to).is_some_and(|value| !value.is_null()))
+    {
         return;
     }
     let members = std::mem::take(object).into_iter().filter(|(key, _)| key != to);
     *object = members.map(|(key, value)| if key == from { (to.to_owned(), value) } else { (key, value) }).collect();
 }
 
-fn rename(root: &mut Value, step: &Value) {
+fn rename(root: &mut Value, step: &Value) -> Done {
     let path = parse(text(&step["rename"]));
     let overwrite = step["overwrite"] != false;
-    for place in places(root, &path) {
+    let found = places(root, &path);
+    let mut is_null = |place: &Vec<Segment>| get(root, place).is_some_and(|value| value.is_null());
+    let nulls: Vec<bool> = found.iter().map(&mut is_null).collect();
+    if (found.is_empty() || nulls.contains(&true)) && step["on_missing"] == "fail" {
+        return Err("missing-field");
+    }
+    for (place, _) in found.into_iter().zip(nulls).filter(|(_, is_null)| !is_null) {
         if step.get("case").is_none() && step.get("pattern").is_none() {
             let to = parse(text(&step["to"]));
             let (Some(Segment::Key(to)), Some((Segment::Key(from), before))) = (to.last(), place.split_last()) else {
@@ -281,6 +290,7 @@ fn rename(root: &mut Value, step: &Value) {
             rename_keys(value, step);
         }
     }
+    Ok(())
 }
 
 fn rename_keys(value: &mut Value, step: &Value) {

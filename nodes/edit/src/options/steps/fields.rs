@@ -52,7 +52,7 @@ operations! {
         pub on_error: OnError,
     }
 
-    /// Copies a value to another field.
+    /// Copies a value to another field. Null counts as missing.
     Copy = "copy" {
         /// Field to copy. No default. Example: `attributes.client_ip`.
         pub copy: Field,
@@ -70,7 +70,7 @@ operations! {
         pub on_error: OnError,
     }
 
-    /// Moves a value to another field.
+    /// Moves a value to another field. Null counts as missing.
     Move = "move" {
         /// Field to move. No default. Example: `attributes.client_ip`.
         #[serde(rename = "move")]
@@ -130,7 +130,8 @@ operations! {
         pub on_error: OnError,
     }
 
-    /// Renames keys and keeps their place: one key with `to`, or the keys of an object with `pattern` or `case`.
+    /// Renames keys and keeps their place: one key with `to`, or the keys of an object with `pattern` or `case`. A field that
+    /// is null counts as missing.
     Rename = "rename" {
         /// Field to rename; with `pattern` or `case` an object whose keys are renamed. May have `[*]`. No default.
         /// Example: `attributes.usr`.
@@ -148,7 +149,7 @@ operations! {
         /// Whether keys of objects below are renamed too. For `pattern` and `case`. Default: `false`.
         #[serde(default)]
         pub recursive: Option<bool>,
-        /// Whether the step replaces a value that has the new name; with `false` nothing is renamed then. Without this
+        /// Whether the step replaces a value that has the new name; with `false` it replaces only null. Without this
         /// option, `pattern` and `case` append a number to a name that the object has, such as `user_2`. Default: `true`.
         #[serde(default)]
         pub overwrite: Option<bool>,
