@@ -323,5 +323,22 @@ fn targets(
             })
         })
         .collect();
+    // Of two columns with the same field, only the later one would be seen.
+    for (number, target) in targets.iter().enumerate() {
+        let Some(target) = target else { continue };
+        let mut before = targets.iter().take(number).flatten();
+        if let (Some(other), Some((option, ..))) =
+            (before.find(|other| other.field.name == target.field.name), columns.get(number))
+        {
+            let message = match other.column == target.column {
+                true => format!("the column `{}` is in the list twice; remove one of them", target.column),
+                false => format!(
+                    "the columns `{}` and `{}` both set `{}`; give each its own field",
+                    other.column, target.column, target.field.name
+                ),
+            };
+            setup.error(option.as_str(), message);
+        }
+    }
     targets.into_iter().collect()
 }

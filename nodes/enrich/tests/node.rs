@@ -48,6 +48,22 @@ fn refuse(options: Value, expected: &[(&str, &str)]) {
 }
 
 #[test]
+fn two_columns_for_one_field_are_refused() {
+    refuse(
+        json!({"lookups": [
+            {"table": "accounts", "key": "body.a", "columns": {"name": "x", "n": "x", "team": "y"}},
+            {"table": "accounts", "key": "body.a", "columns": {"name": "x.\"y\"", "n": "x.y"}, "into": "body.b"},
+            {"table": "accounts", "key": "body.a", "columns": ["name", "n", "name"]},
+        ]}),
+        &[
+            ("lookups[0].columns.name", "the columns `n` and `name` both set `attributes.x`; give each its own field"),
+            ("lookups[1].columns.name", "the columns `n` and `name` both set `body.b.x.y`"),
+            ("lookups[2].columns[2]", "the column `name` is in the list twice"),
+        ],
+    );
+}
+
+#[test]
 fn wrong_options_are_reported_all_at_once() {
     refuse(json!({}), &[("", "missing field `lookups`")]);
     refuse(json!({"lookups": []}), &[("lookups", "at least one lookup")]);
@@ -204,7 +220,10 @@ fn lookup() -> impl Strategy<Value = Value> {
         prop::collection::btree_map("[p-r]", value(), 0..2),
         any::<bool>(),
     )
-        .prop_map(|(table, key, columns, into, on_missing, mut default, overwrite)| {
+        .prop_map(|(table, key, mut columns, into, on_missing, mut default, overwrite)| {
+            // Two columns for one field are refused.
+            let mut fields = std::collections::BTreeSet::new();
+            columns.retain(|_, field| fields.insert(*field));
             default.retain(|column, _| columns.contains_key(column));
             json!({"table": table, "key": key, "columns": columns, "into": into, "on_missing": on_missing,
                 "default": default, "overwrite": overwrite})
