@@ -3,9 +3,11 @@
 //! A node has a [`Condition`] in its options, compiles it with a [`Compiler`] when it is configured, and calls
 //! [`Check::narrow`] for each batch. Conditions work on whole columns: each test runs over all rows that are still open.
 
+mod bounds;
 mod check;
 mod compile;
 mod hash;
+mod id;
 mod literal;
 mod network;
 mod options;

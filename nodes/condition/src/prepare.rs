@@ -5,6 +5,8 @@ use memchr::memmem::Finder;
 use regex::bytes::{Regex, RegexSet};
 use wattle_node::{Setup, bad_pattern};
 
+use crate::bounds;
+use crate::id::Id;
 use crate::literal::{Literal, Number};
 use crate::network::Networks;
 use crate::options::{Condition, OneOrMany, Type};
@@ -26,7 +28,12 @@ pub(crate) fn tests(at: &str, condition: &Condition, setup: &mut Setup<'_>) -> O
             Ok(Test::Type(kinds.as_slice().iter().fold(0, |bits, kind| bits | 1 << kind_number(*kind))))
         }),
         condition.equals.as_ref().map(|value| Ok(Test::Equals(Literal::new(value)))),
-        condition.one_of.as_ref().map(|values| Ok(Test::OneOf(Literals::new(values)))),
+        condition.one_of.as_ref().map(|values| match values.is_empty() {
+            true => {
+                lists.refuse("in", "the list is empty, so nothing matches; give at least one value, or remove the test")
+            }
+            false => Ok(Test::OneOf(Literals::new(values))),
+        }),
         condition.equals_text.as_ref().map(|wanted| Ok(Test::EqualsText(text(wanted)))),
         condition.starts_with.as_ref().map(|list| Ok(Test::StartsWith(texts(lists.some("starts_with", list)?)))),
         condition.ends_with.as_ref().map(|list| Ok(Test::EndsWith(texts(lists.some("ends_with", list)?)))),
@@ -48,7 +55,21 @@ pub(crate) fn tests(at: &str, condition: &Condition, setup: &mut Setup<'_>) -> O
     .into_iter()
     .flatten()
     .collect();
-    tests.into_iter().collect::<Result<_, _>>().ok()
+    // Two more kinds of tests that can never hold.
+    let bounds = bounds::check(condition).map_or(Ok(()), |(option, message)| lists.refuse(option, &message));
+    let ids = ids(&mut lists, condition);
+    let tests = tests.into_iter().collect::<Result<_, _>>().ok()?;
+    (bounds.is_ok() && ids.is_ok()).then_some(tests)
+}
+
+/// Checks the constants that an id is compared with.
+fn ids(lists: &mut Lists<'_, '_>, condition: &Condition) -> Result<(), Refused> {
+    let Some(id) = condition.field.as_deref().and_then(Id::of) else { return Ok(()) };
+    let mut done = Ok(());
+    for (option, message) in id.problems(condition) {
+        done = lists.refuse(&option, &message);
+    }
+    done
 }
 
 /// An option was refused, and the reason was reported.

@@ -118,6 +118,49 @@ fn wrong_options_are_reported_all_at_once() {
     assert_eq!(ran.bodies("p0"), ["x"]);
 }
 
+#[test]
+fn tests_that_can_never_hold_are_refused() {
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    refuse(
+        json!({"paths": [
+            {"name": "a", "when": {"field": "trace_id", "equals": trace.to_uppercase()}},
+            {"name": "b", "when": {"field": "trace_id", "in": [trace, null, "0AF76519-16cd-43dd-8448-eb211c80319c", 7]}},
+            {"name": "c", "when": {"field": "span_id", "equals_text": trace}},
+            {"name": "d", "when": {"not": {"field": "span_id", "equals": "0000000000000000"}}},
+            {"name": "e", "when": {"field": "span_id", "starts_with": ["b7", "B7"], "ends_with": "g", "contains": "0"}},
+            {"name": "f", "when": {"field": "body", "in": []}},
+            {"name": "g", "when": {"field": "body", "gt": 5, "lt": 3}},
+            {"name": "h", "when": {"field": "body", "ge": 9_007_199_254_740_993_u64, "le": 9_007_199_254_740_992_u64}},
+            {"name": "i", "when": {"field": "body", "ge": 0.5, "lt": 0.50}},
+        ]}),
+        &[
+            (
+                "paths[0].when.equals",
+                "`trace_id` has 32 lower-case hexadecimal digits that are not all 0, so \
+                 `0AF7651916CD43DD8448EB211C80319C` never matches; write `0af7651916cd43dd8448eb211c80319c`",
+            ),
+            ("paths[1].when.in[2]", "never matches; write `0af7651916cd43dd8448eb211c80319c`"),
+            ("paths[1].when.in[3]", "so 7 never matches; write it as in `0af7651916cd43dd8448eb211c80319c`"),
+            ("paths[2].when.equals_text", "`span_id` has 16 lower-case hexadecimal digits"),
+            ("paths[3].when.not.equals", "so `0000000000000000` never matches"),
+            ("paths[4].when.starts_with[1]", "`B7` never matches; write `b7`"),
+            ("paths[4].when.ends_with", "`g` never matches; write it as in `b7ad6b7169203331`"),
+            ("paths[5].when.in", "the list is empty, so nothing matches"),
+            ("paths[6].when.gt", "`gt` is 5 and `lt` is 3, so no number fits"),
+            ("paths[7].when.ge", "so no number fits"),
+            ("paths[8].when.ge", "`ge` is 0.5 and `lt` is 0.5, so no number fits"),
+        ],
+    );
+    let fine = json!([
+        {"name": "a", "when": {"field": "trace_id", "equals": trace}},
+        {"name": "b", "when": {"field": "trace_id", "equals": null}},
+        {"name": "c", "when": {"field": "span_id", "starts_with": "b7", "in": ["b7ad6b7169203331", null]}},
+        {"name": "d", "when": {"field": "attributes.trace_id", "equals": "0AF"}},
+        {"name": "e", "when": {"field": "body", "ge": 5, "le": 5, "lt": 6}},
+    ]);
+    run_bodies::<Route>(&json!({ "paths": fine }), &["x"]).unwrap();
+}
+
 /// The text of a value, as in a column.
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
@@ -233,7 +276,7 @@ fn conditions() -> impl Strategy<Value = Value> {
     let test = prop_oneof![
         any::<bool>().prop_map(|wanted| json!({ "exists": wanted })),
         values().prop_map(|wanted| json!({ "equals": wanted })),
-        prop::collection::vec(values(), 0..4).prop_map(|wanted| json!({ "in": wanted })),
+        prop::collection::vec(values(), 1..4).prop_map(|wanted| json!({ "in": wanted })),
         "true|-?1|[ab]".prop_map(|wanted| json!({ "equals_text": wanted })),
         one_or_many("[ab]{0,1}|t").prop_map(|wanted| json!({ "starts_with": wanted })),
         one_or_many("[ab]{0,1}|e").prop_map(|wanted| json!({ "ends_with": wanted })),
@@ -246,7 +289,7 @@ fn conditions() -> impl Strategy<Value = Value> {
         one_or_many("null|bool|number|string|array|object").prop_map(|wanted| json!({ "type": wanted })),
         (1..4_u64, 0..9_u64).prop_map(|(rate, seed)| json!({ "sample": {"rate": rate, "seed": seed} })),
         (1..4_u64, one_or_many("body\\.[xy]")).prop_map(|(rate, key)| json!({ "sample": {"rate": rate, "key": key} })),
-        (-2..3_i64, -2..3_i64).prop_map(|(ge, lt)| json!({ "ge": ge, "lt": lt })),
+        (-2..3_i64, 1..4_i64).prop_map(|(ge, more)| json!({ "ge": ge, "lt": ge + more })),
     ];
     let leaf = (test, "body\\.[xy]").prop_map(|(mut test, field)| {
         test["field"] = field.into();
