@@ -4,7 +4,7 @@ mod body;
 mod finish;
 
 use wattle_document::{Content, Documents, NoPlace, Place, Source, Step};
-use wattle_node::json::{self, Kind};
+use wattle_node::json::Kind;
 use wattle_node::{Column, Reasons};
 
 use crate::field::{Field, ROOTS, Root};
@@ -14,6 +14,7 @@ use crate::takes::Takes;
 use crate::time;
 
 pub(crate) use body::BodyDocument;
+use finish::MIN_TOO_DEEP;
 pub(crate) use finish::Writers;
 
 /// The deepest JSON that the host takes as valid.
@@ -111,7 +112,10 @@ impl Rows {
                 };
             }
             let [body, ..] = roots;
+            let length = columns.roots.first().and_then(Option::as_ref).map_or(0, |body| body.row(row).len());
             let document = match columns.kinds.get(row).copied().and_then(Kind::from_u8) {
+                // For the host, JSON that is too deep is none. The difference matters only once a step goes below the body.
+                Some(Kind::Missing) if length >= MIN_TOO_DEEP => BodyDocument::Unchecked,
                 None | Some(Kind::Missing) => BodyDocument::NotJson,
                 Some(kind) => BodyDocument::Closed(kind),
             };
@@ -139,9 +143,30 @@ impl Rows {
         self.document(row, field.root).ok_or(Problem::NotJson)
     }
 
-    /// The value of a field with a path to one value; missing if the event lacks it or the body is not JSON.
+    /// The place of the root that a step reads a field of; none if the body is not JSON. The row fails if the body is too
+    /// deep, because its fields are there but cannot be read.
+    #[inline]
+    pub(crate) fn root_to_read(&mut self, row: usize, field: &Field) -> Option<Place> {
+        let place = self.document(row, field.root);
+        if place.is_none() && self.is_body_too_deep(row) {
+            self.fail(row, Problem::NotJson, "body");
+        }
+        place
+    }
+
+    /// The value of a field with a path to one value, for a step that works with it; missing if the event lacks it or the
+    /// body is not JSON. The row fails as in [`root_to_read`](Self::root_to_read).
     #[inline]
     pub(crate) fn read(&mut self, row: usize, field: &Field) -> Content {
+        if field.is_whole_body() {
+            return self.whole_body(row);
+        }
+        let place = self.root_to_read(row, field).and_then(|root| self.documents.get(root, &field.route));
+        place.map_or(Content::MISSING, |place| self.documents.content(place))
+    }
+
+    /// The present value of a field that a step is about to set. What is wrong with the body shows when it is set.
+    pub(crate) fn present(&mut self, row: usize, field: &Field) -> Content {
         if field.is_whole_body() {
             return self.whole_body(row);
         }
@@ -314,16 +339,8 @@ impl Rows {
         }
     }
 
-    /// Whether the body is no JSON for this node only because of its depth.
-    fn is_body_too_deep(&mut self, row: usize) -> bool {
-        let Some(state) = self.rows.get(row) else { return false };
-        let body = self.documents.content(state.body);
-        let text = self.documents.text(body, &mut self.memory);
-        matches!(json::check(text, MAX_DEPTH), Err(error) if error.kind == json::ErrorKind::TooDeep)
-    }
-
-    /// Whether a text is JSON, and which kind.
-    fn kind_of(text: &[u8]) -> Option<Kind> {
-        json::check(text, MAX_DEPTH).ok()
+    /// Whether a step went below the body, and the body is JSON that is too deep.
+    fn is_body_too_deep(&self, row: usize) -> bool {
+        self.rows.get(row).is_some_and(|row| row.document == BodyDocument::TooDeep)
     }
 }

@@ -229,6 +229,35 @@ fn nesting_beyond_the_limit_fails_instead_of_breaking_the_call() {
     assert_eq!(ran.codes(), ["too-deep"]);
 }
 
+#[test]
+fn fields_of_a_body_that_is_too_deep_are_not_taken_as_missing() {
+    let deep = format!("{}1{}", "{\"a\":".repeat(513), "}".repeat(513));
+    let reads = [
+        json!({"set": "attributes.x", "from": "body.a", "default": "D"}),
+        json!({"set": "attributes.x", "first_of": ["body.b", "body.a"], "on_error": "keep"}),
+        json!({"set": "attributes.x", "template": "{{ body.a }}"}),
+        json!({"copy": "body.a", "to": "attributes.x"}),
+        json!({"append": "attributes.x", "from": "body.a"}),
+        json!({"merge": "attributes", "from": "body.a"}),
+        json!({"math": "attributes.n", "add": "body.a"}),
+        json!({"remove": "attributes.n", "if": {"field": "body.a", "exists": false}}),
+    ];
+    for step in reads {
+        let run_with = |on_not_json: &str| {
+            let events = [json!({"body": deep, "attributes": {"n": 1}}), json!({"body": "{", "attributes": {"n": 1}})];
+            run::<Edit>(&json!({"steps": [step], "on_not_json": on_not_json}), &events).unwrap()
+        };
+        let ran = run_with("fail");
+        assert_eq!((ran.codes(), ran.ports["out"].len()), (vec!["too-deep".to_owned()], 1), "{step}");
+        assert_eq!(run_with("skip").ports["out"].len(), 2, "{step}");
+    }
+    // A long text that is not JSON is no JSON that is too deep.
+    let text = format!("{}x", "[".repeat(300)).repeat(9);
+    let steps = json!([{"set": "attributes.x", "from": "body.a", "default": "D"}]);
+    let ran = run_bodies::<Edit>(&json!({ "steps": steps }), &[&text]).unwrap();
+    assert_eq!(ran.ports["out"][0]["attributes"]["x"], "D");
+}
+
 /// A list of steps that uses every operation.
 fn everything() -> Value {
     json!({"on_not_json": "skip", "steps": [

@@ -61,7 +61,7 @@ impl Append {
                 _ => return Ok(()),
             },
         };
-        let present = rows.read(row, &self.target);
+        let present = rows.present(row, &self.target);
         self.out.clear();
         self.out.push(b'[');
         match present.kind() {
@@ -146,7 +146,7 @@ pub(super) fn merge(options: &options::Merge, compiler: &mut Compiler<'_, '_>) -
 impl Merge {
     fn merge(&self, rows: &mut Rows, row: usize) -> Result<(), (Problem, &Field)> {
         let refuse = |problem, field| if self.on_error == OnError::Fail { Err((problem, field)) } else { Ok(()) };
-        let root = rows.root(row, &self.from).ok();
+        let root = rows.root_to_read(row, &self.from);
         let from = root.and_then(|root| rows.documents.get(root, &self.from.route));
         let from = match from.map(|from| (from, rows.documents.kind(from))) {
             // One of them can contain the other, so what is merged must not change meanwhile.

@@ -236,7 +236,7 @@ impl Set {
 impl Operation for Set {
     fn run(&mut self, rows: &mut Rows, marks: &[bool]) {
         for row in marked(marks) {
-            if self.keeps && rows.read(row, &self.target).kind() > Kind::Null {
+            if self.keeps && rows.present(row, &self.target).kind() > Kind::Null {
                 continue;
             }
             let done = match self.value(rows, row) {

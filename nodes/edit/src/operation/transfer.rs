@@ -77,7 +77,7 @@ impl Transfer {
         if content.kind() <= Kind::Null {
             return if self.on_missing == OnMissing::Fail { Err(at_from(Problem::Missing)) } else { Ok(()) };
         }
-        if self.keeps && rows.read(row, &self.to).kind() > Kind::Null {
+        if self.keeps && rows.present(row, &self.to).kind() > Kind::Null {
             return Ok(());
         }
         if let (OnError::Keep, Err(_)) = (self.on_error, rows.check(&self.to, content)) {

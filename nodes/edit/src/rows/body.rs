@@ -1,17 +1,20 @@
 //! The body of a row: a text, and once a step goes below it, a JSON document.
 
 use wattle_document::{Content, Place, around};
-use wattle_node::json::Kind;
+use wattle_node::json::{self, Kind};
 
-use super::Rows;
+use super::{MAX_DEPTH, Rows};
 
 /// The body as JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyDocument {
-    /// A step has set the text, and it was not checked yet.
+    /// It is not known whether the text is JSON: a step has set it, or the host's limit of the depth may be the reason that
+    /// it is none.
     Unchecked,
     /// The text is not JSON.
     NotJson,
+    /// The text is JSON that is too deep.
+    TooDeep,
     /// The text is JSON of this kind, and no step went below it yet.
     Closed(Kind),
     /// Steps change the document, which holds instead of the text once it is changed.
@@ -24,7 +27,7 @@ impl Rows {
     pub(super) fn body_document(&mut self, row: usize) -> Option<Place> {
         match self.rows.get(row)?.document {
             BodyDocument::Open(place) => Some(place),
-            BodyDocument::NotJson => None,
+            BodyDocument::NotJson | BodyDocument::TooDeep => None,
             _ => self.open_body(row),
         }
     }
@@ -33,13 +36,17 @@ impl Rows {
         let state = *self.rows.get(row)?;
         let text = self.documents.content(state.body);
         let kind = match state.document {
-            BodyDocument::Open(_) | BodyDocument::NotJson => None,
-            BodyDocument::Closed(kind) => Some(kind),
-            BodyDocument::Unchecked => Self::kind_of(self.documents.text(text, &mut self.memory)),
+            BodyDocument::Open(_) | BodyDocument::NotJson | BodyDocument::TooDeep => return None,
+            BodyDocument::Closed(kind) => Ok(kind),
+            BodyDocument::Unchecked => json::check(self.documents.text(text, &mut self.memory), MAX_DEPTH),
         };
         let document = kind.map(|kind| self.documents.open_within(text, kind));
-        self.rows.get_mut(row)?.document = document.map_or(BodyDocument::NotJson, BodyDocument::Open);
-        document
+        self.rows.get_mut(row)?.document = match document {
+            Ok(document) => BodyDocument::Open(document),
+            Err(error) if error.kind == json::ErrorKind::TooDeep => BodyDocument::TooDeep,
+            Err(_) => BodyDocument::NotJson,
+        };
+        document.ok()
     }
 
     /// The text of the body with all changes.

@@ -38,7 +38,7 @@ impl Writers {
 }
 
 /// Shorter texts cannot be too deep: each level takes a bracket on both sides.
-const MIN_TOO_DEEP: usize = 2 * (MAX_DEPTH + 1);
+pub(super) const MIN_TOO_DEEP: usize = 2 * (MAX_DEPTH + 1);
 
 impl Rows {
     /// Appends the changed roots of all open rows.
