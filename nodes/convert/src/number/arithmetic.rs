@@ -21,7 +21,8 @@ impl Decimal {
         let place =
             |number: Self| i64::from(number.exponent) - (i64::from(MAX_DIGITS) - 1 - i64::from(count(number.digits)));
         let place = i32::try_from(place(self).max(place(other)).max(i64::from(exponent) + 1)).ok()?;
-        if place > 0 { None } else { sum(place)?.in_range() }
+        // Digits before the point are never rounded. Some sums of numbers with 38 of them still fit.
+        sum(place.min(0))?.in_range()
     }
 
     /// The difference; see [`checked_add`](Self::checked_add).
@@ -170,6 +171,11 @@ mod tests {
             ("1e30", "1e-7", Some("1000000000000000000000000000000.0000001")),
             ("1e30", "1e-9", Some("1000000000000000000000000000000")),
             ("1e22", "0", Some("1e22")),
+            ("1e37", "-190937.23658", Some("9999999999999999999999999999999809063")),
+            ("-1e37", "190937.23658", Some("-9999999999999999999999999999999809063")),
+            ("99999999999999999999999999999999999998", "0.9876", Some("99999999999999999999999999999999999999")),
+            ("170141183460469231731687303715884105727", "1", None),
+            ("170141183460469231731687303715884105727", "0.5", None),
             ("1e300", "1", None),
             ("1e300", "1e-300", None),
             ("99999999999999999999999999999999999999", "99999999999999999999999999999999999999", None),
