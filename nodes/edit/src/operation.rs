@@ -68,8 +68,8 @@ pub(crate) fn compile(at: &str, step: Step, plan: &mut Plan, setup: &mut Setup<'
             compiler.in_place("upper", &step.upper, step.into, step.on_missing, step.on_error, Some(case::Upper))
         }
         Step::Trim(step) => {
-            let change = text::Trim { characters: step.characters, side: step.side };
-            compiler.in_place("trim", &step.trim, step.into, step.on_missing, step.on_error, Some(change))
+            let change = text::Trim::new(&step, &mut compiler);
+            compiler.in_place("trim", &step.trim, step.into, step.on_missing, step.on_error, change)
         }
         Step::Split(step) => {
             let change = text::Split::new(&step, &mut compiler);

@@ -142,6 +142,8 @@ fn constants_that_can_never_work_are_refused() {
             {"slice": "attributes.a", "start": 1.5},
             {"lower": "attributes.a", "if": {"field": "body", "sample": {"rate": 18_446_744_073_709_551_616.0}}},
             {"lower": "attributes.a", "if": {"field": "body", "sample": {"rate": -1}}},
+            {"math": "attributes.a", "round": 300},
+            {"math": "attributes.a", "round": 1.5},
         ]),
         &[
             ("steps[0].with", "no group `1_x`: it has `1`, `b`; write `${1}_x` for the group `1` with `_x` after it"),
@@ -162,11 +164,45 @@ fn constants_that_can_never_work_are_refused() {
             ("steps[15].start", "`start` is 5 and `end` is 3, so nothing would stay"),
             ("steps[16].start", "`start` is -1 and `end` is -1, so nothing would stay"),
             ("steps[17].set", "expected the number of an element, 0 to 4294967295, or `*` at byte 2"),
-            ("steps[18].v4", "integer `300`, expected a whole number from 0 to 255"),
+            ("steps[18].v4", "the number is 300, expected a whole number from 0 to 32"),
             ("steps[19].depth", "integer `-1`, expected a whole number from 0 to 4294967295"),
             ("steps[20].start", "floating point `1.5`, expected a whole number from -9223372036854775808 to"),
             ("steps[21].if.sample.rate", "expected a whole number from 0 to 18446744073709551615"),
             ("steps[22].if.sample.rate", "integer `-1`, expected a whole number from 0 to 18446744073709551615"),
+            ("steps[23].round", "the number is 300, expected a whole number from 0 to 15"),
+            ("steps[24].round", "the number is 1.5, expected a whole number from 0 to 15"),
+        ],
+    );
+}
+
+#[test]
+fn steps_that_change_nothing_are_refused() {
+    refuse(
+        json!([
+            {"slice": "attributes.a"},
+            {"trim": "attributes.a", "characters": ""},
+            {"remove_empty": "attributes", "empty": []},
+            {"flatten": "attributes", "depth": 65},
+            {"flatten": "attributes", "depth": 0},
+            {"rename": "attributes.a", "to": "attributes.\"a\""},
+            {"keep": "timestamp"},
+            {"keep": "trace_id"},
+            {"keep": "severity"},
+            {"keep": "scope"},
+            {"keep": "attributes"},
+        ]),
+        &[
+            ("steps[0]", "`slice` takes `start`, `end` or both; without them, everything stays"),
+            ("steps[1].characters", "at least one character is needed; remove `characters` for white space"),
+            ("steps[2].empty", "the list is empty, so nothing would be removed"),
+            ("steps[3].depth", "`depth` is 65, but 1 to 64 levels can come together"),
+            ("steps[4].depth", "`depth` is 0, but 1 to 64 levels can come together"),
+            ("steps[5].to", "the field is the same; give it another name"),
+            ("steps[6].keep", "`timestamp` as a whole stays anyway; remove it from the list"),
+            ("steps[7].keep", "`trace_id` as a whole stays anyway; remove it from the list"),
+            ("steps[8].keep", "`severity` as a whole stays anyway; name `severity.text` or `severity.number`"),
+            ("steps[9].keep", "name fields below it, such as `scope.name`"),
+            ("steps[10].keep", "name fields below it, such as `attributes.user`"),
         ],
     );
 }

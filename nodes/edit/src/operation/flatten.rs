@@ -4,6 +4,7 @@ use wattle_document::UniqueKeys;
 use wattle_node::json::{self, Kind, Value};
 
 use super::Compiler;
+use super::unflatten::MAX_LEVELS;
 use super::value::{Change, Made};
 use crate::options;
 use crate::problem::Problem;
@@ -20,8 +21,12 @@ pub(crate) struct Flatten {
 
 impl Flatten {
     pub(super) fn new(options: &options::Flatten, compiler: &mut Compiler<'_, '_>) -> Option<Self> {
-        if options.depth == Some(0) {
-            compiler.error("depth", "`depth` is 0, but at least 1 level comes together; remove it for all levels");
+        if let Some(depth) = options.depth.filter(|depth| !(1..=MAX_LEVELS).contains(depth)) {
+            compiler.error(
+                "depth",
+                format!("`depth` is {depth}, but 1 to {MAX_LEVELS} levels can come together; remove it for all levels"),
+            );
+            return None;
         }
         Some(Self {
             separator: options.separator.as_deref().unwrap_or(".").as_bytes().into(),

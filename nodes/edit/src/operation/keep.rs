@@ -51,7 +51,13 @@ pub(super) fn keep(options: &KeepOptions, compiler: &mut Compiler<'_, '_>) -> Op
     let at = compiler.at("keep");
     let fields = compiler.plan.changes(&at, &options.keep, Shape::Pattern, compiler.setup)?;
     if let Some(whole) = fields.iter().find(|field| field.is_whole()) {
-        let message = format!("`{0}` as a whole stays anyway; name fields below it, such as `{0}.user`", whole.name);
+        let hint = match whole.root {
+            Root::Timestamp | Root::TraceId | Root::SpanId => "remove it from the list".to_owned(),
+            Root::Severity => "name `severity.text` or `severity.number`".to_owned(),
+            Root::Scope => "name fields below it, such as `scope.name`".to_owned(),
+            _ => format!("name fields below it, such as `{}.user`", whole.name),
+        };
+        let message = format!("`{}` as a whole stays anyway; {hint}", whole.name);
         compiler.error("keep", message);
     }
     let mut roots: Vec<Vec<Field>> = Vec::new();
@@ -131,6 +137,10 @@ struct RemoveEmpty {
 pub(super) fn remove_empty(options: &EmptyOptions, compiler: &mut Compiler<'_, '_>) -> Option<Box<dyn Operation>> {
     let at = compiler.at("remove_empty");
     let fields = compiler.plan.changes(&at, &options.remove_empty, Shape::Each, compiler.setup)?;
+    if options.empty.as_ref().is_some_and(Vec::is_empty) {
+        compiler
+            .error("empty", "the list is empty, so nothing would be removed; name at least one kind, such as `null`");
+    }
     let usual = || vec![EmptyKind::Null, EmptyKind::String, EmptyKind::Array, EmptyKind::Object];
     Some(Box::new(RemoveEmpty {
         fields,

@@ -104,6 +104,10 @@ fn new_key(field: &Field, to: &str, compiler: &mut Compiler<'_, '_>) -> Option<B
         }
     };
     let from = Path::parse(&field.name).ok()?;
+    if path == from {
+        compiler.error("to", "the field is the same; give it another name");
+        return None;
+    }
     match (path.segments().split_last(), from.segments().split_last()) {
         (Some((Segment::Key(key), parents)), Some((_, others))) if parents == others => Some(key.as_bytes().into()),
         _ => {

@@ -99,8 +99,19 @@ impl Change for Replace {
 }
 
 pub(crate) struct Trim {
-    pub(super) characters: Option<String>,
-    pub(super) side: CharacterSide,
+    characters: Option<String>,
+    side: CharacterSide,
+}
+
+impl Trim {
+    /// Returns `None` after it reported an error.
+    pub(super) fn new(options: &options::Trim, compiler: &mut Compiler<'_, '_>) -> Option<Self> {
+        if options.characters.as_deref() == Some("") {
+            compiler.error("characters", "at least one character is needed; remove `characters` for white space");
+            return None;
+        }
+        Some(Self { characters: options.characters.clone(), side: options.side })
+    }
 }
 
 impl Change for Trim {
@@ -249,6 +260,11 @@ pub(crate) struct Slice {
 impl Slice {
     /// Returns `None` after it reported an error.
     pub(super) fn new(options: &options::Slice, compiler: &mut Compiler<'_, '_>) -> Option<Self> {
+        if options.start.is_none() && options.end.is_none() {
+            let at = compiler.at.to_owned();
+            compiler.setup.error(at, "`slice` takes `start`, `end` or both; without them, everything stays");
+            return None;
+        }
         let start = options.start.unwrap_or(0);
         // With different signs, it depends on the length what stays.
         if let Some(end) = options.end.filter(|end| start >= *end && (start < 0) == (*end < 0)) {

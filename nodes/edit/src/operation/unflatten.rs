@@ -10,7 +10,7 @@ use crate::options;
 use crate::problem::Problem;
 
 /// More levels would make paths longer than fields can name.
-const MAX_LEVELS: usize = 64;
+pub(super) const MAX_LEVELS: usize = 64;
 
 pub(crate) struct Unflatten {
     separator: memchr::memmem::Finder<'static>,

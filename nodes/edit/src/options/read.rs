@@ -88,6 +88,16 @@ pub(super) fn any_value<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Val
     Value::deserialize(from).map(Some)
 }
 
+/// Reads a small number. The message names the range 0 to `MAX` of the parameter instead of that of the type. A number beyond
+/// `MAX` that fits the type is left to the operation, which reports it with the other errors of the step.
+pub(super) fn up_to<'de, const MAX: u8, D: Deserializer<'de>>(from: D) -> Result<Option<u8>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(from)? else { return Ok(None) };
+    match number.as_u64().and_then(|number| u8::try_from(number).ok()) {
+        Some(number) => Ok(Some(number)),
+        None => Err(D::Error::custom(format!("the number is {number}, expected a whole number from 0 to {MAX}"))),
+    }
+}
+
 /// The names of the parameters of an operation, from the code that serde derives.
 fn parameters<S: Named>() -> &'static [&'static str] {
     struct Names<'a>(&'a mut &'static [&'static str]);

@@ -126,7 +126,7 @@ operations! {
         pub on_error: ConvertError,
     }
 
-    /// Takes a part of a text, in characters, or of an array, in elements.
+    /// Takes a part of a text, in characters, or of an array, in elements: from `start`, to `end`, or both.
     Slice = "slice" {
         /// Fields to change. May have `[*]`. No default. Example: `attributes.message`.
         pub slice: Fields,

@@ -35,7 +35,7 @@ operations! {
         /// Text between keys. Default: `"."`. Example: `"_"`.
         #[serde(default)]
         pub separator: Option<String>,
-        /// How many levels come together; deeper values stay. Default: all levels. Example: `1`.
+        /// How many levels come together, 1 to 64; deeper values stay. Default: all levels. Example: `1`.
         #[serde(default)]
         pub depth: Option<usize>,
         /// Whether arrays are flattened too, with numbers as keys. Default: `false`.
@@ -101,10 +101,12 @@ operations! {
         /// Fields that hold an address. May have `[*]`. No default. Example: `attributes.client_ip`.
         pub network: Fields,
         /// Bits of an IPv4 address that stay, 0 to 32. Default: `24`.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "crate::options::read::up_to::<32, _>")]
+        #[cfg_attr(not(target_arch = "wasm32"), schemars(range(max = 32)))]
         pub v4: Option<u8>,
         /// Bits of an IPv6 address that stay, 0 to 128. Default: `48`.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "crate::options::read::up_to::<128, _>")]
+        #[cfg_attr(not(target_arch = "wasm32"), schemars(range(max = 128)))]
         pub v6: Option<u8>,
         /// Whether the result is an address without the number of bits, such as `10.1.2.0`. Default: `false`.
         #[serde(default)]
@@ -139,7 +141,8 @@ operations! {
         #[serde(default)]
         pub divide: Option<NumberOrField>,
         /// Rounds to so many digits after the point, 0 to 15, half away from zero. Default: not rounded. Example: `2`.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "crate::options::read::up_to::<15, _>")]
+        #[cfg_attr(not(target_arch = "wasm32"), schemars(range(max = 15)))]
         pub round: Option<u8>,
         /// Field for the result. Default: the field itself. Example: `attributes.error_ratio`.
         #[serde(default)]
