@@ -28,12 +28,8 @@ pub(crate) fn tests(at: &str, condition: &Condition, setup: &mut Setup<'_>) -> O
             Ok(Test::Type(kinds.as_slice().iter().fold(0, |bits, kind| bits | 1 << kind_number(*kind))))
         }),
         condition.equals.as_ref().map(|value| Ok(Test::Equals(Literal::new(value)))),
-        condition.one_of.as_ref().map(|values| match values.is_empty() {
-            true => {
-                lists.refuse("in", "the list is empty, so nothing matches; give at least one value, or remove the test")
-            }
-            false => Ok(Test::OneOf(Literals::new(values))),
-        }),
+        // The list may be empty: it can be a parameter of a pack, with which an operator turns the test off.
+        condition.one_of.as_ref().map(|values| Ok(Test::OneOf(Literals::new(values)))),
         condition.equals_text.as_ref().map(|wanted| Ok(Test::EqualsText(text(wanted)))),
         condition.starts_with.as_ref().map(|list| Ok(Test::StartsWith(texts(lists.some("starts_with", list)?)))),
         condition.ends_with.as_ref().map(|list| Ok(Test::EndsWith(texts(lists.some("ends_with", list)?)))),
