@@ -23,8 +23,8 @@ pub struct Options {
     /// `timezone`. Default: none. Example: `attributes.timezone`.
     #[serde(default)]
     pub timezone_from: Option<String>,
-    /// Where the time goes: `timestamp`, `attributes.<key>`, `resource.<key>`, `scope.attributes.<key>` or `body`. Default:
-    /// `timestamp`. Example: `attributes.time`.
+    /// Where the time goes: `timestamp`, `attributes.<key>`, `resource.<key>`, `scope.attributes.<key>` or `body`.
+    /// Default: `timestamp`. Example: `attributes.time`.
     #[serde(default = "timestamp")]
     pub into: String,
     /// For `into` other than `timestamp`: how to write the time: `rfc3339`, `rfc3339_s`, `rfc3339_ms`, `rfc3339_us`,
