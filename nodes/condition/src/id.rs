@@ -1,6 +1,7 @@
 //! The ids of traces and spans, which events have as lower-case hexadecimal digits.
 
 use serde_json::Value;
+use wattle_convert::otel;
 
 use crate::options::{Condition, OneOrMany};
 
@@ -58,7 +59,7 @@ impl Id {
     }
 
     fn whole(self, text: &str) -> Option<String> {
-        let fits = |text: &str| text.len() == self.digits() && is_hex(text) && text.bytes().any(|digit| digit != b'0');
+        let fits = |text: &str| otel::is_id(text.as_bytes(), self.digits()) && is_lower_hex(text);
         // As other programs write ids: in upper case, or with the hyphens of a UUID.
         let meant = || Some(text.replace('-', "").to_ascii_lowercase()).filter(|meant| fits(meant));
         (!fits(text)).then(|| self.message(&format!("`{text}`"), meant()))
@@ -66,7 +67,7 @@ impl Id {
 
     /// What is wrong with a part of an id.
     fn part(self, text: &str) -> Option<String> {
-        let fits = |text: &str| text.len() <= self.digits() && is_hex(text);
+        let fits = |text: &str| text.len() <= self.digits() && is_lower_hex(text);
         let meant = || Some(text.to_ascii_lowercase()).filter(|meant| fits(meant));
         (!fits(text)).then(|| self.message(&format!("`{text}`"), meant()))
     }
@@ -88,6 +89,6 @@ fn named<'c>(option: &str, list: &'c Option<OneOrMany<String>>) -> Vec<(String, 
     list.as_ref().map(|list| list.named(option)).unwrap_or_default()
 }
 
-fn is_hex(text: &str) -> bool {
+fn is_lower_hex(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }

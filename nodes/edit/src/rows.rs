@@ -114,7 +114,8 @@ impl Rows {
             let [body, ..] = roots;
             let length = columns.roots.first().and_then(Option::as_ref).map_or(0, |body| body.row(row).len());
             let document = match columns.kinds.get(row).copied().and_then(Kind::from_u8) {
-                // For the host, JSON that is too deep is none. The difference matters only once a step goes below the body.
+                // The host finds no JSON in a text that is too deep. The difference matters only once a step goes below the
+                // body.
                 Some(Kind::Missing) if length >= MIN_TOO_DEEP => BodyDocument::Unchecked,
                 None | Some(Kind::Missing) => BodyDocument::NotJson,
                 Some(kind) => BodyDocument::Closed(kind),

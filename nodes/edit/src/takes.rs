@@ -3,6 +3,7 @@
 //! The host checks the result of all steps and fails an event with another value. The node checks earlier where it can do
 //! something better: it refuses such a constant in the options, and it honours `on_error`.
 
+use wattle_convert::otel;
 use wattle_node::json::{self, Kind, Segment, Value};
 
 use crate::field::Root;
@@ -36,8 +37,8 @@ impl Takes {
             _ => return Self::Anything,
         };
         match (root, member) {
-            (Root::TraceId, _) => Self::Id(32),
-            (Root::SpanId, _) => Self::Id(16),
+            (Root::TraceId, _) => Self::Id(otel::TRACE_ID),
+            (Root::SpanId, _) => Self::Id(otel::SPAN_ID),
             (Root::Severity, None) => Self::Severity,
             (Root::Scope, None) => Self::Scope,
             (Root::Severity | Root::Scope, Some((key, is_last))) => match Self::member(root, key) {
@@ -66,16 +67,10 @@ impl Takes {
         }
         match self {
             Self::Anything => true,
-            Self::Id(digits) => {
-                let is_hex = text.len() == digits && text.iter().all(u8::is_ascii_hexdigit);
-                kind == Kind::String && is_hex && text.iter().any(|digit| *digit != b'0')
-            }
+            Self::Id(digits) => kind == Kind::String && otel::is_id(text, digits),
             Self::Severity => kind == Kind::Object && Self::members_fit(Root::Severity, text),
             Self::Scope => kind == Kind::Object && Self::members_fit(Root::Scope, text),
-            Self::Number => {
-                let number: Option<u8> = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
-                matches!(kind, Kind::Number | Kind::String) && number.is_some_and(|number| (1..=24).contains(&number))
-            }
+            Self::Number => matches!(kind, Kind::Number | Kind::String) && otel::severity_number(text).is_some(),
             Self::Text => kind == Kind::String,
             Self::Object => kind == Kind::Object,
             Self::NoMember(_) => false,
@@ -96,7 +91,7 @@ impl Takes {
     pub(crate) const fn wanted(self) -> &'static str {
         match self {
             Self::Anything => "a value",
-            Self::Id(32) => "32 hexadecimal digits that are not all 0",
+            Self::Id(otel::TRACE_ID) => "32 hexadecimal digits that are not all 0",
             Self::Id(_) => "16 hexadecimal digits that are not all 0",
             Self::Severity => "an object with `text` (a string) and `number` (1 to 24)",
             Self::Number => "a whole number from 1 to 24",

@@ -1,9 +1,9 @@
 //! Parts of a header or envelope: a template each, filled for one row at a time.
 
-use wattle_convert::syslog;
+use wattle_convert::{otel, syslog};
 use wattle_node::Setup;
 
-use crate::format::{cef, otlp};
+use crate::format::cef;
 use crate::options::{Format, Options};
 use crate::template::{Fields, Template};
 
@@ -77,13 +77,13 @@ fn wrong_constant(format: Format, name: &str, text: &[u8]) -> Option<String> {
             "`{shown}` is no severity of CEF; write a number from 0 to 10, or one of {}",
             list(&cef::SEVERITIES)
         )),
-        (Format::Otlp, "severity_number") if !text.is_empty() && otlp::severity_number(text).is_none() => {
+        (Format::Otlp, "severity_number") if !text.is_empty() && otel::severity_number(text).is_none() => {
             Some(format!("`{shown}` is no severity of OpenTelemetry; write a number from 1 to 24"))
         }
-        (Format::Otlp, "trace_id") if !text.is_empty() && !otlp::is_id(text, otlp::TRACE_ID) => {
+        (Format::Otlp, "trace_id") if !text.is_empty() && !otel::is_id(text, otel::TRACE_ID) => {
             Some(format!("`{shown}` is no id of a trace, which has 32 hexadecimal digits; write a field"))
         }
-        (Format::Otlp, "span_id") if !text.is_empty() && !otlp::is_id(text, otlp::SPAN_ID) => {
+        (Format::Otlp, "span_id") if !text.is_empty() && !otel::is_id(text, otel::SPAN_ID) => {
             Some(format!("`{shown}` is no id of a span, which has 16 hexadecimal digits; write a field"))
         }
         (_, "timestamp") if !text.is_empty() && crate::format::nanoseconds(text).is_none() => Some(format!(

@@ -8,8 +8,8 @@ use super::{MAX_DEPTH, Rows};
 /// The body as JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyDocument {
-    /// It is not known whether the text is JSON: a step has set it, or the host's limit of the depth may be the reason that
-    /// it is none.
+    /// It is not known whether the text is JSON: a step has set it, or it may be deeper than the host reads, so that
+    /// the host found no JSON.
     Unchecked,
     /// The text is not JSON.
     NotJson,

@@ -2,6 +2,7 @@
 //! (<https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>).
 
 use data_encoding::BASE64;
+use wattle_convert::otel::{SPAN_ID, TRACE_ID, is_id, severity_number};
 use wattle_convert::syslog;
 use wattle_document::{Documents, Place, UniqueKeys};
 use wattle_node::json::Kind;
@@ -47,7 +48,8 @@ pub(crate) fn write(
         out.extend_from_slice(format!("\"{nanoseconds}\"").as_bytes());
     }
     let severity = header.get("severity_text");
-    if let Some(number) = severity_number(header.get("severity_number")).or_else(|| number_of_name(severity)) {
+    let written = severity_number(header.get("severity_number")).map(u32::from);
+    if let Some(number) = written.or_else(|| number_of_name(severity)) {
         write_key("severityNumber", out);
         out.extend_from_slice(number.to_string().as_bytes());
     }
@@ -69,21 +71,6 @@ pub(crate) fn write(
     write_key("attributes", out);
     key_values(documents, attributes, MAX_DEPTH, out);
     out.extend_from_slice(b"}]}]}]}");
-}
-
-/// Hexadecimal digits of the id of a trace.
-pub(crate) const TRACE_ID: usize = 32;
-/// Hexadecimal digits of the id of a span.
-pub(crate) const SPAN_ID: usize = 16;
-
-/// Whether a text is an id with this number of hexadecimal digits. An id of zeros is invalid.
-pub(crate) fn is_id(text: &[u8], digits: usize) -> bool {
-    text.len() == digits && text.iter().all(u8::is_ascii_hexdigit) && text.iter().any(|digit| *digit != b'0')
-}
-
-/// A `SeverityNumber`: from 1 (`TRACE`) to 24 (`FATAL4`).
-pub(crate) fn severity_number(text: &[u8]) -> Option<u32> {
-    std::str::from_utf8(text).ok()?.parse().ok().filter(|number| (1..=24).contains(number))
 }
 
 /// The number of a severity with a short name of OpenTelemetry in any case, or a name or number of syslog.
