@@ -7,6 +7,7 @@ mod cells;
 mod cidr;
 mod error;
 mod mmdb;
+mod objects;
 mod quotes;
 mod read;
 mod rows;

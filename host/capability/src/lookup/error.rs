@@ -3,7 +3,6 @@
 use std::io;
 use std::path::PathBuf;
 
-use serde_json::error::Category;
 use wattle_plan::TableGrant;
 
 use crate::values::TooLarge;
@@ -120,12 +119,14 @@ pub enum TableError {
         u64,
     ),
     /// The JSON is damaged.
-    #[error("it is not valid JSON: line {line}, column {column}")]
+    #[error("it is not valid JSON: line {line}, column {column}: {reason}")]
     NotJson {
         /// Line in the file, from 1.
         line: usize,
-        /// Column in bytes.
+        /// Column in bytes, from 1.
         column: usize,
+        /// What is wrong there.
+        reason: wattle_json::ErrorKind,
     },
     /// The JSON ends too early.
     #[error("its JSON ends too early; the file may be incomplete")]
@@ -135,8 +136,18 @@ pub enum TableError {
     NotObjects {
         /// Line in the file, from 1.
         line: usize,
-        /// Column in bytes.
+        /// Column in bytes, from 1.
         column: usize,
+    },
+    /// An object has two members with the same name.
+    #[error("a row has two values for the column `{name}`, in lines {first} and {second}; remove one of them")]
+    RepeatedMember {
+        /// The name.
+        name: String,
+        /// Line of the first value, from 1.
+        first: usize,
+        /// Line of the second value, from 1.
+        second: usize,
     },
     /// A line of JSON is not an object.
     #[error("line {line} is not a JSON object; write one object per line, or name a file with an array `.json`")]
@@ -213,18 +224,6 @@ impl From<csv::Error> for TableError {
             csv::ErrorKind::Utf8 { pos, .. } => Self::NotUtf8(pos.map_or(0, |pos| pos.line())),
             // Reading records as bytes reports no other kind.
             other => Self::Unreadable(io::Error::other(format!("{other:?}"))),
-        }
-    }
-}
-
-impl From<serde_json::Error> for TableError {
-    fn from(error: serde_json::Error) -> Self {
-        let (line, column) = (error.line(), error.column());
-        match error.classify() {
-            Category::Eof => Self::Incomplete,
-            Category::Data => Self::NotObjects { line, column },
-            Category::Syntax => Self::NotJson { line, column },
-            Category::Io => Self::Unreadable(error.into()),
         }
     }
 }

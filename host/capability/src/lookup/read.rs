@@ -4,26 +4,22 @@ use std::fs::File;
 use std::io::{BufReader, Read as _};
 use std::path::Path;
 
-use serde::Deserializer as _;
-use serde::de::{Error as _, SeqAccess, Visitor};
-use serde_json::error::Category;
-use serde_json::{Map, Value};
 use wattle_plan::TableGrant;
 
 use super::cells::Cells;
 use super::error::TableError;
+use super::objects::{Columns, Layout, objects};
 use super::quotes::{BYTE_ORDER_MARK, Checked};
-use crate::values::kind;
 
 /// Reads the cells of a file: JSON if its name ends with `.json`, an object per line if it ends with
 /// `.ndjson` or `.jsonl`, else CSV with a header.
 pub(super) fn file(path: &Path) -> Result<Cells, TableError> {
     let extension = path.extension().unwrap_or_default();
     if extension.eq_ignore_ascii_case("json") {
-        return json(without_mark(&bytes(path)?));
+        return objects(without_mark(&bytes(path)?), Layout::Array, Columns::Members);
     }
     if extension.eq_ignore_ascii_case("ndjson") || extension.eq_ignore_ascii_case("jsonl") {
-        return lines(without_mark(&bytes(path)?));
+        return objects(without_mark(&bytes(path)?), Layout::Lines, Columns::Members);
     }
     csv(&mut open(path)?)
 }
@@ -80,7 +76,7 @@ fn records(from: &mut dyn std::io::Read) -> Result<Cells, TableError> {
     Ok(cells)
 }
 
-fn check_columns(columns: &[String]) -> Result<(), TableError> {
+pub(super) fn check_columns(columns: &[String]) -> Result<(), TableError> {
     if columns.iter().all(String::is_empty) {
         return Err(TableError::NoHeader);
     }
@@ -92,126 +88,9 @@ fn check_columns(columns: &[String]) -> Result<(), TableError> {
     Ok(())
 }
 
-fn check_rows(cells: &Cells) -> Result<(), TableError> {
+pub(super) fn check_rows(cells: &Cells) -> Result<(), TableError> {
     match cells.rows() > TableGrant::MAX_ROWS as usize {
         true => Err(TableError::TooManyRows),
         false => Ok(()),
-    }
-}
-
-/// Reads the cells of an array of objects.
-pub(super) fn json(text: &[u8]) -> Result<Cells, TableError> {
-    objects(|take| each_object(text, take))
-}
-
-/// Reads the cells of an array of objects whose columns are the paths of all values in them.
-pub(super) fn nested(text: &[u8]) -> Result<Cells, TableError> {
-    objects(|take| {
-        each_object(text, |object| {
-            let mut flat = Map::new();
-            object.iter().for_each(|(name, value)| flatten(name, value, &mut flat));
-            take(flat)
-        })
-    })
-}
-
-/// Adds a value and all values in it by their paths.
-fn flatten(path: &str, value: &Value, flat: &mut Map<String, Value>) {
-    flat.insert(path.to_owned(), value.clone());
-    match value {
-        Value::Object(members) => {
-            members.iter().for_each(|(name, value)| flatten(&format!("{path}.{name}"), value, flat));
-        }
-        Value::Array(elements) => {
-            elements.iter().enumerate().for_each(|(index, value)| flatten(&format!("{path}.{index}"), value, flat));
-        }
-        _ => {}
-    }
-}
-
-/// Reads the cells of objects, one per line.
-fn lines(text: &[u8]) -> Result<Cells, TableError> {
-    objects(|take| {
-        for object in serde_json::Deserializer::from_slice(text).into_iter::<Map<String, Value>>() {
-            take(object.map_err(|error| match error.classify() {
-                Category::Data => TableError::NotAnObject { line: error.line() },
-                _ => TableError::from(error),
-            })?)?;
-        }
-        Ok(())
-    })
-}
-
-/// What is done with each object of a text.
-type Take<'a> = &'a mut dyn FnMut(Map<String, Value>) -> Result<(), TableError>;
-
-/// Reads the cells of objects. Strings give their text, other values their JSON; an absent or null member is a missing
-/// cell. The text is read twice, first for the names of the columns, so that no tree of all objects is built.
-fn objects(each: impl Fn(Take<'_>) -> Result<(), TableError>) -> Result<Cells, TableError> {
-    let mut columns: Map<String, Value> = Map::new();
-    each(&mut |object| {
-        columns.extend(object.into_iter().map(|(name, _)| (name, Value::Null)));
-        Ok(())
-    })?;
-    let columns: Vec<String> = columns.into_iter().map(|(name, _)| name).collect();
-    check_columns(&columns)?;
-    let mut cells = Cells::new(columns.clone());
-    each(&mut |object| {
-        for name in &columns {
-            match object.get(name) {
-                None | Some(Value::Null) => cells.push_kind(&[], kind::MISSING)?,
-                Some(Value::String(text)) => cells.push(text.as_bytes())?,
-                Some(value) => cells.push_kind(value.to_string().as_bytes(), kind_of(value))?,
-            }
-        }
-        check_rows(&cells)
-    })?;
-    Ok(cells)
-}
-
-const fn kind_of(value: &Value) -> u8 {
-    match value {
-        Value::Null => kind::MISSING,
-        Value::Bool(_) => kind::BOOLEAN,
-        Value::Number(_) => kind::NUMBER,
-        Value::String(_) => kind::STRING,
-        Value::Array(_) => kind::ARRAY,
-        Value::Object(_) => kind::OBJECT,
-    }
-}
-
-fn each_object(text: &[u8], take: impl FnMut(Map<String, Value>) -> Result<(), TableError>) -> Result<(), TableError> {
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let mut refused = None;
-    let read = deserializer.deserialize_seq(Objects { take, refused: &mut refused });
-    if let Some(error) = refused {
-        return Err(error);
-    }
-    read?;
-    Ok(deserializer.end()?)
-}
-
-/// Visits the objects of an array one by one.
-struct Objects<'a, F> {
-    take: F,
-    /// The error of `take`, which the deserializer would turn into text.
-    refused: &'a mut Option<TableError>,
-}
-
-impl<'de, F: FnMut(Map<String, Value>) -> Result<(), TableError>> Visitor<'de> for Objects<'_, F> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an array of objects")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut objects: A) -> Result<(), A::Error> {
-        while let Some(object) = objects.next_element()? {
-            if let Err(error) = (self.take)(object) {
-                *self.refused = Some(error);
-                return Err(A::Error::custom("refused"));
-            }
-        }
-        Ok(())
     }
 }

@@ -6,6 +6,7 @@ use wattle_plan::{TableGrant, TableKind};
 
 use super::error::{FindError, LookupError, TableError};
 use super::mmdb::{ColumnPath, Database};
+use super::objects::{Columns, Layout, objects};
 use super::read;
 use super::rows::Rows;
 use crate::values::{TooLarge, Values, ValuesBuilder};
@@ -43,10 +44,11 @@ impl Table {
     ///
     /// The text is not an array of objects, or lacks the key column.
     pub fn from_json(text: &[u8], kind: TableKind, key: Option<&str>) -> Result<Self, TableError> {
-        let cells = match kind {
-            TableKind::Mmdb => read::nested(text)?,
-            TableKind::Exact | TableKind::Cidr => read::json(text)?,
+        let columns = match kind {
+            TableKind::Mmdb => Columns::Paths,
+            TableKind::Exact | TableKind::Cidr => Columns::Members,
         };
+        let cells = objects(text, Layout::Array, columns)?;
         Ok(Self(Content::Rows(Rows::new(cells, kind, key)?)))
     }
 

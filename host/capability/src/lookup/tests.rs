@@ -64,6 +64,19 @@ fn json_has_cells_of_any_kind_and_missing_ones() {
 }
 
 #[test]
+fn numbers_of_json_keep_their_digits() {
+    let text = br#"[
+        {"key": 12345678901234567890123, "n": 1.10},
+        {"key": 12345678901234567890124, "n": 1e400},
+        {"key": "0.1", "n": [9007199254740993, {"x" : 1.0}]}
+    ]"#;
+    let keys = ["12345678901234567890123", "12345678901234567890124", "0.1", "12345678901234567890125"];
+    let found = found_in(load("t.json", text, TableKind::Exact, None).unwrap(), "n", &keys);
+    let found: Vec<_> = found.iter().map(Option::as_deref).collect();
+    assert_eq!(found, [Some("1.10"), Some("1e400"), Some(r#"[9007199254740993,{"x":1.0}]"#), None]);
+}
+
+#[test]
 fn json_lines_are_rows() {
     let text = b"{\"key\": \"a\", \"n\": 1}\n\n{\"key\": \"b\", \"ok\": true}\n";
     for name in ["t.ndjson", "t.jsonl", "t.NDJSON"] {
@@ -188,9 +201,21 @@ fn an_invalid_table_is_refused_with_the_reason_and_the_place() {
         ("t.csv", b"a,b\n1,2,3\n", "line 2 has 3 cells and the header has 2; quote cells that contain a comma"),
         ("t.csv", b"a,b,\n1,2\n", "line 2 has 2 cells and the header has 3; quote cells that contain a comma"),
         ("t.csv", b"\xef\xbb\xbfa,b,a\n", "two columns have the name `a`; rename one of them"),
-        ("t.json", b"{}", "it is not a JSON array of objects: line 1, column 0"),
+        ("t.json", b"{}", "it is not a JSON array of objects: line 1, column 1"),
+        ("t.json", b"[{\"a\": 1},\n  2]", "it is not a JSON array of objects: line 2, column 3"),
         ("t.json", b"[{\"a\": 1}", "its JSON ends too early; the file may be incomplete"),
-        ("t.json", b"[{\"a\": 1}\n}", "it is not valid JSON: line 2, column 1"),
+        ("t.json", b"[{\"a\": 1}\n}", "it is not valid JSON: line 2, column 1: expected `,` or `]`"),
+        (
+            "t.json",
+            b"[{\"a\": \"\\ud800\"}]",
+            "it is not valid JSON: line 1, column 9: surrogate without its other half",
+        ),
+        (
+            "t.json",
+            b"[\n{\"a\": 1,\n\"\\u0061\": 2}]",
+            "a row has two values for the column `a`, in lines 2 and 3; remove one of them",
+        ),
+        ("t.ndjson", b"{\"a\": 1}\n{\"a\": 01}\n", "it is not valid JSON: line 2, column 8: invalid number"),
         ("t.json", b"[{\"key\": \"a\"}, {\"b\": 1}]", "row 2 has no key"),
         (
             "t.ndjson",
