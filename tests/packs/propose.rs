@@ -246,6 +246,16 @@ fn long_numbers_that_are_no_cards_stay_in_what_the_pack_delivers() {
 }
 
 #[test]
+fn json_that_is_not_valid_is_not_taken_for_columns() {
+    let folder = Folder::new();
+    let lines: String = (0..9).map(|n| format!("{{\"a\":{n},\"b\":\"\\ud800\",\"c\":1}}\n")).collect();
+    let printed = propose(&folder, "broken.ndjson", &lines);
+    let reason =
+        "JSON that is not valid, surrogate without its other half at byte 12; the pack keeps each line as it is";
+    assert!(printed.text().contains(reason), "{}", printed.text());
+}
+
+#[test]
 fn lines_of_several_time_formats_have_their_time() {
     let folder = Folder::new();
     let made = folder.run(&["generate", "nginx", "-n", "200"]);

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use wattle_convert::time::Format;
+use wattle_convert::time::{Context, Format};
 use wattle_json as json;
 use wattle_json::{Kind, Value};
 
@@ -263,8 +263,8 @@ fn boolean(text: &[u8], value: Value) -> Option<bool> {
 /// Nanoseconds since 1970.
 fn time(text: &[u8], value: Value, format: &Format) -> Option<i64> {
     match value.kind {
-        Kind::Number => format.parse(value.text(text)),
-        Kind::String => format.parse(value.string(text)?),
+        Kind::Number => format.parse_any_in(value.text(text), &Context::UTC),
+        Kind::String => format.parse_any_in(value.string(text)?, &Context::UTC),
         _ => None,
     }
 }

@@ -122,12 +122,12 @@ pub(crate) fn plan(options: &Options, setup: &mut Setup<'_>) -> Option<Plan> {
         timestamp: setup.read("field", "timestamp")?,
         joined: if in_attributes { Some(setup.write("field", &options.field)?) } else { None },
         count: match count {
-            Some(path) => Some(setup.write("count_field", path)?),
+            Some(path) => Some(setup.write_value("count_field", path)?),
             None => None,
         },
         origin: match options.resource_field.as_str() {
             "" => None,
-            path => Some(setup.read_write("resource_field", path)?),
+            path => Some(setup.read_write_value("resource_field", path)?),
         },
     };
     let limits = limits?;

@@ -76,14 +76,7 @@ impl Node for Pattern {
         let field = setup.read("field", &options.field);
         let group = options.group.as_deref().map(|path| setup.read("group", path));
         let timestamp = interval.map(|_| setup.read("interval", "timestamp"));
-        let mut target = |name: &str, path: &str| match path {
-            "" => None,
-            "timestamp" => {
-                setup.error(name, "the timestamp cannot hold a label; use a field such as `attributes.pattern_id`");
-                Some(None)
-            }
-            path => Some(setup.write(name, path)),
-        };
+        let mut target = |name: &str, path: &str| (!path.is_empty()).then(|| setup.write_value(name, path));
         let id_field = target("id_field", &options.id_field);
         let template_field = target("template_field", &options.template_field);
         setup.ports(vec!["out".to_owned(), "reports".to_owned()]);

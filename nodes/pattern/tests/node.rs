@@ -83,9 +83,13 @@ fn wrong_options_are_reported_all_at_once() {
             ("interval", "at least 1 s"),
             ("field", "must begin with `body`"),
             ("group", "must begin with `body`"),
-            ("id_field", "cannot hold a label"),
+            ("id_field", "cannot hold the value"),
         ],
     );
+    for root in ["attributes", "resource", "severity", "severity.text", "trace_id", "scope", "body"] {
+        refuse(json!({"id_field": root}), &[("id_field", "cannot hold the value")]);
+        refuse(json!({"template_field": root}), &[("template_field", "cannot hold the value")]);
+    }
     refuse(json!({"learn": false}), &[("learn", "add `templates`")]);
     refuse(json!({"masks": ["numbers"]}), &[("masks[0]", "unknown variant")]);
 }

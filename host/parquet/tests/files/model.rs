@@ -36,13 +36,14 @@ columns = [
 "#;
 
 /// Times, with microseconds and days since 1970.
-const TIMES: [(&str, Option<(i64, i64)>); 6] = [
+const TIMES: [(&str, Option<(i64, i64)>); 7] = [
     ("2023-11-08T12:00:00Z", Some((1_699_444_800_000_000, 19_669))),
     ("2023-11-08T00:30:00.123456789+01:00", Some((1_699_399_800_123_456, 19_668))),
     ("1969-12-31T23:59:59.9999995Z", Some((-1, -1))),
     ("1970-01-01T00:00:00Z", Some((0, 0))),
     ("2023-02-30T00:00:00Z", None),
     ("9999-01-01T00:00:00Z", None),
+    ("1677-09-21T00:12:43.145224192Z", Some((-9_223_372_036_854_776, -106_752))),
 ];
 
 /// JSON with what `serde_json` does not keep: digits, repeated keys, escapes.

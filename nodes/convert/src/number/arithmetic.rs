@@ -1,6 +1,6 @@
 //! The four operations on decimal numbers.
 
-use super::decimal::{Decimal, MAX_DIGITS, count};
+use super::decimal::{Decimal, MAX_DIGITS, count, power_of_ten};
 
 /// Significant digits of a quotient that has no last digit.
 const QUOTIENT_DIGITS: u32 = 16;
@@ -38,6 +38,10 @@ impl Decimal {
             return Some(Self::ZERO);
         }
         let exponent = self.exponent.checked_add(other.exponent)?;
+        // Two numbers of 64 bits need no check, which is slow in WebAssembly.
+        if let (Ok(a), Ok(b)) = (i64::try_from(self.digits), i64::try_from(other.digits)) {
+            return Self::new(i128::from(a) * i128::from(b), exponent).in_range();
+        }
         if let Some(digits) = self.digits.checked_mul(other.digits) {
             return Self::new(digits, exponent).in_range();
         }
@@ -91,7 +95,7 @@ impl Decimal {
     /// The digits with this exponent. `None` if they do not fit.
     fn at(self, place: i32) -> Option<i128> {
         match self.exponent.checked_sub(place)? {
-            more if more >= 0 => self.digits.checked_mul(10_i128.checked_pow(more.unsigned_abs())?),
+            more if more >= 0 => self.digits.checked_mul(power_of_ten(more.unsigned_abs())?),
             _ => Some(self.rounded_at(place)),
         }
     }
@@ -99,6 +103,11 @@ impl Decimal {
 
 /// The next digit of a quotient, and the rest.
 fn times_ten(rest: u128, by: u128) -> (u128, u128) {
+    // Dividing in 128 bits is slow in WebAssembly.
+    let tenfold = u64::try_from(rest).ok().and_then(|rest| rest.checked_mul(10));
+    if let (Some(tenfold), Ok(by)) = (tenfold, u64::try_from(by)) {
+        return ((tenfold / by).into(), (tenfold % by).into());
+    }
     if let Some(tenfold) = rest.checked_mul(10) {
         return (tenfold / by, tenfold % by);
     }

@@ -1,6 +1,6 @@
 //! Decimal numbers of up to 38 digits.
 
-use super::{Written, short};
+use super::Written;
 
 /// A decimal number: `digits` · 10^`exponent`.
 ///
@@ -43,8 +43,8 @@ impl Decimal {
     /// # Errors
     /// The text is not a number, or the number does not fit.
     pub fn parse(text: &[u8]) -> Result<Self, NumberError> {
-        if let Some(whole) = short(text) {
-            return Ok(Self::new(whole.into(), 0));
+        if let Some(short) = Self::parse_short(text) {
+            return Ok(short);
         }
         let written = Written::parse(text).ok_or(NumberError::NotANumber)?;
         if written.is_zero() {
@@ -73,6 +73,28 @@ impl Decimal {
         Self { digits, exponent }.in_range().ok_or(NumberError::TooLong)
     }
 
+    /// Reads up to 18 digits with an optional sign and point, which is the common case, in 64 bits.
+    fn parse_short(text: &[u8]) -> Option<Self> {
+        let digits = text.strip_prefix(b"-").unwrap_or(text);
+        // A point is one byte more.
+        if digits.len() > 19 {
+            return None;
+        }
+        let (mut value, mut count, mut point) = (0_i64, 0, None);
+        for byte in digits {
+            match byte {
+                b'0'..=b'9' if count < 18 => (value, count) = (value * 10 + i64::from(byte - b'0'), count + 1),
+                b'.' if point.is_none() => point = Some(count),
+                _ => return None,
+            }
+        }
+        if count == 0 {
+            return None;
+        }
+        let value = if digits.len() < text.len() { -value } else { value };
+        Some(Self::new(value.into(), point.map_or(0, |point| point - count)))
+    }
+
     /// Whether the number is 0.
     #[must_use]
     pub const fn is_zero(self) -> bool {
@@ -85,7 +107,7 @@ impl Decimal {
         if self.is_zero() {
             return Some(0);
         }
-        let power = 10_i128.checked_pow(self.exponent.unsigned_abs());
+        let power = power_of_ten(self.exponent.unsigned_abs());
         if self.exponent >= 0 {
             return self.digits.checked_mul(power?);
         }
@@ -103,7 +125,12 @@ impl Decimal {
     pub(super) fn rounded_at(self, place: i32) -> i128 {
         let dropped = place.saturating_sub(self.exponent).unsigned_abs();
         // Half of a larger power is more than the digits can be.
-        let Some(power) = 10_i128.checked_pow(dropped) else { return 0 };
+        let Some(power) = power_of_ten(dropped) else { return 0 };
+        if let (Ok(digits), Ok(power)) = (i64::try_from(self.digits), i64::try_from(power)) {
+            let rest = (digits % power).unsigned_abs();
+            let away = if rest >= power.unsigned_abs() - rest { digits.signum() } else { 0 };
+            return (digits / power + away).into();
+        }
         let rest = (self.digits % power).unsigned_abs();
         let away = if rest >= power.unsigned_abs() - rest { self.digits.signum() } else { 0 };
         self.digits / power + away
@@ -112,6 +139,10 @@ impl Decimal {
     /// The number, if readers with 64-bit floating-point numbers do not take it for infinite.
     pub(super) fn in_range(self) -> Option<Self> {
         const MAX_MAGNITUDE: i64 = f64::MAX_10_EXP as i64 + 1;
+        // No need to count: there are at most 39 digits.
+        if self.exponent < f64::MAX_10_EXP - 39 {
+            return Some(self);
+        }
         let magnitude = i64::from(count(self.digits)) + i64::from(self.exponent);
         let is_finite = || {
             let mut text = Vec::new();
@@ -123,19 +154,29 @@ impl Decimal {
 
     /// Appends the number as JSON, without zeros at the end of a fraction. Numbers with many zeros have an exponent.
     pub fn write(self, out: &mut Vec<u8>) {
-        let Self { mut digits, mut exponent } = self;
-        while exponent < 0 && digits % 10 == 0 && digits != 0 {
-            digits /= 10;
-            exponent += 1;
-        }
-        if digits == 0 {
-            out.push(b'0');
-            return;
-        }
-        if digits < 0 {
+        let mut exponent = self.exponent;
+        let text = match u64::try_from(self.digits.unsigned_abs()) {
+            Ok(0) => {
+                out.push(b'0');
+                return;
+            }
+            Ok(mut digits) => {
+                while exponent < 0 && digits.is_multiple_of(10) {
+                    (digits, exponent) = (digits / 10, exponent + 1);
+                }
+                digits.to_string()
+            }
+            Err(_) => {
+                let mut digits = self.digits.unsigned_abs();
+                while exponent < 0 && digits.is_multiple_of(10) {
+                    (digits, exponent) = (digits / 10, exponent + 1);
+                }
+                digits.to_string()
+            }
+        };
+        if self.digits < 0 {
             out.push(b'-');
         }
-        let text = digits.unsigned_abs().to_string();
         let length = i32::try_from(text.len()).unwrap_or_default();
         // Digits before the point.
         let point = length.saturating_add(exponent);
@@ -165,6 +206,12 @@ impl Decimal {
             out.extend_from_slice(point.saturating_sub(1).to_string().as_bytes());
         }
     }
+}
+
+/// 10 to this power, if it fits.
+pub(super) fn power_of_ten(power: u32) -> Option<i128> {
+    // Calculating in 128 bits is slow in WebAssembly.
+    10_i64.checked_pow(power).map(i128::from).or_else(|| 10_i128.checked_pow(power))
 }
 
 /// How many digits a number has; 0 has none.
@@ -203,6 +250,11 @@ mod tests {
             ("1.25e-3", "0.00125"),
             ("1.50e-9", "1.5e-9"),
             ("100e-2", "1"),
+            ("123456789012345.678", "123456789012345.678"),
+            ("-0.00000000000000001", "-1e-17"),
+            ("1234567890123456789.5", "1234567890123456789.5"),
+            ("5.", "5"),
+            ("-.5", "-0.5"),
             ("+7.", "7"),
             (".25", "0.25"),
             ("-0.0", "0"),
@@ -211,7 +263,7 @@ mod tests {
         ] {
             assert_eq!(Decimal::parse(text.as_bytes()).map(written).as_deref(), Ok(expected), "{text}");
         }
-        for text in ["", "-", ".", "x", "1e", "1.2.3", "inf", "NaN", "0x1"] {
+        for text in ["", "-", ".", "-.", "..", "1..", "--1", "x", "1e", "1.2.3", "inf", "NaN", "0x1"] {
             assert_eq!(Decimal::parse(text.as_bytes()).map(written), Err(NumberError::NotANumber), "{text}");
         }
         for text in

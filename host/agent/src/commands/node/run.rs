@@ -32,6 +32,9 @@ type Ran = wattle_cases::Ran<String>;
 /// Options with this key hold a list of steps, which are run one after the other.
 const STEPS: &str = "steps";
 
+/// Most steps that are shown one by one. Each has an instance with the options up to it, so many take quadratic time.
+const MOST_STAGES: usize = 200;
+
 pub(crate) fn run(options: &RunOptions, color: Color) -> Done {
     let component = Component::find(&options.component)?;
     let provided = match (&options.grants, &component.project) {
@@ -174,6 +177,10 @@ impl Stage {
         let Some(steps) = parsed.get(STEPS).and_then(Value::as_array).filter(|steps| !steps.is_empty()) else {
             return Ok(vec![whole]);
         };
+        if steps.len() > MOST_STAGES {
+            say(&format!("{} steps are shown together, because they are more than {MOST_STAGES}", steps.len()));
+            return Ok(vec![whole]);
+        }
         let up_to = |count: usize| {
             let mut options = parsed.clone();
             if let Some(options) = options.as_object_mut() {

@@ -53,7 +53,7 @@ pub(super) fn find(trial: &mut Trial, sample: &Sample, path: &Path) -> Result<Fo
             break;
         }
     }
-    let Some(mut found) = best.filter(|found| share(found) >= ENOUGH) else { return Ok(unknown(events)) };
+    let Some(mut found) = best.filter(|found| share(found) >= ENOUGH) else { return Ok(unknown(sample, events)) };
     if let Some(options) = &mut found.options {
         let types = types(&found.events);
         if has_types(options) && !types.is_empty() {
@@ -69,10 +69,26 @@ pub(super) fn find(trial: &mut Trial, sample: &Sample, path: &Path) -> Result<Fo
 }
 
 /// A proposal for lines of no known format: they stay as they are.
-fn unknown(events: Vec<Value>) -> Found {
+fn unknown(sample: &Sample, events: Vec<Value>) -> Found {
     let total = events.len();
-    let label = "no known format; the pack keeps each line as it is".to_owned();
+    let error = || {
+        sample.bodies.iter().find_map(|body| wattle_json::check(body.as_bytes(), wattle_batch::MAX_JSON_DEPTH).err())
+    };
+    let format = match is_like_json(sample).then(error).flatten() {
+        Some(error) => format!("JSON that is not valid, {error}"),
+        None => "no known format".to_owned(),
+    };
+    let label = format!("{format}; the pack keeps each line as it is");
     Found { label, options: None, pack: None, parsed: total, total, headers: 0, events, failures: Vec::new() }
+}
+
+/// Whether most lines have the form of a JSON object, valid or not. The commas in it do not make columns.
+fn is_like_json(sample: &Sample) -> bool {
+    let is_object = |body: &String| {
+        let inner = body.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        inner.is_some_and(|inner| inner.trim_start().starts_with('"'))
+    };
+    2 * sample.bodies.iter().filter(|body| is_object(body)).count() > sample.bodies.len()
 }
 
 fn share(found: &Found) -> f64 {
@@ -128,6 +144,10 @@ fn candidates(sample: &Sample, path: &Path) -> Vec<Candidate> {
         plain("apache", None),
         plain("xml", None),
     ];
+    if is_like_json(sample) {
+        all.retain(|candidate| matches!(&*candidate.label, "docker" | "json"));
+        return all;
+    }
     // Access logs of both servers look alike; the name of the file can tell them apart.
     let path = path.to_string_lossy().to_ascii_lowercase();
     if path.contains("apache") || path.contains("httpd") {
