@@ -50,13 +50,13 @@ pub(crate) fn check_max_bytes(option: &str, max: Size) -> Option<OptionError> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Framing {
-    /// Each JSON object or array is an event, on one line, on several, or on a part of one; each
-    /// line that is not JSON is an event.
+    /// Each JSON object or array is an event, compact or pretty, with or without line feeds between them; each line that is
+    /// not JSON is an event.
     #[default]
     Auto,
     /// Each line is an event, without its line feed or carriage return and line feed.
     Lines,
-    /// The whole input is one event.
+    /// The whole input or object is one event.
     Document,
 }
 

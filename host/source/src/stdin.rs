@@ -35,9 +35,7 @@ const STOP_CHECK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
-    /// How bytes become events. `auto`: each JSON document is an event, compact or pretty, with or
-    /// without line feeds between documents; each line that is not JSON is an event. `lines`: each
-    /// line is an event. `document`: the whole input is one event. Default: `auto`.
+    /// How bytes become events. Default: `auto`.
     framing: Framing,
     /// Whether compressed input is recognised by its first bytes: `auto` or `none`.
     /// Default: `auto`.
@@ -49,9 +47,7 @@ pub(crate) struct Options {
     /// With framing `document` a longer input ends the source with an error; otherwise the event is
     /// skipped, counted and logged. Default: `1GiB`.
     max_event_bytes: Size,
-    /// Format of lines. `auto`: joins the parts of lines that a container runtime (CRI) has split.
-    /// `cri`: the same, and the event is the message without time, stream and tag. `raw`: lines
-    /// stay unchanged. Default: `auto`.
+    /// Format of lines. Default: `auto`.
     line_format: LineFormat,
     /// Encoding of the text: `utf-8`, `utf-16le`, `utf-16be` or `windows-1252` (includes Latin-1).
     /// A byte order mark of UTF-16 or UTF-8 overrides the option and is removed. Default: `utf-8`.

@@ -67,10 +67,7 @@ struct S3Options {
     /// does a value that is empty, missing, or consists of dots. Values are cut to 80 bytes. Default: `date=%F/`.
     #[serde(default = "default_key_prefix")]
     key_prefix: String,
-    /// Which events share an object. `batch`: those with the same prefix. `source_object`: those that a source `aws_s3`
-    /// read from the same part of an object. The names of these objects derive from that part, so objects that are read
-    /// again, by this agent or another, overwrite theirs. A part is a batch, so `batch` has no effect. Other events are
-    /// collected as with `batch`. Default: `batch`.
+    /// Which events share an object. Default: `batch`.
     #[serde(default)]
     object_per: ObjectPer,
     /// Extension of the keys, without a dot at its start. Default: `ndjson`, with codec `text` `log`; followed by `.gz` or
@@ -153,7 +150,9 @@ pub(super) enum ObjectPer {
     /// Those with the same prefix.
     #[default]
     Batch,
-    /// Those of the same part of an object that a source `aws_s3` read.
+    /// Those that a source `aws_s3` read from the same part of an object. The names of these objects derive from that part,
+    /// so objects that are read again, by this agent or another, overwrite theirs. A part is a batch, so the options of
+    /// `batch` have no effect. Other events are collected as with `batch`.
     SourceObject,
 }
 

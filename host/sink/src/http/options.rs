@@ -66,9 +66,7 @@ struct HttpOptions {
     /// How to write an event. This sink has `format` instead of `framing`; `minify` is on by default.
     #[serde(default)]
     encoding: EncodingOptions,
-    /// Format of a request. `ndjson`: one line for each event. `array`: a JSON array of events; with codec `text`, bodies
-    /// are written as by the codec `ndjson`. `bulk`: the `_bulk` API of Elasticsearch and OpenSearch, with a line
-    /// `{"create":{}}` before each event; `uri` has the index or data stream. Default: `ndjson`.
+    /// Format of a request. Default: `ndjson`.
     #[serde(default)]
     format: Format,
     /// Compression of the bodies, with the header `content-encoding`: `none`, `gzip` or `zstd`. Default: `none`.
@@ -177,9 +175,10 @@ pub(crate) enum Format {
     /// One line for each event.
     #[default]
     Ndjson,
-    /// A JSON array.
+    /// A JSON array of events; with codec `text`, bodies are written as by the codec `ndjson`.
     Array,
-    /// The bulk API of Elasticsearch and OpenSearch.
+    /// The `_bulk` API of Elasticsearch and OpenSearch, with a line `{"create":{}}` before each event; `uri` has the index
+    /// or data stream.
     Bulk,
 }
 

@@ -69,9 +69,7 @@ pub(crate) struct Options {
     /// Default: `1MiB`.
     #[serde(default = "max_line_bytes")]
     max_line_bytes: Size,
-    /// Format of lines. `auto`: joins the parts of lines that a container runtime (CRI) has split.
-    /// `cri`: the same, and the event is the message without time, stream and tag. `raw`: lines
-    /// stay unchanged. Default: `auto`.
+    /// Format of lines. Default: `auto`.
     #[serde(default)]
     line_format: LineFormat,
     /// Encoding of the text: `utf-8`, `utf-16le`, `utf-16be` or `windows-1252` (includes Latin-1).

@@ -11,12 +11,13 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LineFormat {
-    /// Joins the parts of lines that a container runtime has split to one line in the same format.
+    /// Joins the parts of lines that a container runtime (CRI) has split to one line in the same format.
     #[default]
     Auto,
     /// Lines stay unchanged.
     Raw,
-    /// Joins the parts of lines that a container runtime has split; the event is only the message.
+    /// Joins the parts of lines that a container runtime (CRI) has split; the event is the message without time, stream
+    /// and tag.
     Cri,
 }
 
