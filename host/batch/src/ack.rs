@@ -65,10 +65,13 @@ impl Disposition {
     }
 }
 
-type Report = Box<dyn FnOnce(Disposition) + Send + Sync>;
+/// Gets the result, and how many events were rejected.
+type Report = Box<dyn FnOnce(Disposition, usize) + Send + Sync>;
 
 struct Inner {
     worst: AtomicU8,
+    /// Events that were rejected.
+    rejected: AtomicUsize,
     /// Shares that are neither parked nor ended. At zero it stays there, because a parked share cannot be shared.
     open: AtomicUsize,
     report: Option<Report>,
@@ -86,12 +89,13 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         let disposition = Disposition::from_u8(*self.worst.get_mut());
+        let rejected = *self.rejected.get_mut();
         // Before the source, which may offer the events again at once.
         for report in self.others.get_mut().drain(..) {
-            report(disposition);
+            report(disposition, rejected);
         }
         if let Some(report) = self.report.take() {
-            report(disposition);
+            report(disposition, rejected);
         }
     }
 }
@@ -105,10 +109,17 @@ impl Ack {
     /// Makes the first share. `report` runs once, on the thread that ends the last share; it must
     /// not block.
     pub fn new(report: impl FnOnce(Disposition) + Send + Sync + 'static) -> Self {
+        Self::counting(|disposition, _| report(disposition))
+    }
+
+    /// Does as [`new`](Self::new); `report` also gets how many events were rejected. A node can split events and drop
+    /// some, so this can be another number of events than those of the source.
+    pub fn counting(report: impl FnOnce(Disposition, usize) + Send + Sync + 'static) -> Self {
         let report: Report = Box::new(report);
         Self {
             inner: Some(Arc::new(Inner {
                 worst: AtomicU8::new(0),
+                rejected: AtomicUsize::new(0),
                 open: AtomicUsize::new(1),
                 report: Some(report),
                 others: Mutex::new(Vec::new()),
@@ -120,7 +131,7 @@ impl Ack {
     /// it runs at once, with [`Disposition::Delivered`].
     pub fn watch(&self, report: impl FnOnce(Disposition) + Send + Sync + 'static) {
         match &self.inner {
-            Some(inner) => inner.others.lock().push(Box::new(report)),
+            Some(inner) => inner.others.lock().push(Box::new(|disposition, _| report(disposition))),
             None => report(Disposition::Delivered),
         }
     }
@@ -152,8 +163,11 @@ impl Ack {
         self.end(Disposition::Delivered);
     }
 
-    /// Ends this share: its events can never be delivered and were counted as lost.
-    pub fn reject(mut self) {
+    /// Ends this share, of so many events: they can never be delivered and were counted as lost.
+    pub fn reject(mut self, events: usize) {
+        if let Some(inner) = &self.inner {
+            inner.rejected.fetch_add(events, Ordering::AcqRel);
+        }
         self.end(Disposition::Rejected);
     }
 
@@ -250,6 +264,18 @@ mod tests {
     }
 
     #[test]
+    fn rejected_events_are_counted() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let to = seen.clone();
+        let ack = Ack::counting(move |disposition, rejected| to.lock().unwrap().push((disposition, rejected)));
+        ack.share().reject(2);
+        ack.share().deliver();
+        ack.share().reject(1);
+        ack.deliver();
+        assert_eq!(*seen.lock().unwrap(), [(Disposition::Rejected, 3)]);
+    }
+
+    #[test]
     fn reports_once_when_the_last_share_ends() {
         let (ack, seen) = watched();
         let second = ack.share();
@@ -275,7 +301,7 @@ mod tests {
             for (share, end) in shares.into_iter().zip(ends.chars()) {
                 match end {
                     'd' => share.deliver(),
-                    'r' => share.reject(),
+                    'r' => share.reject(1),
                     'g' => share.give_up(),
                     _ => drop(share),
                 }
@@ -295,7 +321,7 @@ mod tests {
             let last = ack.share();
             let end = |ack: Ack, end: char| match end {
                 'd' => ack.deliver(),
-                'r' => ack.reject(),
+                'r' => ack.reject(1),
                 _ => drop(ack),
             };
             let mut ends = ends.chars();

@@ -53,11 +53,11 @@ impl Pending {
         drop(state);
         let pending = self.clone();
         let inner = std::mem::replace(ack, Ack::none());
-        *ack = Ack::new(move |disposition| {
+        *ack = Ack::counting(move |disposition, rejected| {
             pending.remove(number);
             match disposition {
                 Disposition::Delivered => inner.deliver(),
-                Disposition::Rejected => inner.reject(),
+                Disposition::Rejected => inner.reject(rejected),
                 Disposition::GivenUp => inner.give_up(),
                 Disposition::Retry => drop(inner),
             }
@@ -109,7 +109,7 @@ mod tests {
         assert!(before >= Some(Duration::from_millis(2)));
         half.deliver();
         backlog(4);
-        second.reject();
+        second.reject(1);
         third.give_up();
         drop(fourth);
         backlog(0);

@@ -162,9 +162,9 @@ impl RequestBatch {
         }
     }
 
-    /// The acknowledgements of the events.
-    pub(crate) fn into_acks(self) -> impl Iterator<Item = Ack> {
-        self.chunks.into_iter().map(|chunk| chunk.ack)
+    /// The acknowledgements of the events, each with the number of its events.
+    pub(crate) fn into_acks(self) -> impl Iterator<Item = (Ack, usize)> {
+        self.chunks.into_iter().map(|chunk| (chunk.ack, chunk.ends.len()))
     }
 }
 

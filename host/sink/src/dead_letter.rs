@@ -66,7 +66,7 @@ impl DeadLetters {
     /// Counts events as not delivered. With a dead-letter file, writes them there and acknowledges
     /// them as delivered; retries until that succeeds. Without one, ends their acknowledgements
     /// with `end`.
-    pub(crate) async fn reject(&self, batch: RequestBatch, rejection: &Rejection, end: fn(Ack)) {
+    pub(crate) async fn reject(&self, batch: RequestBatch, rejection: &Rejection, end: fn(Ack, usize)) {
         let events = batch.len();
         let Rejection { status, reason } = rejection;
         if let Some(count) = self.rejections.lock().failed() {
@@ -93,7 +93,7 @@ impl DeadLetters {
     }
 
     /// Writes events to the dead-letter file, if there is one, counts them and ends their acknowledgements.
-    async fn end(&self, batch: RequestBatch, rejections: &[(usize, Rejection)], end: fn(Ack)) {
+    async fn end(&self, batch: RequestBatch, rejections: &[(usize, Rejection)], end: fn(Ack, usize)) {
         let events = batch.len();
         if let Some(path) = &self.path {
             let mut backoff = self.backoff.clone();
@@ -117,8 +117,8 @@ impl DeadLetters {
         self.stats.rejected_events.fetch_add(events as u64, Ordering::Relaxed);
         let kept = if self.path.is_some() { &self.stats.dead_letter_events } else { &self.stats.lost_events };
         kept.fetch_add(events as u64, Ordering::Relaxed);
-        for ack in batch.into_acks() {
-            if self.path.is_some() { ack.deliver() } else { end(ack) }
+        for (ack, events) in batch.into_acks() {
+            if self.path.is_some() { ack.deliver() } else { end(ack, events) }
         }
     }
 

@@ -114,7 +114,7 @@ fn a_snapshot_waits_for_what_was_made_before_it() {
     assert_eq!(returned.len(), 1);
     let (port, b) = returned.pop().unwrap();
     assert_eq!((port, b.body().row(0), b.is_redelivered()), (1, b"b".as_slice(), true));
-    b.into_ack().reject();
+    b.into_ack().reject(1);
     assert!(staged.is_settled(), "what was made later does not matter");
     assert_eq!(*seen.lock(), None);
     drop(staged);

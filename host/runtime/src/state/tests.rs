@@ -128,7 +128,7 @@ fn claims_end_with_the_acknowledgement_of_their_batch() {
             effects.commit(Some(&services), &ack);
             match end {
                 Disposition::Delivered => ack.deliver(),
-                Disposition::Rejected => ack.reject(),
+                Disposition::Rejected => ack.reject(1),
                 Disposition::GivenUp => ack.give_up(),
                 Disposition::Retry => drop(ack),
             }

@@ -92,7 +92,7 @@ impl Delivery {
                 events.deliver(&self.stats);
             }
             End::Rejected(rejection) => self.dead_letters.reject(events, &rejection, Ack::reject).await,
-            End::GivenUp(rejection) => self.dead_letters.reject(events, &rejection, Ack::give_up).await,
+            End::GivenUp(rejection) => self.dead_letters.reject(events, &rejection, |ack, _| ack.give_up()).await,
         }
     }
 

@@ -269,9 +269,9 @@ mod tests {
         assert_eq!(body.misfits, [Misfits { column: "m".to_owned(), values: 1 }]);
         assert!(body.bytes.unwrap().starts_with(b"PAR1"));
         // The payload with both kinds ends when both did.
-        body.refused.into_acks().for_each(wattle_batch::Ack::reject);
+        body.refused.into_acks().for_each(|(ack, events)| ack.reject(events));
         assert_eq!(rig.acks(), [Rejected]);
-        events.into_acks().for_each(wattle_batch::Ack::deliver);
+        events.into_acks().for_each(|(ack, _)| ack.deliver());
         assert_eq!(rig.acks(), [Rejected, Rejected, Delivered]);
     }
 

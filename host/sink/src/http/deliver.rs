@@ -93,7 +93,7 @@ impl Delivery {
                 End::TooLarge(rejection) | End::Rejected(rejection) => {
                     self.dead_letters.reject(batch, &rejection, Ack::reject).await;
                 }
-                End::GivenUp(rejection) => self.dead_letters.reject(batch, &rejection, Ack::give_up).await,
+                End::GivenUp(rejection) => self.dead_letters.reject(batch, &rejection, |ack, _| ack.give_up()).await,
             }
         }
     }

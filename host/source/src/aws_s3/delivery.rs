@@ -103,7 +103,7 @@ mod tests {
         let mut acks = acks.into_iter();
         let (first, second, third) = (acks.next().unwrap(), acks.next().unwrap(), acks.next().unwrap());
         third.deliver();
-        first.reject();
+        first.reject(1);
         drop(second);
         assert_eq!(delivery.settled().await, Settled { done_to: 20, has_returned: true });
         let again = Delivery::starting_at(20);

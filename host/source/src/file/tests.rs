@@ -170,7 +170,7 @@ async fn finished_files_are_deleted_or_moved_only_when_delivered() {
     let batch = world.rig.pop().await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(world.names("in").contains(&"a.json".to_owned()));
-    batch.into_ack().reject();
+    batch.into_ack().reject(1);
     running.ended().await.unwrap();
     assert!(world.names("in").is_empty(), "rejected counts as handled");
 

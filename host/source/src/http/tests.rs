@@ -97,7 +97,7 @@ impl World {
 /// Ends a batch as a sink does that rejects it, gives it up, or drops it.
 pub(super) fn end_batch(batch: wattle_batch::Batch, end: &str) {
     match end {
-        "reject" => batch.into_ack().reject(),
+        "reject" => batch.into_ack().reject(1),
         "give up" => batch.into_ack().give_up(),
         _ => drop(batch),
     }

@@ -177,7 +177,8 @@ impl Store {
                     sink = %self.name, events = payload.events, bytes = payload.encoded_len(), %error,
                     "events are too large for the disk buffer and are lost"
                 );
-                payload.ack.reject();
+                let events = payload.events;
+                payload.ack.reject(events);
                 return true;
             }
             CommitError::Full => true,
