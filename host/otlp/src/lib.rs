@@ -20,6 +20,7 @@ mod logs;
 mod metrics;
 mod object;
 mod requests;
+mod rpc;
 mod spans;
 mod value;
 
@@ -70,6 +71,15 @@ impl Signal {
         }
     }
 
+    /// The number of rejected records in the JSON of a response.
+    const fn rejected(self) -> &'static str {
+        match self {
+            Self::Logs => "rejectedLogRecords",
+            Self::Metrics => "rejectedDataPoints",
+            Self::Traces => "rejectedSpans",
+        }
+    }
+
     /// Path of requests over gRPC: service and method.
     pub const fn grpc_path(self) -> &'static str {
         match self {
@@ -106,6 +116,56 @@ pub enum DecodeError {
         /// What is wrong.
         problem: String,
     },
+}
+
+/// The body of a response to a request whose records were accepted, except so many, for this reason.
+pub fn response(signal: Signal, encoding: Encoding, rejected: Option<(i64, &str)>) -> Vec<u8> {
+    let mut out = Vec::new();
+    match encoding {
+        Encoding::Json => {
+            let mut object = object::Object::begin(&mut out);
+            if let Some((count, message)) = rejected {
+                let mut partial = object::Object::begin(object.key(b"partialSuccess"));
+                partial.text(signal.rejected(), count.to_string().as_bytes());
+                partial.text("errorMessage", message.as_bytes());
+                partial.end();
+            }
+            object.end();
+        }
+        // The responses of all signals have the same numbers of fields.
+        Encoding::Protobuf => {
+            use collector::logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceResponse};
+            let partial_success = rejected.map(|(rejected_log_records, message)| ExportLogsPartialSuccess {
+                rejected_log_records,
+                error_message: Bytes::copy_from_slice(message.as_bytes()),
+            });
+            out = ExportLogsServiceResponse { partial_success }.encode_to_vec();
+        }
+    }
+    out
+}
+
+/// A `google.rpc.Status`: the body of a response to a request that failed. With `retry_seconds`, it has the detail
+/// `RetryInfo`.
+pub fn status(encoding: Encoding, code: i32, message: &str, retry_seconds: Option<i64>) -> Vec<u8> {
+    let mut out = Vec::new();
+    match encoding {
+        Encoding::Json => {
+            let mut object = object::Object::begin(&mut out);
+            object.display("code", code);
+            object.text("message", message.as_bytes());
+            object.end();
+        }
+        Encoding::Protobuf => {
+            let details = retry_seconds.map(|seconds| rpc::Any {
+                type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(),
+                value: rpc::RetryInfo { retry_delay: Some(rpc::Duration { seconds, nanos: 0 }) }.encode_to_vec(),
+            });
+            let details = details.into_iter().collect();
+            out = rpc::Status { code, message: message.to_owned(), details }.encode_to_vec();
+        }
+    }
+    out
 }
 
 /// The message of a request.

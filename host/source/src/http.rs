@@ -1,4 +1,5 @@
-//! The source `http`: takes events from the bodies of requests.
+//! The source `http`: takes events from the bodies of requests. The sources `aws_firehose` and `otlp` are this server too,
+//! with the requests and responses of their protocols.
 //!
 //! The source responds with 200 when all events of a request are delivered. Any other status says
 //! whether the client should send the request again:
@@ -23,18 +24,22 @@ mod connections;
 mod credential;
 pub(crate) mod firehose;
 mod handler;
+mod http2;
 pub(crate) mod options;
+pub(crate) mod otlp;
 pub(crate) mod refusal;
+mod response;
 
 #[cfg(test)]
 mod clients_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -45,11 +50,11 @@ use tokio::task::JoinSet;
 
 use crate::error::SourceError;
 use crate::listeners::{Listeners, Registration};
-use crate::source::{Source, SourceContext};
+use crate::source::{Source, SourceContext, Stop};
 use connections::{Connections, Registered};
 use handler::Handler;
 pub(crate) use options::Options;
-use options::Settings;
+use options::{Protocol, Settings};
 
 /// Maximum size of the head of a request, and of one read of a body.
 const MAX_HEAD_BYTES: usize = 128 << 10;
@@ -63,39 +68,45 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The source, ready to run.
 pub(crate) struct HttpSource {
     settings: Settings,
-    /// The socket, unless the source must bind it when it runs.
-    socket: Option<std::net::TcpListener>,
+    /// The socket of each address, unless the source must bind it when it runs.
+    sockets: Vec<Option<std::net::TcpListener>>,
     listeners: Listeners,
 }
 
 impl HttpSource {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, socket: None, listeners: Listeners::default() }
+        let sockets = settings.addresses.iter().map(|_| None).collect();
+        Self { settings, sockets, listeners: Listeners::default() }
     }
 }
 
 impl Source for HttpSource {
     fn listen(&mut self, listeners: &Listeners) -> Result<(), SourceError> {
-        let address = &self.settings.address;
-        self.socket = listeners.prepare(address).map_err(|error| SourceError::listen(address, error))?;
+        for (address, socket) in self.settings.addresses.iter().zip(&mut self.sockets) {
+            *socket = listeners.prepare(address).map_err(|error| SourceError::listen(address, error))?;
+        }
         self.listeners = listeners.clone();
         Ok(())
     }
 
     fn run(self: Box<Self>, context: SourceContext) -> Pin<Box<dyn Future<Output = Result<(), SourceError>> + Send>> {
         Box::pin(async move {
-            let (listener, registration) =
-                listen(&self.settings.address, self.socket, &self.listeners, &context).await?;
+            let (mut sockets, mut registrations) = (Vec::new(), Vec::new());
+            for (address, socket) in self.settings.addresses.iter().zip(self.sockets) {
+                let (listener, registration) = listen(address, socket, &self.listeners, &context).await?;
+                sockets.push(listener);
+                registrations.push(registration);
+            }
             context.stats.start();
-            let idle_timeout = self.settings.idle_timeout;
             let mut stop = context.stop.clone();
             let open = Arc::new(Connections::new(context.name.clone(), self.settings.max_connections));
+            let settings = self.settings.clone();
             let handler = Arc::new(Handler::new(self.settings, context, open.clone()));
             // Dropping the source drops this set, which closes the connections.
             let mut connections = JoinSet::new();
             loop {
                 let (stream, peer) = tokio::select! {
-                    accepted = accept(&listener) => accepted,
+                    accepted = accept(&sockets) => accepted,
                     Some(_) = connections.join_next() => continue,
                     () = stop.stopped() => break,
                 };
@@ -104,12 +115,13 @@ impl Source for HttpSource {
                     place = open.place() => Some(place),
                     () = stop.stopped() => None,
                 };
-                connections.spawn(serve(stream, peer, handler.clone(), open.register(place), idle_timeout));
+                let registered = open.register(place);
+                connections.spawn(serve(stream, peer, handler.clone(), registered, settings.clone(), stop.clone()));
             }
             // Accept no new connections. Requests in progress still get a response: a client whose
             // connection just closes cannot know whether the source accepted its request. Clients
             // that send nothing do not delay the stop.
-            drop((listener, registration));
+            drop((sockets, registrations));
             let all = async { while connections.join_next().await.is_some() {} };
             tokio::select! {
                 () = all => {}
@@ -141,9 +153,14 @@ async fn listen(
     Ok((listener, registration))
 }
 
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+/// Accepts a connection on any of the sockets.
+async fn accept(sockets: &[TcpListener]) -> (TcpStream, SocketAddr) {
     loop {
-        match listener.accept().await {
+        let any = std::future::poll_fn(|context| {
+            let ready = sockets.iter().map(|socket| socket.poll_accept(context)).find(Poll::is_ready);
+            ready.unwrap_or(Poll::Pending)
+        });
+        match any.await {
             Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::warn!(error = %error, "cannot accept a connection");
@@ -158,26 +175,54 @@ async fn serve(
     peer: SocketAddr,
     handler: Arc<Handler>,
     registered: Registered,
-    idle_timeout: Duration,
+    settings: Settings,
+    mut stop: Stop,
 ) {
     // Responses are small and should be sent at once.
     let _ = stream.set_nodelay(true);
-    let connection = &registered.connection;
+    let connection = registered.connection.clone();
+    let is_http2 = match settings.protocol {
+        Protocol::Otlp => tokio::select! {
+            begun = http2::is_begun(&stream, settings.idle_timeout) => begun,
+            () = connection.closing() => return,
+        },
+        Protocol::Events | Protocol::Firehose(_) => false,
+    };
     let service = service_fn(|request| {
-        let handler = handler.clone();
-        async move { Ok::<_, Infallible>(handler.answer(peer, connection, request).await) }
+        let (handler, connection) = (handler.clone(), connection.clone());
+        async move { Ok::<_, Infallible>(handler.answer(peer, &connection, request).await) }
     });
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(idle_timeout)
-        .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut serving = std::pin::pin!(serving);
-    let ended = tokio::select! {
-        ended = serving.as_mut() => ended,
-        () = connection.closing() => {
-            serving.as_mut().graceful_shutdown();
-            tokio::time::timeout(LAST_ANSWER, serving).await.unwrap_or(Ok(()))
+    let stream = TokioIo::new(stream);
+    let ended: Result<(), hyper::Error> = if is_http2 {
+        let mut serving = std::pin::pin!(http2::server(settings.idle_timeout).serve_connection(stream, service));
+        tokio::select! {
+            ended = serving.as_mut() => ended,
+            () = connection.closing() => {
+                serving.as_mut().graceful_shutdown();
+                tokio::time::timeout(LAST_ANSWER, serving).await.unwrap_or(Ok(()))
+            }
+            // The client sends its next requests on another connection, and gets the responses to those before.
+            () = stop.stopped() => {
+                serving.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = serving.as_mut() => ended,
+                    () = connection.closing() => tokio::time::timeout(LAST_ANSWER, serving).await.unwrap_or(Ok(())),
+                }
+            }
+        }
+    } else {
+        let serving = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(settings.idle_timeout)
+            .max_buf_size(MAX_HEAD_BYTES)
+            .serve_connection(stream, service);
+        let mut serving = std::pin::pin!(serving);
+        tokio::select! {
+            ended = serving.as_mut() => ended,
+            () = connection.closing() => {
+                serving.as_mut().graceful_shutdown();
+                tokio::time::timeout(LAST_ANSWER, serving).await.unwrap_or(Ok(()))
+            }
         }
     };
     if let Err(error) = ended {

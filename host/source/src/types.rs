@@ -53,6 +53,16 @@ pub const TYPES: &Table<Prepared> = &Table {
             schema: schema_of::<http::firehose::Options>,
             files: no_files,
         },
+        Row {
+            name: "otlp",
+            prepare: |options| {
+                read(options, |options: http::otlp::Options, errors| {
+                    Some(Box::new(http::HttpSource::new(options.check(errors))) as Prepared)
+                })
+            },
+            schema: schema_of::<http::otlp::Options>,
+            files: no_files,
+        },
         #[cfg(feature = "aws")]
         Row {
             name: "aws_s3",
@@ -137,6 +147,8 @@ mod tests {
                 "aws_firehose",
                 json!({ "address": "localhost:0", "access_keys": ["a", "b"], "record_compression": "gzip" }),
             ),
+            ("otlp", json!({ "grpc_address": "localhost:0", "http_address": "localhost:0" })),
+            ("otlp", json!({ "grpc_address": "", "http_address": "localhost:0", "token": "t" })),
             ("demo", json!({})),
             ("demo", json!({ "records_per_document": [1, 5], "rate": "2.5", "seed": "7", "shape": "cloudwatch" })),
         ];
@@ -223,6 +235,12 @@ mod tests {
                 ("access_keys[1]", "empty"),
             ],
         );
+        expect(
+            "otlp",
+            json!({ "grpc_address": "", "http_address": "", "path": "/" }),
+            &[("path", "unknown option"), ("grpc_address", "set one of them")],
+        );
+        expect("otlp", json!({ "grpc_address": "4317" }), &[("grpc_address", "has no port or no host")]);
         expect(
             "demo",
             json!({ "interval": "1s", "rate": 5, "records_per_document": [5, 1] }),

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -31,9 +31,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Minimum time between two log lines about closed connections.
 const LOG_PAUSE: Duration = Duration::from_secs(60);
 
-const WAITING: u8 = 0;
-const WORKING: u8 = 1;
-const CLOSING: u8 = 2;
+/// In place of a number of busy requests: the connection is being closed.
+const CLOSING: usize = usize::MAX;
 
 /// The connections of a source.
 pub(super) struct Connections {
@@ -60,7 +59,8 @@ struct Log {
 /// One connection, shared by its task, its requests and the source.
 pub(super) struct Connection {
     began: Instant,
-    phase: AtomicU8,
+    /// Busy requests; several over HTTP/2.
+    working: AtomicUsize,
     /// Last activity of the client, in milliseconds since `began`.
     active: AtomicU64,
     /// Whether a part of a body arrived.
@@ -112,7 +112,7 @@ impl Connections {
     pub(super) fn register(self: &Arc<Self>, place: Option<OwnedSemaphorePermit>) -> Registered {
         let connection = Arc::new(Connection {
             began: self.began,
-            phase: AtomicU8::new(WAITING),
+            working: AtomicUsize::new(0),
             active: AtomicU64::new(0),
             has_body: AtomicBool::new(false),
             changed: Notify::new(),
@@ -193,7 +193,8 @@ impl Connection {
 
     /// Starts to process a complete request; `None` if the connection is being closed.
     pub(super) fn work(&self) -> Option<Work<'_>> {
-        let began = self.phase.compare_exchange(WAITING, WORKING, Ordering::AcqRel, Ordering::Acquire);
+        let one_more = |working: usize| (working != CLOSING).then(|| working + 1);
+        let began = self.working.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
         began.ok().map(|_| Work(self))
     }
 
@@ -202,7 +203,7 @@ impl Connection {
         loop {
             // Created before the phase is checked, so that a change in between is not missed.
             let changed = self.changed.notified();
-            if self.phase.load(Ordering::Acquire) == CLOSING {
+            if self.working.load(Ordering::Acquire) == CLOSING {
                 return;
             }
             changed.await;
@@ -210,7 +211,7 @@ impl Connection {
     }
 
     fn is_waiting(&self) -> bool {
-        self.phase.load(Ordering::Acquire) == WAITING
+        self.working.load(Ordering::Acquire) == 0
     }
 
     fn silence(&self, now: u64) -> Duration {
@@ -219,7 +220,7 @@ impl Connection {
 
     /// Closes the connection unless it is busy; returns whether it closes now.
     fn close(&self) -> bool {
-        let closes = self.phase.compare_exchange(WAITING, CLOSING, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        let closes = self.working.compare_exchange(0, CLOSING, Ordering::AcqRel, Ordering::Acquire).is_ok();
         if closes {
             self.changed.notify_waiters();
         }
@@ -235,7 +236,7 @@ impl Drop for Work<'_> {
     fn drop(&mut self) {
         self.0.has_body.store(false, Ordering::Relaxed);
         self.0.touch();
-        self.0.phase.store(WAITING, Ordering::Release);
+        self.0.working.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -250,7 +251,7 @@ mod tests {
     use super::*;
 
     fn is_closing(connection: &Registered) -> bool {
-        connection.connection.phase.load(Ordering::Acquire) == CLOSING
+        connection.connection.working.load(Ordering::Acquire) == CLOSING
     }
 
     /// Connections of a source that has run for 100 s.

@@ -19,7 +19,7 @@ use wattle_options::{OptionErrors, Secret};
 
 use super::body::{documents, lines};
 use super::credential::Credential;
-use super::options::{Settings, server_options};
+use super::options::{Protocol, Settings, check_path, server_options};
 use super::refusal::Refusal;
 use crate::assemble::{BatchLimits, Chunk, cut};
 use crate::decompress::{Compression, ReadFailure, decompress};
@@ -40,6 +40,11 @@ const MAX_MESSAGE_CHARS: usize = 8192;
 server_options! {
     /// The options of an `aws_firehose` source.
     Options, acknowledge_timeout = 150, {
+        /// Address to listen on: a host name or IP address, and a port. Default: `127.0.0.1:8080`.
+        address = "127.0.0.1:8080",
+        /// The only path that accepts events, with `POST` and `PUT`. Default: `/`.
+        path = "/",
+    }, {
         /// Access keys, one of which a request must have. With two, a key can be changed without an outage. Use variables,
         /// such as `${FIREHOSE_KEY}`. Default: none; every request is accepted.
         access_keys: Vec<Secret> = Vec::new(),
@@ -64,11 +69,14 @@ pub(crate) enum RecordCompression {
 
 impl Options {
     pub(crate) fn check(mut self, errors: &mut OptionErrors) -> Settings {
-        let mut settings = self.server(errors);
+        let address = std::mem::take(&mut self.address);
+        let mut settings = self.server(&[("address", &address)], errors);
+        check_path("path", &self.path, errors);
+        settings.path = self.path;
         let keys = self.access_keys.into_iter().enumerate();
         let keys = keys.filter_map(|(at, key)| Credential::access_key(&format!("access_keys[{at}]"), key, errors));
         settings.credentials = keys.collect();
-        settings.firehose = Some(self.record_compression);
+        settings.protocol = Protocol::Firehose(self.record_compression);
         settings
     }
 }

@@ -5,21 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderName, HeaderValue};
-use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
-use wattle_batch::{Ack, Batch, Disposition};
+use wattle_batch::{Ack, Batch, ColumnTooLarge, Disposition, Origin};
 
 use super::body::{Kinds, decode, frame, unpack};
 use super::connections::{Connection, Connections};
 use super::credential::Credential;
 use super::firehose::{self, About};
-use super::options::Settings;
+use super::options::{Protocol, Settings};
+use super::otlp::{self, Call};
 use super::refusal::Refusal;
+use super::response::{self, Style, Taken};
 use crate::assemble::Chunk;
 use crate::in_flight::{InFlight, NoRoom, Share};
 use crate::source::{Batches, SourceContext};
@@ -33,12 +35,6 @@ const ROOM_WAIT: Duration = Duration::from_millis(200);
 
 /// Minimum time between two log lines about refused requests.
 const LOG_PAUSE: Duration = Duration::from_secs(1);
-
-/// Methods of the path for events.
-const METHODS: &str = "OPTIONS, POST, PUT";
-
-/// Value of `Retry-After` in seconds.
-const RETRY_AFTER: &str = "1";
 
 /// Handles requests; shared by all connections.
 pub(crate) struct Handler {
@@ -81,6 +77,28 @@ enum Asks {
     Methods,
 }
 
+/// What is special about a request of a protocol.
+enum Form {
+    Events,
+    Firehose(firehose::RecordCompression, About),
+    Otlp(Call),
+}
+
+/// Events of a request that fit into one batch.
+enum Part {
+    Chunk(Chunk),
+    Events(wattle_otlp::Events),
+}
+
+impl Part {
+    fn into_batch(self, origin: Arc<Origin>, ack: Ack) -> Result<Batch, ColumnTooLarge> {
+        match self {
+            Self::Chunk(chunk) => Ok(Batch::new(chunk.column, origin, ack)),
+            Self::Events(events) => events.into_batch(origin, ack),
+        }
+    }
+}
+
 impl Handler {
     pub(crate) fn new(settings: Settings, context: SourceContext, connections: Arc<Connections>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -100,46 +118,41 @@ impl Handler {
         peer: SocketAddr,
         connection: &Connection,
         request: Request<Incoming>,
-    ) -> Response<Full<Bytes>> {
+    ) -> Response<response::Body> {
         connection.touch();
-        let headers = self.settings.firehose.map(|_| request.headers().clone());
+        let (style, version) = (Style::of(&self.settings, &request), request.version());
         // Browsers, scanners and probes do not lose events.
         let is_harmless = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
         let mut response = match self.check_head(&request) {
             Ok(Asks::Health) if self.context.stop.is_stopped() => {
-                respond(StatusCode::SERVICE_UNAVAILABLE, &serde_json::json!({ "status": "stopping" }))
+                response::respond(StatusCode::SERVICE_UNAVAILABLE, &serde_json::json!({ "status": "stopping" }))
             }
-            Ok(Asks::Health) => respond(StatusCode::OK, &serde_json::json!({ "status": "ok" })),
-            Ok(Asks::Methods) => methods(),
+            Ok(Asks::Health) => response::respond(StatusCode::OK, &serde_json::json!({ "status": "ok" })),
+            Ok(Asks::Methods) => response::methods(),
             Ok(Asks::Events) => match self.take(peer, connection, request).await {
-                Ok(events) => {
+                Ok(taken) => {
                     let status = if self.settings.acknowledge { StatusCode::OK } else { StatusCode::ACCEPTED };
-                    match &headers {
-                        Some(headers) => respond(status, &About::response(headers, None)),
-                        None => respond(status, &serde_json::json!({ "events": events })),
-                    }
+                    style.accepted(status, taken)
                 }
-                Err(refusal) => self.refuse(peer, &refusal, headers.as_ref()),
+                Err(refusal) => self.refuse(peer, &refusal, &style),
             },
-            Err(Refusal { status, reason }) if is_harmless => {
-                tracing::debug!(source = %self.context.name, peer = %peer, status = status.as_u16(), "probe refused");
-                respond(status, &serde_json::json!({ "error": reason }))
+            Err(refusal) if is_harmless => {
+                let status = refusal.status.as_u16();
+                tracing::debug!(source = %self.context.name, peer = %peer, status, "probe refused");
+                style.refused(&refusal)
             }
-            Err(refusal) => self.refuse(peer, &refusal, headers.as_ref()),
+            Err(refusal) => self.refuse(peer, &refusal, &style),
         };
-        if self.context.stop.is_stopped() {
+        // HTTP/2 has its own way to say this.
+        if self.context.stop.is_stopped() && version < Version::HTTP_2 {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
 
-    /// The response to a refused request. `headers` are those of a request of Firehose.
-    fn refuse(
-        &self,
-        peer: SocketAddr,
-        Refusal { status, reason }: &Refusal,
-        headers: Option<&HeaderMap>,
-    ) -> Response<Full<Bytes>> {
+    /// The response to a refused request.
+    fn refuse(&self, peer: SocketAddr, refusal: &Refusal, style: &Style) -> Response<response::Body> {
+        let Refusal { status, reason } = refusal;
         self.context.stats.fail(format!("request refused with {}: {reason}", status.as_u16()));
         if let Some(not_logged) = self.refusals.lock().log() {
             tracing::warn!(
@@ -147,10 +160,7 @@ impl Handler {
                 not_logged, "request refused"
             );
         }
-        let mut response = match headers {
-            Some(headers) => respond(About::status(*status), &About::response(headers, Some(reason))),
-            None => respond(*status, &serde_json::json!({ "error": reason })),
-        };
+        let mut response = style.refused(refusal);
         let challenge = self.settings.credentials.first().and_then(Credential::challenge);
         if let Some(challenge) = challenge.filter(|_| *status == StatusCode::UNAUTHORIZED) {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
@@ -163,13 +173,17 @@ impl Handler {
         peer: SocketAddr,
         connection: &Connection,
         request: Request<Incoming>,
-    ) -> Result<usize, Refusal> {
+    ) -> Result<Taken, Refusal> {
         let text = |name: HeaderName| {
             let value = request.headers().get(name).and_then(|value| value.to_str().ok());
             value.unwrap_or_default().to_owned()
         };
         let kinds = Kinds::of(&text(header::CONTENT_ENCODING), &text(header::CONTENT_TYPE))?;
-        let about = self.settings.firehose.map(|_| About::of(request.headers())).transpose()?;
+        let form = match self.settings.protocol {
+            Protocol::Events => Form::Events,
+            Protocol::Firehose(compression) => Form::Firehose(compression, About::of(request.headers())?),
+            Protocol::Otlp => Form::Otlp(Call::of(&request)?),
+        };
         let mut share = self.in_flight.share();
         let reading = self.read(connection, request.into_body(), &mut share);
         let body = tokio::select! {
@@ -179,9 +193,19 @@ impl Handler {
         };
         let Some(_work) = connection.work() else { return Err(self.closed()) };
         add(&self.context.stats.read_bytes, body.len() as u64);
-        let (chunks, empty, share) = self.prepare(body, kinds, about.clone(), share).await?;
+        let origin = self.origin(peer, &form);
+        let only_delivered = matches!(form, Form::Events);
+        let (parts, empty, share) = self.prepare(body, kinds, form, origin.clone(), share).await?;
         add(&self.context.stats.skipped_empty, empty);
-        self.deliver(peer, chunks, about, share).await
+        let taken = self.deliver(parts, &origin, share).await?;
+        if only_delivered && taken.rejected > 0 {
+            // A status that asks for a retry would only repeat delivered events.
+            return Err(Refusal::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "the destination rejected some of the events for good and accepted the others; do not send them again",
+            ));
+        }
+        Ok(taken)
     }
 
     /// The response to a request whose connection is being closed.
@@ -198,7 +222,8 @@ impl Handler {
         if is_probe && self.settings.health_path.as_deref() == Some(path) {
             return Ok(Asks::Health);
         }
-        if path != self.settings.path {
+        // The paths of OTLP are those of its calls.
+        if self.settings.protocol != Protocol::Otlp && path != self.settings.path {
             let reason = format!("unknown path; send to `{}`", self.settings.path);
             return Err(Refusal::new(StatusCode::NOT_FOUND, reason));
         }
@@ -285,30 +310,51 @@ impl Handler {
         covered.map_err(Refusal::from)
     }
 
+    /// The origin of the events of a request.
+    fn origin(&self, peer: SocketAddr, form: &Form) -> Arc<Origin> {
+        let (type_name, mut resource) = match form {
+            Form::Events => ("http", serde_json::Map::new()),
+            Form::Firehose(_, about) => ("aws_firehose", about.resource.clone()),
+            Form::Otlp(_) => ("otlp", serde_json::Map::new()),
+        };
+        resource.insert("remote".into(), peer.ip().to_string().into());
+        self.context.origin_of(type_name, resource)
+    }
+
     /// Decompresses and frames a body; returns the batches, the number of empty lines, and the
     /// share that covers them.
     async fn prepare(
         &self,
         body: Bytes,
         kinds: Kinds,
-        about: Option<About>,
+        form: Form,
+        origin: Arc<Origin>,
         mut share: Share,
-    ) -> Result<(Vec<Chunk>, u64, Share), Refusal> {
+    ) -> Result<(Vec<Part>, u64, Share), Refusal> {
         let (settings, limits) = (self.settings.clone(), self.context.limits);
+        let (body, kinds) = match &form {
+            Form::Otlp(call) => call.message(body, kinds)?,
+            Form::Events | Form::Firehose(..) => (body, kinds),
+        };
         // A compressed body grows, so its limit is lower.
         let is_small = body.len() <= SMALL_BODY / if kinds.is_plain(&body) { 1 } else { 16 };
         let work = move || {
             let body = unpack(body, &kinds, &settings, &mut share)?;
-            let (chunks, empty) = match settings.firehose.zip(about) {
-                Some((compression, about)) => {
-                    firehose::frame(&body, &about, compression, &settings, &mut share, &limits)?
+            let chunks = |(chunks, empty): (Vec<Chunk>, u64)| (chunks.into_iter().map(Part::Chunk).collect(), empty);
+            let (parts, empty) = match form {
+                Form::Firehose(compression, about) => {
+                    chunks(firehose::frame(&body, &about, compression, &settings, &mut share, &limits)?)
                 }
-                None => {
+                Form::Events => {
                     let body = decode(body, &kinds, &settings, &mut share)?;
-                    frame(&body, &kinds, &settings, &mut share, &limits)?
+                    chunks(frame(&body, &kinds, &settings, &mut share, &limits)?)
+                }
+                Form::Otlp(call) => {
+                    let events = otlp::frame(body, &call, &origin.resource, &mut share, &limits)?;
+                    (events.into_iter().map(Part::Events).collect(), 0)
                 }
             };
-            Ok((chunks, empty, share))
+            Ok((parts, empty, share))
         };
         if is_small {
             return work();
@@ -320,30 +366,20 @@ impl Handler {
     }
 
     /// Pushes the batches to the queue and waits for their result. They share one acknowledgement.
-    async fn deliver(
-        &self,
-        peer: SocketAddr,
-        chunks: Vec<Chunk>,
-        about: Option<About>,
-        share: Share,
-    ) -> Result<usize, Refusal> {
-        let is_firehose = about.is_some();
-        let mut resource = about.map(|about| about.resource).unwrap_or_default();
-        resource.insert("remote".into(), peer.ip().to_string().into());
-        let origin = self.context.origin_of(if is_firehose { "aws_firehose" } else { "http" }, resource);
+    async fn deliver(&self, parts: Vec<Part>, origin: &Arc<Origin>, share: Share) -> Result<Taken, Refusal> {
         let (report, reported) = oneshot::channel();
-        let ack = Ack::new(move |disposition| {
+        let ack = Ack::counting(move |disposition, rejected| {
             // The count of events in flight ends with the last event, also after the client
             // disconnected.
             drop(share);
-            let _ = report.send(disposition);
+            let _ = report.send((disposition, rejected));
         });
         let until = Instant::now() + self.settings.acknowledge_timeout;
         let mut events = 0;
         let mut patience = self.settings.max_wait;
-        for chunk in chunks {
-            let (rows, bytes) = (chunk.column.rows(), chunk.column.byte_len() as u64);
-            let batch = Batch::new(chunk.column, origin.clone(), ack.share());
+        for part in parts {
+            let batch = part.into_batch(origin.clone(), ack.share()).map_err(|_| too_many_bytes())?;
+            let (rows, bytes) = (batch.rows(), batch.byte_len() as u64);
             self.push(batch, patience).await?;
             add(&self.context.stats.events, rows as u64);
             add(&self.context.stats.bytes, bytes);
@@ -355,19 +391,15 @@ impl Handler {
         // This share belongs to the request; each batch has its own.
         ack.deliver();
         if !self.settings.acknowledge {
-            return Ok(events);
+            return Ok(Taken { events, rejected: 0 });
         }
         match timeout_at(until, reported).await {
-            Ok(Ok(Disposition::Delivered)) => Ok(events),
-            // Firehose takes any other status as a failure of the whole request. The rejected events are counted, or in
-            // the dead letters.
-            Ok(Ok(Disposition::Rejected)) if is_firehose => Ok(events),
-            // A status that asks for a retry would only repeat delivered events.
-            Ok(Ok(Disposition::Rejected)) => Err(Refusal::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "the destination rejected some of the events for good and accepted the others; do not send them again",
-            )),
-            Ok(Ok(Disposition::GivenUp | Disposition::Retry) | Err(_)) => {
+            Ok(Ok((Disposition::Delivered, _))) => Ok(Taken { events, rejected: 0 }),
+            // Nodes can make more events of one, and fewer.
+            Ok(Ok((Disposition::Rejected, rejected))) => {
+                Ok(Taken { events, rejected: rejected.clamp(1, events.max(1)) })
+            }
+            Ok(Ok((Disposition::GivenUp | Disposition::Retry, _)) | Err(_)) => {
                 Err(unavailable("the events were not delivered; send them again"))
             }
             Err(_) => Err(unavailable("the events were not delivered in time; they may still be delivered")),
@@ -387,26 +419,6 @@ fn unavailable(reason: &str) -> Refusal {
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, reason)
 }
 
-fn methods() -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(METHODS));
-    response
-}
-
-fn respond(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(format!("{body}\n"))));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let further = match status {
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, RETRY_AFTER)),
-        StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, METHODS)),
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => Some((header::ACCEPT_ENCODING, "gzip, zstd, deflate")),
-        _ => None,
-    };
-    if let Some((name, value)) = further {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    response
+fn too_many_bytes() -> Refusal {
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the events of the request have more than 4 GiB")
 }

@@ -15,16 +15,14 @@ use crate::decompress::Caps;
 macro_rules! server_options {
     (
         $(#[$meta:meta])* $name:ident, acknowledge_timeout = $acknowledge_timeout:literal,
+        { $($(#[$address_meta:meta])* $address:ident = $address_default:literal,)* },
         { $($(#[$own_meta:meta])* $own:ident: $own_type:ty = $default:expr,)* }
     ) => {
         $(#[$meta])*
         #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
         #[serde(deny_unknown_fields, default)]
         pub(crate) struct $name {
-            /// Address to listen on: a host name or IP address, and a port. Default: `127.0.0.1:8080`.
-            address: String,
-            /// The only path that accepts events, with `POST` and `PUT`. Default: `/`.
-            path: String,
+            $($(#[$address_meta])* $address: String,)*
             /// Path for load balancers and probes. Responds to `GET` and `HEAD` with 200 while the source
             /// runs and with 503 while it stops; requires no credentials. An empty path disables it.
             /// Default: `/health`.
@@ -62,8 +60,7 @@ macro_rules! server_options {
             fn default() -> Self {
                 let seconds = |seconds| wattle_options::Period(std::time::Duration::from_secs(seconds));
                 Self {
-                    address: "127.0.0.1:8080".to_owned(),
-                    path: "/".to_owned(),
+                    $($address: $address_default.to_owned(),)*
                     health_path: "/health".to_owned(),
                     $($own: $default,)*
                     max_body_bytes: wattle_options::Size(64 << 20),
@@ -79,12 +76,14 @@ macro_rules! server_options {
         }
 
         impl $name {
-            /// The settings of the server. Its own ones are those of a server that accepts every client and makes lines
-            /// and JSON documents to events.
-            fn server(&mut self, errors: &mut wattle_options::OptionErrors) -> $crate::http::options::Settings {
+            /// The settings of the server, which listens on the addresses of these options. Its own ones are those of a
+            /// server that accepts every client and makes lines and JSON documents to events.
+            fn server(
+                &mut self,
+                addresses: &[(&str, &str)],
+                errors: &mut wattle_options::OptionErrors,
+            ) -> $crate::http::options::Settings {
                 $crate::http::options::Server {
-                    address: std::mem::take(&mut self.address),
-                    path: std::mem::take(&mut self.path),
                     health_path: std::mem::take(&mut self.health_path),
                     max_body_bytes: self.max_body_bytes.0,
                     max_decompression_ratio: self.max_decompression_ratio.0,
@@ -95,7 +94,7 @@ macro_rules! server_options {
                     read_timeout: self.read_timeout,
                     acknowledge_timeout: self.acknowledge_timeout.0,
                 }
-                .check(errors)
+                .check(addresses, errors)
             }
         }
     };
@@ -105,6 +104,11 @@ pub(super) use server_options;
 server_options! {
     /// The options as written.
     Options, acknowledge_timeout = 60, {
+        /// Address to listen on: a host name or IP address, and a port. Default: `127.0.0.1:8080`.
+        address = "127.0.0.1:8080",
+        /// The only path that accepts events, with `POST` and `PUT`. Default: `/`.
+        path = "/",
+    }, {
         /// How bodies become events. Default: `auto`.
         framing: HttpFraming = HttpFraming::default(),
         /// What to do with a body that is sent as JSON and is not valid JSON. Applies to framing
@@ -123,7 +127,7 @@ server_options! {
 /// Credentials of requests.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(tag = "strategy", rename_all = "lowercase", deny_unknown_fields)]
-enum AuthOptions {
+pub(super) enum AuthOptions {
     /// User and password, in the header `Authorization`.
     Basic {
         /// Name of the user, without a colon.
@@ -174,7 +178,8 @@ pub(crate) enum InvalidJson {
 /// The options as checked.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    pub(crate) address: String,
+    pub(crate) addresses: Vec<String>,
+    /// The only path for events, unless the protocol has its own.
     pub(crate) path: String,
     /// `None` where nothing answers probes.
     pub(crate) health_path: Option<String>,
@@ -182,8 +187,7 @@ pub(crate) struct Settings {
     pub(crate) credentials: Vec<Credential>,
     pub(crate) framing: HttpFraming,
     pub(crate) invalid_json: InvalidJson,
-    /// Set if the client is Amazon Data Firehose: how its records are compressed.
-    pub(crate) firehose: Option<RecordCompression>,
+    pub(crate) protocol: Protocol,
     pub(crate) max_body_bytes: u64,
     pub(crate) caps: Caps,
     pub(crate) max_in_flight_bytes: u64,
@@ -195,10 +199,19 @@ pub(crate) struct Settings {
     pub(crate) acknowledge_timeout: Duration,
 }
 
+/// What the clients of a server send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// Lines and JSON documents.
+    Events,
+    /// Requests of Amazon Data Firehose, whose records are compressed so.
+    Firehose(RecordCompression),
+    /// Requests of OTLP.
+    Otlp,
+}
+
 /// The options of every server, as written.
 pub(super) struct Server {
-    pub(super) address: String,
-    pub(super) path: String,
     pub(super) health_path: String,
     pub(super) max_body_bytes: u64,
     pub(super) max_decompression_ratio: u64,
@@ -214,16 +227,16 @@ pub(super) struct Server {
 const MAX_BODY_BYTES: u64 = 2 << 30;
 
 impl Server {
-    pub(super) fn check(self, errors: &mut OptionErrors) -> Settings {
-        let port = self.address.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
-        if !matches!(port, Some((host, Ok(_))) if !host.is_empty()) {
-            errors.add("address", format!("`{}` has no port or no host; write it like `127.0.0.1:8080`", self.address));
-        }
-        for (name, path) in [("path", &self.path), ("health_path", &self.health_path)] {
-            let is_off = name == "health_path" && path.is_empty();
-            if !is_off && (!path.starts_with('/') || path.contains(['?', '#'])) {
-                errors.add(name, format!("`{path}` is not a path; it must begin with `/` and have no query"));
+    /// `addresses` are those to listen on, each with the name of its option.
+    pub(super) fn check(self, addresses: &[(&str, &str)], errors: &mut OptionErrors) -> Settings {
+        for (option, address) in addresses {
+            let port = address.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
+            if !matches!(port, Some((host, Ok(_))) if !host.is_empty()) {
+                errors.add(option, format!("`{address}` has no port or no host; write it like `127.0.0.1:8080`"));
             }
+        }
+        if !self.health_path.is_empty() {
+            check_path("health_path", &self.health_path, errors);
         }
         if !(1..=MAX_BODY_BYTES).contains(&self.max_body_bytes) {
             errors.add("max_body_bytes", "must be at least 1 and at most `2GiB`");
@@ -237,13 +250,13 @@ impl Server {
         errors.not_zero("idle_timeout", self.idle_timeout);
         errors.not_zero("read_timeout", self.read_timeout);
         Settings {
-            address: self.address,
-            path: self.path,
+            addresses: addresses.iter().map(|(_, address)| (*address).to_owned()).collect(),
+            path: String::new(),
             health_path: Some(self.health_path).filter(|path| !path.is_empty()),
             credentials: Vec::new(),
             framing: HttpFraming::default(),
             invalid_json: InvalidJson::default(),
-            firehose: None,
+            protocol: Protocol::Events,
             max_body_bytes: self.max_body_bytes,
             caps: Caps { max_bytes: self.max_body_bytes, max_ratio: self.max_decompression_ratio },
             max_in_flight_bytes: self.max_in_flight_bytes,
@@ -257,18 +270,33 @@ impl Server {
     }
 }
 
+pub(super) fn check_path(option: &str, path: &str, errors: &mut OptionErrors) {
+    if !path.starts_with('/') || path.contains(['?', '#']) {
+        errors.add(option, format!("`{path}` is not a path; it must begin with `/` and have no query"));
+    }
+}
+
+impl AuthOptions {
+    pub(super) fn check(self, errors: &mut OptionErrors) -> Option<Credential> {
+        match self {
+            Self::Basic { user, password } => Credential::basic(&user, &password, errors),
+            Self::Bearer { token } => Credential::bearer("auth.token", &token, errors),
+            Self::Header { name, value } => Credential::header(&name, "auth", value, errors),
+        }
+    }
+}
+
 impl Options {
     pub(crate) fn check(mut self, errors: &mut OptionErrors) -> Settings {
-        let mut settings = self.server(errors);
+        let address = std::mem::take(&mut self.address);
+        let mut settings = self.server(&[("address", &address)], errors);
+        check_path("path", &self.path, errors);
+        settings.path = self.path;
         if self.token.is_some() && self.auth.is_some() {
             errors.add("token", "and `auth` are two ways to say the same; leave one out");
         }
         let token = self.token.map(|token| Credential::bearer("token", &token, errors));
-        let auth = self.auth.map(|auth| match auth {
-            AuthOptions::Basic { user, password } => Credential::basic(&user, &password, errors),
-            AuthOptions::Bearer { token } => Credential::bearer("auth.token", &token, errors),
-            AuthOptions::Header { name, value } => Credential::header(&name, "auth", value, errors),
-        });
+        let auth = self.auth.map(|auth| auth.check(errors));
         settings.credentials = token.into_iter().chain(auth).flatten().collect();
         settings.framing = self.framing;
         settings.invalid_json = self.invalid_json;
