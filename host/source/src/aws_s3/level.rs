@@ -1,9 +1,10 @@
 //! How many objects are read at the same time: as many as make the source faster.
 //!
 //! The time until a store responds is the least while nothing waits for the processor, the network or the
-//! store. If it stays near that, another object at a time is worth a try; if it is twice as long, objects wait
+//! store. If it stays near that, more objects at a time are worth a try; if it is twice as long, objects wait
 //! for each other, and fewer of them need less memory. TCP Vegas finds its window in this way (Brakmo and
-//! Peterson, 1995).
+//! Peterson, 1995). The times that are compared are medians of several responses: a single one that is very fast
+//! or very slow says nothing about the load.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +14,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The level at the start, and the lowest one.
 const LOWEST: usize = 4;
-/// Responses of the one store can differ by this much without a load.
-const TOLERANCE: Duration = Duration::from_millis(2);
-/// Weight of a new response in the mean.
-const WEIGHT: f64 = 0.2;
+/// Responses of which a median is made.
+const SAMPLE: usize = 32;
+/// The part of the level by which it changes at a time: one in this many.
+const STEP: usize = 8;
 /// Responses after which the source begins with the lowest level again, because the way to the store can change: the least
 /// time is only seen while few objects are read.
 const EPOCH: usize = 10_000;
@@ -25,6 +26,7 @@ const EPOCH: usize = 10_000;
 pub(super) struct Level {
     permits: Arc<Semaphore>,
     highest: usize,
+    source: Arc<str>,
     state: Mutex<State>,
 }
 
@@ -52,22 +54,33 @@ struct State {
     owed: usize,
     /// No more changes: someone waits for all permits.
     is_fixed: bool,
-    /// Mean time of a response, in seconds.
-    mean: Option<f64>,
-    /// The least time of a response in this epoch.
-    least: f64,
-    /// Responses in this epoch, and since the last change.
+    /// Responses to requests that began before the level changed, which say nothing about the new one.
+    outdated: usize,
+    /// Times of the responses since then.
+    sample: Vec<Duration>,
+    /// Whether the last median was twice as long as the least one. A second one in a row is no coincidence.
+    was_slow: bool,
+    /// The least median in this epoch.
+    least: Duration,
+    /// Responses in this epoch.
     in_epoch: usize,
-    since_change: usize,
 }
 
 impl Level {
-    /// Creates a level of at most `highest`.
-    pub(super) fn new(highest: usize) -> Arc<Self> {
+    /// Creates a level of at most `highest` for the source with this name.
+    pub(super) fn new(source: Arc<str>, highest: usize) -> Arc<Self> {
         let level = highest.min(LOWEST);
-        let state =
-            State { level, owed: 0, is_fixed: false, mean: None, least: f64::INFINITY, in_epoch: 0, since_change: 0 };
-        Arc::new(Self { permits: Arc::new(Semaphore::new(level)), highest, state: Mutex::new(state) })
+        let state = State {
+            level,
+            owed: 0,
+            is_fixed: false,
+            outdated: 0,
+            sample: Vec::with_capacity(SAMPLE),
+            was_slow: false,
+            least: Duration::MAX,
+            in_epoch: 0,
+        };
+        Arc::new(Self { permits: Arc::new(Semaphore::new(level)), highest, source, state: Mutex::new(state) })
     }
 
     /// Waits until another object may be read.
@@ -98,39 +111,55 @@ impl Level {
         state.owed += by - self.permits.forget_permits(by);
     }
 
+    fn raise(&self, state: &mut State, by: usize) {
+        state.level += by;
+        // Permits that were owed stay in use.
+        let kept = state.owed.min(by);
+        state.owed -= kept;
+        self.permits.add_permits(by - kept);
+    }
+
     /// The store responded after this time.
     pub(super) fn responded(&self, after: Duration) {
-        let after = after.as_secs_f64();
         let mut state = self.state.lock();
-        state.in_epoch += 1;
-        if state.in_epoch > EPOCH && !state.is_fixed {
-            let fewer = state.level.saturating_sub(LOWEST);
-            self.lower(&mut state, fewer);
-            (state.in_epoch, state.since_change) = (0, 0);
-            (state.mean, state.least) = (None, f64::INFINITY);
-        }
-        state.least = state.least.min(after);
-        let mean = state.mean.map_or(after, |mean| mean + WEIGHT * (after - mean));
-        state.mean = Some(mean);
-        state.since_change += 1;
-        // A change shows in the responses to what began after it.
-        if state.is_fixed || state.since_change < 2 * state.level {
+        if state.is_fixed {
             return;
         }
-        let excess = (mean - TOLERANCE.as_secs_f64()) / state.least;
-        if excess > 2.0 && state.level > LOWEST {
-            self.lower(&mut state, 1);
-        } else if excess < 1.5 && state.level < self.highest {
-            state.level += 1;
-            match state.owed {
-                0 => self.permits.add_permits(1),
-                _ => state.owed -= 1,
-            }
+        state.in_epoch += 1;
+        if state.in_epoch > EPOCH {
+            let (level, fewer) = (state.level, state.level.saturating_sub(LOWEST));
+            self.lower(&mut state, fewer);
+            (state.in_epoch, state.least, state.outdated) = (0, Duration::MAX, level);
+            state.sample.clear();
+        }
+        if state.outdated > 0 {
+            state.outdated -= 1;
+            return;
+        }
+        state.sample.push(after);
+        if state.sample.len() < SAMPLE {
+            return;
+        }
+        let (_, median, _) = state.sample.select_nth_unstable(SAMPLE / 2);
+        let median = *median;
+        state.sample.clear();
+        state.least = state.least.min(median);
+        let excess = median.as_secs_f64() / state.least.as_secs_f64().max(f64::MIN_POSITIVE);
+        let (before, step) = (state.level, (state.level / STEP).max(1));
+        let is_slow = excess > 2.0;
+        let was_slow = std::mem::replace(&mut state.was_slow, is_slow);
+        if is_slow && was_slow && before > LOWEST {
+            self.lower(&mut state, step.min(before - LOWEST));
+        } else if excess < 1.5 && before < self.highest {
+            self.raise(&mut state, step.min(self.highest - before));
         } else {
             return;
         }
-        state.since_change = 0;
-        tracing::debug!(objects = state.level, "changed how many objects are read at the same time");
+        state.outdated = before;
+        tracing::debug!(
+            source = %self.source, objects = state.level, response = ?median, least = ?state.least,
+            "changed how many objects are read at the same time"
+        );
     }
 }
 
@@ -138,22 +167,27 @@ impl Level {
 mod tests {
     use super::*;
 
-    /// A store that serves so many objects at a time, each in 30 ms, and lets others wait. Returns the level in the end.
-    fn level_for(capacity: usize, highest: usize) -> usize {
-        let level = Level::new(highest);
-        for _ in 0..EPOCH {
+    /// The level in the end if each object is responded to after `response(level, number)`.
+    fn level_after(highest: usize, response: impl Fn(usize, usize) -> Duration) -> usize {
+        let level = Level::new("in".into(), highest);
+        for number in 0..EPOCH {
             let now = level.state.lock().level;
-            let rounds = u32::try_from(now.div_ceil(capacity)).unwrap();
-            level.responded(Duration::from_millis(30) * rounds);
+            level.responded(response(now, number));
         }
         let state = level.state.lock();
         assert_eq!(level.permits.available_permits(), state.level);
         state.level
     }
 
+    /// The level for a store that serves so many objects at a time, each in 30 ms, and lets others wait.
+    fn level_for(capacity: usize, highest: usize) -> usize {
+        level_after(highest, |now, _| Duration::from_millis(30) * u32::try_from(now.div_ceil(capacity)).unwrap())
+    }
+
     #[test]
-    fn the_level_is_what_the_store_serves_at_once() {
+    fn requirement_15_the_level_is_what_the_store_serves_at_once() {
         assert_eq!(level_for(1_000, 16), 16);
+        assert_eq!(level_for(1_000, 256), 256);
         let found = level_for(10, 64);
         assert!((8..=12).contains(&found), "{found}");
         // The least time is that of the lowest level, which is four times as long here.
@@ -162,9 +196,36 @@ mod tests {
         assert_eq!(level_for(1_000, 2), 2);
     }
 
+    #[test]
+    fn requirement_15_a_near_store_that_slows_down_is_noticed() {
+        // 0.3 ms at the lowest level, and longer with each object more, as where all wait for one processor.
+        let found = level_after(64, |now, _| Duration::from_micros(75) * u32::try_from(now).unwrap());
+        assert!((LOWEST..=2 * LOWEST).contains(&found), "{found}");
+        // It becomes slower after the level rose.
+        let found = level_after(64, |now, number| match number {
+            ..2_000 => Duration::from_micros(300),
+            _ => Duration::from_micros(30) * u32::try_from(now).unwrap(),
+        });
+        assert!((15..=20).contains(&found), "{found}");
+    }
+
+    #[test]
+    fn requirement_15_single_responses_change_nothing() {
+        for outlier in [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(3)] {
+            let response = |_, number| if number % 20 == 7 { outlier } else { Duration::from_millis(30) };
+            assert_eq!(level_after(64, response), 64, "{outlier:?}");
+        }
+        // Times between 10 and 90 ms, without any load: the level leaves the highest one at most for moments.
+        for seed in 0..20 {
+            let random = Mutex::new(fastrand::Rng::with_seed(seed));
+            let found = level_after(16, |_, _| Duration::from_micros(random.lock().u64(10_000..90_000)));
+            assert!(found >= 12, "{found}");
+        }
+    }
+
     #[tokio::test]
     async fn permits_in_use_are_taken_back_when_they_are_released() {
-        let level = Level::new(8);
+        let level = Level::new("in".into(), 8);
         while level.state.lock().level < 8 {
             level.responded(Duration::from_millis(30));
         }

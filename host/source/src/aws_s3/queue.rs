@@ -102,7 +102,7 @@ pub(super) async fn run(reader: Arc<Reader>, settings: Arc<Settings>, queue: Sqs
     let places = Arc::new(Semaphore::new(settings.max_in_flight));
     let again = (settings.max_objects / 4).max(1);
     let receivers = receivers(&settings);
-    let slots = Level::new(settings.max_objects);
+    let slots = Level::new(context.name.clone(), settings.max_objects);
     let shared = Arc::new(Queue {
         reader: reader.clone(),
         settings,

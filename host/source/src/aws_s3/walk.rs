@@ -70,7 +70,7 @@ pub(super) async fn run(
     }
     let prefixes: Vec<Prefix> = walk.prefixes.iter().map(|name| restore(name, &walk, &saved)).collect();
     let places = Arc::new(Semaphore::new(settings.max_in_flight));
-    let slots = Level::new(max_objects);
+    let slots = Level::new(reader.context.name.clone(), max_objects);
     let walker = Arc::new(Walker { reader, settings, walk, prefixes: Mutex::new(prefixes), slots, places });
     let result = tokio::select! {
         () = walker.clone().walk(stop) => Ok(()),
