@@ -4,7 +4,6 @@ use std::error::Error as StdError;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,9 +13,12 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::header::{PROXY_AUTHORIZATION, USER_AGENT};
 use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::client::legacy::Client as Pool;
+use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use parking_lot::Mutex;
 use rustls::ClientConfig;
+use tokio::time::{Instant, timeout_at};
 use wattle_tls::TlsFailure;
 
 use crate::connect::{ConnectError, Connector};
@@ -33,7 +35,7 @@ const UPLOAD_CHUNK: usize = 64 << 10;
 pub struct Limits {
     /// Name resolution, TCP, proxy and TLS.
     pub connect: Duration,
-    /// From the end of the request to the head of the response.
+    /// From a connection, or from the last byte of the request that was sent, to the head of the response.
     pub first_byte: Duration,
     /// Without any byte, while a body is sent or received.
     pub progress: Duration,
@@ -127,24 +129,38 @@ impl Http {
             head.headers.insert(PROXY_AUTHORIZATION, credentials);
         }
         let (body, sent) = Upload::new(body);
-        let exchange = self.pool.request(Request::from_parts(head, body));
+        let mut request = Request::from_parts(head, body);
+        let mut connection = capture_connection(&mut request);
+        let exchange = self.pool.request(request);
         tokio::pin!(exchange);
-        // Connecting has its own limit, and happens before the first byte is sent.
-        let mut limit = self.limits.connect + self.limits.first_byte + wait;
-        let mut last = sent.load(Ordering::Relaxed);
-        let response = loop {
-            if let Ok(response) = tokio::time::timeout(limit, &mut exchange).await {
-                break response.map_err(|error| explain(&error))?;
-            }
-            let now = sent.load(Ordering::Relaxed);
-            if now == last {
-                return Err(HttpError::FirstByte(limit));
-            }
-            (last, limit) = (now, self.limits.first_byte + wait);
+        // The connector limits the time until there is a connection.
+        let early = tokio::select! {
+            response = &mut exchange => Some(response),
+            _ = connection.wait_for_connection_metadata() => None,
         };
+        let response = match early {
+            Some(response) => response,
+            None => within(exchange, &sent, self.limits.first_byte + wait).await?,
+        };
+        let response = response.map_err(|error| explain(&error))?;
         let (head, incoming) = response.into_parts();
         let body = Body { incoming, limit: self.limits.progress };
         Ok(Response { status: head.status, headers: head.headers, body })
+    }
+}
+
+/// Waits for the head of a response, at most for this time since something was sent.
+async fn within<T>(exchange: impl Future<Output = T>, sent: &Mutex<Instant>, limit: Duration) -> Result<T, HttpError> {
+    tokio::pin!(exchange);
+    *sent.lock() = Instant::now();
+    loop {
+        let until = *sent.lock() + limit;
+        if let Ok(response) = timeout_at(until, &mut exchange).await {
+            return Ok(response);
+        }
+        if *sent.lock() + limit == until {
+            return Err(HttpError::FirstByte(limit));
+        }
     }
 }
 
@@ -180,15 +196,15 @@ impl Body {
     }
 }
 
-/// A request body that counts what was sent.
+/// A request body that notes when a part of it was sent last.
 pub(crate) struct Upload {
     rest: Bytes,
-    sent: Arc<AtomicUsize>,
+    sent: Arc<Mutex<Instant>>,
 }
 
 impl Upload {
-    fn new(body: Bytes) -> (Self, Arc<AtomicUsize>) {
-        let sent = Arc::new(AtomicUsize::new(0));
+    fn new(body: Bytes) -> (Self, Arc<Mutex<Instant>>) {
+        let sent = Arc::new(Mutex::new(Instant::now()));
         (Self { rest: body, sent: sent.clone() }, sent)
     }
 }
@@ -203,7 +219,7 @@ impl hyper::body::Body for Upload {
         }
         let count = self.rest.len().min(UPLOAD_CHUNK);
         let chunk = self.rest.split_to(count);
-        self.sent.fetch_add(count, Ordering::Relaxed);
+        *self.sent.lock() = Instant::now();
         Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 

@@ -9,6 +9,7 @@ use wattle_options::{Flag, Number, OptionErrors, Period, Secret};
 
 use crate::credentials::{Auth, Imds, default_session};
 use crate::endpoint;
+use crate::http::Limits;
 use crate::region::is_region;
 use crate::session::SessionConfig;
 use crate::sts::Role;
@@ -32,6 +33,12 @@ pub struct AwsOptions {
     /// Whether to use the endpoints of AWS that IPv6 reaches as well. Default: the variable
     /// `AWS_USE_DUALSTACK_ENDPOINT`, otherwise false.
     pub dual_stack: Option<Flag>,
+    /// Time limit for a connection: name resolution, TCP, proxy and TLS. Default: `10s`.
+    pub connect_timeout: Option<Period>,
+    /// Time limit from a request to the first byte of its response. Default: `30s`.
+    pub first_byte_timeout: Option<Period>,
+    /// How long a request or response may pause. A slow transfer has no limit. Default: `30s`.
+    pub idle_timeout: Option<Period>,
     /// Credentials. Default: the first that is configured of the environment variables, the shared files (`AWS_PROFILE`),
     /// web identity (IRSA), the container (ECS, EKS Pod Identity), and the instance (IMDSv2).
     pub auth: AuthOptions,
@@ -160,6 +167,9 @@ impl AwsOptions {
             add("auth.session_duration", "must be between `15m` and `12h`");
         }
         for (path, period) in [
+            ("connect_timeout", self.connect_timeout),
+            ("first_byte_timeout", self.first_byte_timeout),
+            ("idle_timeout", self.idle_timeout),
             ("auth.load_timeout", auth.load_timeout),
             ("auth.imds.connect_timeout", auth.imds.connect_timeout),
             ("auth.imds.read_timeout", auth.imds.read_timeout),
@@ -204,6 +214,11 @@ impl AwsOptions {
             },
             sts_region: auth.region.clone(),
             load_timeout: auth.load_timeout.map_or(default.load_timeout, |period| period.0),
+            limits: Limits {
+                connect: self.connect_timeout.map_or(default.limits.connect, |period| period.0),
+                first_byte: self.first_byte_timeout.map_or(default.limits.first_byte, |period| period.0),
+                progress: self.idle_timeout.map_or(default.limits.progress, |period| period.0),
+            },
             ..default
         }
     }
@@ -237,13 +252,14 @@ mod tests {
 
     #[test]
     fn every_wrong_option_is_reported() {
-        let options = json!({"region": "EU West", "endpoint": "h:1", "fips": true, "auth": {"access_key_id": "a b",
+        let options = json!({"region": "EU West", "endpoint": "h:1", "fips": true, "idle_timeout": "0s", "auth": {"access_key_id": "a b",
             "external_id": "x", "session_name": "ä", "session_duration": "1m", "load_timeout": 0, "typo": 1}});
         let found = errors(options);
         for path in [
             "region",
             "endpoint",
             "fips",
+            "idle_timeout",
             "auth.access_key_id",
             "auth.external_id",
             "auth.session_name",

@@ -16,6 +16,9 @@ pub(crate) enum Reply {
     Cut(usize, Vec<u8>),
     /// A head that announces this many bytes, and a shorter body; then nothing, with an open connection.
     Stalled(usize, Vec<u8>),
+    /// A response whose body comes byte by byte, each after this time.
+    #[allow(dead_code, reason = "the tests of sinks do not use it")]
+    Dripping(Duration, Vec<u8>),
     /// Nothing, with an open connection.
     Silence,
     /// The connection closes.
@@ -111,6 +114,7 @@ async fn serve(mut stream: TcpStream, handler: Handler, seen: Arc<Mutex<Vec<Seen
             Reply::Cut(length, body) | Reply::Stalled(length, body) => {
                 [format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n").as_bytes(), body].concat()
             }
+            Reply::Dripping(_, body) => format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len()).into(),
             Reply::Raw(bytes) => bytes.clone(),
             Reply::Silence | Reply::Close => Vec::new(),
         };
@@ -119,6 +123,14 @@ async fn serve(mut stream: TcpStream, handler: Handler, seen: Arc<Mutex<Vec<Seen
         }
         match reply {
             Reply::Full(..) => {}
+            Reply::Dripping(pause, body) => {
+                for byte in body {
+                    tokio::time::sleep(pause).await;
+                    if stream.write_all(&[byte]).await.is_err() {
+                        return;
+                    }
+                }
+            }
             Reply::Cut(..) | Reply::Close | Reply::Raw(_) => return,
             // The test ends before this does.
             Reply::Silence | Reply::Stalled(..) => tokio::time::sleep(Duration::from_secs(600)).await,

@@ -1,6 +1,12 @@
 //! S3.
 
-use wattle_aws::{Encryption, ErrorKind, GetObject, ListObjects, Part, PutObject, Retry, S3};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use wattle_aws::{
+    AwsOptions, Encryption, ErrorKind, GetObject, ListObjects, Part, PutObject, Retry, S3, Session, StaticEnv,
+};
 
 use crate::double::{Double, Reply, ok, s3_error};
 use crate::session;
@@ -74,6 +80,44 @@ async fn requirement_10_every_wait_has_a_limit() {
         assert_eq!((bytes.as_slice(), error.kind), (expected, ErrorKind::Timeout), "{error}");
         assert!(error.to_string().contains(reason), "{error}");
     }
+}
+
+#[tokio::test]
+async fn requirement_10_each_option_limits_its_own_wait() {
+    // It accepts connections, and never responds, neither to TLS nor to a request.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let stalled = Double::with(vec![Reply::Stalled(9, b"abc".to_vec())]).await;
+    for (endpoint, option, expected, reason) in [
+        (format!("https://localhost:{port}"), "connect_timeout", 0, "cannot connect within 400ms"),
+        (format!("http://127.0.0.1:{port}"), "first_byte_timeout", 0, "no response within 400ms"),
+        (stalled.address.clone(), "idle_timeout", 3, "no byte of the body within 400ms"),
+    ] {
+        let auth = json!({"access_key_id": "AKIDEXAMPLE", "secret_access_key": "secret"});
+        let mut options = json!({"region": "eu-west-1", "endpoint": endpoint, "auth": auth});
+        options[option] = json!("400ms");
+        let read_options = wattle_options::read::<AwsOptions, _>(&options, |options, errors| options.resolve(errors));
+        let mut config = read_options.unwrap();
+        config.env = Arc::new(StaticEnv::default());
+        let begun = Instant::now();
+        let client = S3::new(&Session::new(config).await.unwrap());
+        let (bytes, error) = read(&client, &object(0)).await;
+        let (error, took) = (error.unwrap(), begun.elapsed());
+        assert_eq!((bytes.len(), error.kind), (expected, ErrorKind::Timeout), "{option}: {error}");
+        assert!(error.to_string().contains(reason), "{option}: {error}");
+        // The other limits are 10 s and more.
+        assert!((Duration::from_millis(400)..Duration::from_secs(5)).contains(&took), "{option}: {took:?}");
+    }
+}
+
+#[tokio::test]
+async fn requirement_10_a_slow_body_has_no_limit() {
+    // The body takes longer than each limit, but never pauses for that long.
+    let double = Double::with(vec![Reply::Dripping(Duration::from_millis(40), b"a slow body".to_vec())]).await;
+    let begun = Instant::now();
+    let (bytes, error) = read(&S3::new(&session(&double.address).await), &object(0)).await;
+    assert_eq!((bytes.as_slice(), error), (&b"a slow body"[..], None));
+    assert!(begun.elapsed() > Duration::from_millis(400));
 }
 
 #[tokio::test]

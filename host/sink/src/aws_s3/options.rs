@@ -303,6 +303,7 @@ fn validate(options: S3Options, errors: &mut OptionErrors) -> Option<Checked> {
         fips: options.fips,
         dual_stack: options.dual_stack,
         auth: options.auth.clone(),
+        ..AwsOptions::default()
     };
     let session = aws.resolve(errors);
     if !is_bucket(&options.bucket) {

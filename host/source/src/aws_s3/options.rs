@@ -57,6 +57,13 @@ pub(crate) struct Options {
     auth: AuthOptions,
     /// Checks log files of CloudTrail against the digests that AWS signs, as both are read. Default: none.
     integrity: Option<IntegrityOptions>,
+    /// Time limit for a connection to S3 or SQS: name resolution, TCP, proxy and TLS. Default: `10s`.
+    connect_timeout: Option<Period>,
+    /// Time limit from a request to the first byte of its response; SQS may use `wait_time` in addition. Default: `30s`.
+    first_byte_timeout: Option<Period>,
+    /// How long an object may pause while it is read. After that, the source continues over a new connection. A slow
+    /// object has no limit. Default: `30s`.
+    idle_timeout: Option<Period>,
     /// Names of the buckets to read, as globs. Objects of other buckets are ignored and counted. Default: all buckets.
     buckets: Vec<String>,
     /// Globs of the keys to read, such as `AWSLogs/*/CloudTrail/**`; `*` stands for any characters except `/`, `**` also
@@ -187,6 +194,9 @@ impl Default for Options {
             dual_stack: None,
             auth: AuthOptions::default(),
             integrity: None,
+            connect_timeout: None,
+            first_byte_timeout: None,
+            idle_timeout: None,
             buckets: Vec::new(),
             include: Vec::new(),
             exclude: Vec::new(),
@@ -263,6 +273,9 @@ impl Settings {
             path_style: options.path_style,
             fips: options.fips,
             dual_stack: options.dual_stack,
+            connect_timeout: options.connect_timeout,
+            first_byte_timeout: options.first_byte_timeout,
+            idle_timeout: options.idle_timeout,
             auth: options.auth.clone(),
         };
         let session = aws.resolve(errors);

@@ -3,6 +3,7 @@
 #[path = "../../../aws/tests/faults/double.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests of `wattle-aws`, which use more of it")]
 mod double;
+mod failures;
 mod fake;
 mod integrity;
 mod messages;

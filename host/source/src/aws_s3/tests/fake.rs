@@ -30,6 +30,8 @@ pub(super) struct State {
     pub(super) denied: HashSet<String>,
     /// Keys whose next response is something else.
     pub(super) faults: HashMap<String, Reply>,
+    /// Keys that have another response each time.
+    pub(super) broken: HashMap<String, Reply>,
     pub(super) messages: BTreeMap<String, Queued>,
     /// Keys of all requests for objects, with their ranges.
     pub(super) reads: Vec<(String, Option<String>)>,
@@ -191,6 +193,9 @@ impl State {
         self.reads.push((key.to_owned(), range.clone()));
         if let Some(reply) = self.faults.remove(key) {
             return reply;
+        }
+        if let Some(reply) = self.broken.get(key) {
+            return reply.clone();
         }
         if self.denied.contains(key) {
             return s3_error(403, "AccessDenied");
