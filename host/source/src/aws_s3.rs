@@ -21,6 +21,7 @@
 //! - Memory does not depend on the size of objects or of the queue: `max_objects` buffers, `max_in_flight_bytes` of events,
 //!   `max_in_flight` messages, and the outcomes of a fixed number of messages that may come again.
 
+mod audit;
 mod backoff;
 mod delivery;
 mod filter;
@@ -33,6 +34,7 @@ mod object;
 mod options;
 mod queue;
 mod read;
+mod resume;
 mod walk;
 
 #[cfg(test)]
@@ -53,6 +55,7 @@ use object::Halt;
 pub(crate) use options::{Options, files};
 use options::{Settings, Walk};
 use read::Reader;
+use resume::Resume;
 
 /// The source, ready to run.
 pub(crate) struct S3Source {
@@ -75,9 +78,11 @@ impl Source for S3Source {
             let session = Session::new(self.settings.session.clone()).await.map_err(|error| failed(error.into()))?;
             let settings = Arc::new(self.settings);
             let stop = context.stop.clone();
-            let stats = context.stats.clone();
+            let (name, stats) = (context.name.clone(), context.stats.clone());
             // Threads that read objects end when this is sent or dropped.
             let (halting, halt) = Halt::new();
+            let folder = context.data_dir.join("sources").join(&*context.name).join("objects");
+            let resume = Resume::load(context.name.clone(), &folder);
             let queue_url = settings.queue_url.clone();
             let listings = [&settings.backfill, if queue_url.is_some() { &None } else { &settings.listing }];
             let parts =
@@ -89,6 +94,7 @@ impl Source for S3Source {
                 in_flight: InFlight::new(settings.max_in_flight_bytes),
                 region: session.region().to_owned(),
                 halt,
+                resume: resume.clone(),
                 integrity: settings.integrity.clone().map(|keys| Integrity::new(keys, CloudTrail::new(&session))),
                 context,
             });
@@ -118,10 +124,18 @@ impl Source for S3Source {
                 halting.send_replace(true);
                 std::future::pending::<()>().await;
             };
-            tokio::select! {
+            let result = tokio::select! {
                 result = async { tokio::try_join!(live, backfill) } => result.map(|_| ()),
                 () = halted => Ok(()),
+                never = resume.keep_saving() => match never {},
+            };
+            if let Err(error) = resume.save().await {
+                tracing::warn!(
+                    source = %name, %error,
+                    "cannot save positions in large objects; some of their events may be sent again"
+                );
             }
+            result
         })
     }
 }

@@ -43,7 +43,7 @@ pub use error::SourceError;
 pub use listeners::Listeners;
 pub use sample::{Sample, sample};
 pub use source::{Batches, Source, SourceContext, Stop};
-pub use stats::{LostBytes, QueueStats, SourceStats};
+pub use stats::{DELAY_SECONDS, DelaySnapshot, LostBytes, QueueStats, SourceStats};
 pub use text::text;
 pub use types::{TYPES, build};
 pub use waits::{InputEnd, Waits};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 
@@ -77,10 +77,57 @@ pub struct QueueStats {
     pub missing: AtomicU64,
     /// Announced objects that the options exclude.
     pub filtered: AtomicU64,
-    /// Sum over the delivered objects of the time from their creation to their delivery, in milliseconds.
-    pub delay_milliseconds: AtomicU64,
+    /// Time from the creation of each announced object to its delivery.
+    pub delays: Delays,
+    /// Requests that failed and were repeated.
+    pub retried_requests: AtomicU64,
     /// Digests of CloudTrail that were checked.
     pub digests: DigestStats,
+}
+
+/// Upper bounds of the histogram of delays in seconds.
+pub const DELAY_SECONDS: [f64; 10] = [1.0, 3.0, 10.0, 30.0, 60.0, 300.0, 600.0, 1800.0, 3600.0, 21600.0];
+
+/// A histogram of delays.
+#[derive(Debug, Default)]
+pub struct Delays {
+    /// Number of delays between each bound and the one before.
+    buckets: [AtomicU64; DELAY_SECONDS.len()],
+    /// Number of delays above all bounds.
+    longer: AtomicU64,
+    milliseconds: AtomicU64,
+}
+
+/// A histogram of delays at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DelaySnapshot {
+    /// Number of delays up to each bound of [`DELAY_SECONDS`].
+    pub at_most: [u64; DELAY_SECONDS.len()],
+    /// Number of delays.
+    pub count: u64,
+    /// Sum of all delays.
+    pub sum: Duration,
+}
+
+impl Delays {
+    /// Adds a delay.
+    #[cfg_attr(not(feature = "aws"), allow(dead_code, reason = "only objects have delays"))]
+    pub(crate) fn record(&self, delay: Duration) {
+        let index = DELAY_SECONDS.partition_point(|bound| *bound < delay.as_secs_f64());
+        add(self.buckets.get(index).unwrap_or(&self.longer), 1);
+        add(&self.milliseconds, u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
+    }
+
+    /// The histogram at this moment. The count always matches the buckets.
+    pub fn snapshot(&self) -> DelaySnapshot {
+        let mut count = 0;
+        let at_most = self.buckets.each_ref().map(|bucket| {
+            count += bucket.load(Ordering::Relaxed);
+            count
+        });
+        count += self.longer.load(Ordering::Relaxed);
+        DelaySnapshot { at_most, count, sum: Duration::from_millis(self.milliseconds.load(Ordering::Relaxed)) }
+    }
 }
 
 /// Digests of CloudTrail, by the result of their check.

@@ -173,6 +173,7 @@ table! {
     SOURCES: SourceStats, s;
     one Counter "wattle_source_received_events_total" ["source"] "Events that a source sent to its queue; an event that is sent again counts again." load(&s.events), column "EVENTS";
     one Counter "wattle_source_received_bytes_total" ["source"] "Bytes of the bodies of those events." load(&s.bytes), column "BYTES";
+    one Counter "wattle_source_read_bytes_total" ["source"] "Bytes that a source read from files, objects, requests or standard input, before decompression; what is read again counts again." load(&s.read_bytes);
     one Counter "wattle_source_failures_total" ["source"] "Files, requests or inputs that failed." load(&s.failures), note "inputs failed; see the log";
     one Counter "wattle_source_retried_batches_total" ["source"] "Batches that returned undelivered and are sent again." load(&s.retries), summary "batches were offered again; see the log";
     one Counter "wattle_source_lost_events_total" ["source"] "Events that returned undelivered and that the source could not send again." load(&s.lost), column "LOST", summary "events came back undelivered and are lost; see the log";
@@ -184,7 +185,7 @@ table! {
     by Counter "wattle_source_messages_total" ["source", "what"] "Messages of an SQS queue: `received`, of which `deleted` after their objects were delivered, `returned` to the queue to come again, `ignored` because they announce no new object, or `invalid`; and `extended`, how often a message was hidden for longer while its objects were in work." messages(&s.queue);
     by Counter "wattle_source_objects_total" ["source", "result"] "Objects of a store that were `read` and delivered, attempts that `failed`, objects that were `missing`, and announced objects that the options exclude (`filtered`)." objects(&s.queue);
     by Counter "wattle_source_digests_total" ["source", "result"] "Digests of CloudTrail by the result of their check: `verified`, `unlisted` (verified, but there are files of its time that it does not list), `unverifiable` (the signature or the key is missing), or `failed` (something was changed or is missing)." digests(&s.queue);
-    one Counter "wattle_source_object_delay_milliseconds_total" ["source"] "Sum over the delivered objects of the time from their creation (`eventTime`) to their delivery." load(&s.queue.delay_milliseconds);
+    one Counter "wattle_source_retried_requests_total" ["source"] "Requests to S3 and SQS that failed and were repeated." load(&s.queue.retried_requests);
     one Gauge "wattle_source_messages_in_flight" ["source"] "Messages of an SQS queue that are in work or wait for delivery." load(&s.queue.in_flight);
     one Gauge "wattle_source_oldest_message_seconds" ["source"] "Age of the oldest of those messages since it was sent." s.queue.oldest_seconds();
     one Gauge "wattle_source_unmatched_globs" ["source"] "Globs of `include` that match no file." s.unmatched.lock().len() as u64;
@@ -297,7 +298,7 @@ mod tests {
     #[test]
     fn a_key_is_the_name_of_the_metric_without_its_subject() {
         let keys: Vec<&str> = SOURCES.iter().take(4).map(Count::key).collect();
-        assert_eq!(keys, ["received_events", "received_bytes", "failures", "retried_batches"]);
+        assert_eq!(keys, ["received_events", "received_bytes", "read_bytes", "failures"]);
         assert_eq!(NODES.iter().filter(|count| count.key() == "memory_bytes").count(), 1);
     }
 

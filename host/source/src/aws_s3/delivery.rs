@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use wattle_batch::{Ack, Disposition};
 
+use super::resume::Progress;
 use crate::in_flight::Share;
 
 /// The parts of one object that were sent. Clones share them.
@@ -23,10 +24,22 @@ struct Shared {
 struct State {
     /// Everything before this decompressed byte is delivered.
     done_to: u64,
-    /// Parts after that, by their start: their end, and whether they are delivered.
-    parts: BTreeMap<u64, (u64, bool)>,
+    /// Batches and events of this delivery before that.
+    batches: u64,
+    events: u64,
+    /// Parts after that, by their start.
+    parts: BTreeMap<u64, Part>,
     outstanding: usize,
     has_returned: bool,
+    /// What keeps the position over a restart.
+    progress: Option<Progress>,
+}
+
+#[derive(Debug)]
+struct Part {
+    end: u64,
+    events: u64,
+    is_done: bool,
 }
 
 /// How the sent parts of an object ended.
@@ -34,6 +47,8 @@ struct State {
 pub(super) struct Settled {
     /// Everything before this decompressed byte is delivered.
     pub(super) done_to: u64,
+    /// Events of this delivery before that.
+    pub(super) events: u64,
     /// Some events after it returned undelivered and must be sent again.
     pub(super) has_returned: bool,
 }
@@ -46,11 +61,18 @@ impl Delivery {
         delivery
     }
 
-    /// The acknowledgement of a part. The share ends with it.
-    pub(super) fn ack(&self, start: u64, end: u64, share: Share) -> Ack {
+    /// The object is open and is read from this position. `progress` keeps how far it is delivered.
+    pub(super) fn begin(&self, position: u64, progress: Option<Progress>) {
+        let mut state = self.0.state.lock();
+        state.done_to = position;
+        state.progress = progress;
+    }
+
+    /// The acknowledgement of a part with so many events. The share ends with it.
+    pub(super) fn ack(&self, (start, end): (u64, u64), events: u64, share: Share) -> Ack {
         let mut state = self.0.state.lock();
         state.outstanding += 1;
-        state.parts.insert(start, (end, false));
+        state.parts.insert(start, Part { end, events, is_done: false });
         drop(state);
         let shared = self.0.clone();
         Ack::new(move |disposition| {
@@ -69,7 +91,8 @@ impl Delivery {
             {
                 let state = self.0.state.lock();
                 if state.outstanding == 0 {
-                    return Settled { done_to: state.done_to, has_returned: state.has_returned };
+                    let State { done_to, events, has_returned, .. } = *state;
+                    return Settled { done_to, events, has_returned };
                 }
             }
             changed.await;
@@ -81,11 +104,19 @@ impl State {
     fn end(&mut self, start: u64, is_done: bool) {
         self.outstanding = self.outstanding.saturating_sub(1);
         self.has_returned |= !is_done;
-        if let Some((_, done)) = self.parts.get_mut(&start) {
-            *done = is_done;
+        if let Some(part) = self.parts.get_mut(&start) {
+            part.is_done = is_done;
         }
-        while let Some(first) = self.parts.first_entry().filter(|first| first.get().1) {
-            self.done_to = self.done_to.max(first.remove().0);
+        let before = self.done_to;
+        while let Some(first) = self.parts.first_entry().filter(|first| first.get().is_done) {
+            let part = first.remove();
+            self.done_to = self.done_to.max(part.end);
+            self.events += part.events;
+            self.batches += 1;
+        }
+        // Under the lock: an object that is settled is forgotten, and nothing must keep it after that.
+        if let Some(progress) = self.progress.as_ref().filter(|_| self.done_to > before) {
+            progress.delivered(self.batches, self.done_to);
         }
     }
 }
@@ -99,15 +130,15 @@ mod tests {
     async fn delivered_parts_count_up_to_the_first_that_returned() {
         let all = InFlight::new(1 << 20);
         let delivery = Delivery::starting_at(10);
-        let acks: Vec<Ack> = [(10, 20), (20, 30), (30, 40)].map(|(a, b)| delivery.ack(a, b, all.share())).into();
+        let acks: Vec<Ack> = [(10, 20), (20, 30), (30, 40)].map(|part| delivery.ack(part, 3, all.share())).into();
         let mut acks = acks.into_iter();
         let (first, second, third) = (acks.next().unwrap(), acks.next().unwrap(), acks.next().unwrap());
         third.deliver();
         first.reject(1);
         drop(second);
-        assert_eq!(delivery.settled().await, Settled { done_to: 20, has_returned: true });
+        assert_eq!(delivery.settled().await, Settled { done_to: 20, events: 3, has_returned: true });
         let again = Delivery::starting_at(20);
-        again.ack(20, 40, all.share()).deliver();
-        assert_eq!(again.settled().await, Settled { done_to: 40, has_returned: false });
+        again.ack((20, 40), 6, all.share()).deliver();
+        assert_eq!(again.settled().await, Settled { done_to: 40, events: 6, has_returned: false });
     }
 }

@@ -102,6 +102,7 @@ impl Finisher {
                 index += 1;
                 failures.iter().any(|failure| failure.index == index - 1)
             });
+            add(&self.stats.queue.retried_requests, 1);
             tokio::time::sleep(backoff.next()).await;
         }
     }

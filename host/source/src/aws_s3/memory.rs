@@ -14,6 +14,8 @@ pub(super) struct Known {
     pub(super) broken: Option<String>,
     /// Everything before this decompressed byte was delivered.
     pub(super) position: u64,
+    /// Events that were delivered.
+    pub(super) events: u64,
     /// The entity tag of the object that the position is in.
     pub(super) etag: Option<String>,
 }

@@ -187,6 +187,7 @@ impl Object {
         if backoff.attempts() >= MAX_ATTEMPTS {
             return Err(ObjectError::Service(error));
         }
+        add(&self.stats.queue.retried_requests, 1);
         tracing::debug!(error = %error, ?pause, "reading an object is interrupted; trying again");
         self.wait(async |_| tokio::time::sleep(pause).await)
     }
@@ -236,6 +237,7 @@ impl Object {
                 }
                 None => {
                     let pause = backoff.next();
+                    add(&self.stats.queue.retried_requests, 1);
                     self.wait(async |_| tokio::time::sleep(pause).await)?;
                 }
                 Some(Err(error)) => self.pause(&mut backoff, error)?,

@@ -16,6 +16,7 @@ use super::integrity::{Integrity, MAX_DIGEST_BYTES, is_digest};
 use super::level::Level;
 use super::object::{Halt, Object, ObjectError, reason};
 use super::options::Format;
+use super::resume::{Progress, Resume};
 use crate::assemble::{self, Chunk, Unwanted};
 use crate::decompress::{Compression, Decoder, Decompression, MAGIC_BYTES, ReadFailure, Tap, read_whole};
 use crate::frame::Framing;
@@ -60,6 +61,35 @@ pub(super) enum Ended {
     Stopped,
 }
 
+impl Ended {
+    /// The result of the object in the log, if all events that were sent are delivered.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Whole => "delivered",
+            Self::Broken(_) => "broken",
+            Self::Missing(_) => "missing",
+            Self::Failed(_) => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// What came of an attempt to read an object.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) ended: Ended,
+    /// Its entity tag, if it could be opened.
+    pub(super) etag: Option<String>,
+    /// Its size in the store, if it could be opened.
+    pub(super) size: Option<u64>,
+}
+
+impl Read {
+    fn unopened(ended: Ended) -> Self {
+        Self { ended, etag: None, size: None }
+    }
+}
+
 /// Why an object cannot be read now.
 #[derive(Debug)]
 pub(super) struct Failure {
@@ -79,6 +109,7 @@ pub(super) struct Reader {
     pub(super) region: String,
     pub(super) halt: Halt,
     pub(super) integrity: Option<Integrity>,
+    pub(super) resume: Arc<Resume>,
     /// Receivers and listings that have not come to their end.
     pub(super) parts: AtomicUsize,
 }
@@ -91,41 +122,61 @@ impl Reader {
         (self.parts.fetch_sub(1, Ordering::AcqRel) == 1).then(|| self.context.end_of_input())
     }
 
-    /// Reads an object from `start` to its end. The position in `delivery` is that of `start`. Returns the entity tag
-    /// too, if the object exists.
+    /// Reads an object from `start` to its end. The position in `delivery` is that of `start`, or that where an earlier
+    /// run of the agent ended.
     pub(super) async fn read(
         self: Arc<Self>,
         place: &Place,
         start: Start,
         delivery: Delivery,
         level: &Arc<Level>,
-    ) -> (Ended, Option<String>) {
+    ) -> Read {
         let (place, runtime, level) = (place.clone(), Handle::current(), level.clone());
         let task = tokio::task::spawn_blocking(move || self.read_on_thread(&place, start, &delivery, &level, &runtime));
         match task.await {
-            Ok(ended) => ended,
-            Err(error) if error.is_cancelled() => (Ended::Stopped, None),
-            Err(error) => (Ended::Failed(Failure::new(format!("reading it panicked, which is a bug: {error}"))), None),
+            Ok(read) => read,
+            Err(error) if error.is_cancelled() => Read::unopened(Ended::Stopped),
+            Err(error) => {
+                let failure = Failure::new(format!("reading it panicked, which is a bug: {error}"));
+                Read::unopened(Ended::Failed(failure))
+            }
         }
     }
 
     fn read_on_thread(
         &self,
         place: &Place,
-        start: Start,
+        mut start: Start,
         delivery: &Delivery,
         level: &Level,
         runtime: &Handle,
-    ) -> (Ended, Option<String>) {
+    ) -> Read {
+        let resumed = if start.position == 0 { self.resume.find(place) } else { None };
+        let is_resumed = resumed.is_some();
+        let original = resumed.map(|resumed| std::mem::replace(&mut start, resumed));
         let asked = Instant::now();
-        let mut object = match self.open(place, start.etag.clone(), runtime) {
-            Ok(object) => {
-                level.responded(asked.elapsed());
-                object
+        let opened = match self.open(place, start.etag.clone(), runtime) {
+            // Another object has the key since that run.
+            Err(ObjectError::Overwritten) if is_resumed => {
+                self.resume.forget(place);
+                start = original.unwrap_or_default();
+                self.open(place, None, runtime)
             }
-            Err(error) => return (ended_by(&error), None),
+            opened => opened,
         };
-        let etag = object.etag().map(str::to_owned);
+        let mut object = match opened {
+            Ok(object) => object,
+            Err(error) => return Read::unopened(ended_by(&error)),
+        };
+        level.responded(asked.elapsed());
+        let (etag, size) = (object.etag().map(str::to_owned), Some(object.size()));
+        if is_resumed && start.position > 0 {
+            tracing::info!(
+                source = %self.context.name, bucket = %place.bucket, key = %place.key, position = start.position,
+                "continuing an object where the last run ended"
+            );
+        }
+        delivery.begin(start.position, etag.as_deref().map(|etag| Progress::new(&self.resume, place, etag)));
         add(&self.context.stats.total_bytes, object.size());
         let send = |integrity| {
             let origin = self.origin(place, integrity);
@@ -140,7 +191,7 @@ impl Reader {
             }
             _ => self.read_events(&mut object, place, start.position, &send(None)),
         };
-        (ended, etag)
+        Read { ended, etag, size }
     }
 
     /// Opens an object.
@@ -311,7 +362,7 @@ impl Send<'_> {
                 let _wait = context.waits.begin();
                 share.wait_for(bytes).await;
             }
-            let ack = self.delivery.ack(start, chunk.end, share);
+            let ack = self.delivery.ack((start, chunk.end), events, share);
             let mut batch = Batch::new(chunk.column, self.origin.clone(), ack).at(start);
             if self.is_again {
                 batch = batch.redelivered();

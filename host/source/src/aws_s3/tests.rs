@@ -8,6 +8,7 @@ mod fake;
 mod integrity;
 mod messages;
 mod objects;
+mod resume;
 mod walks;
 
 use serde_json::Value;

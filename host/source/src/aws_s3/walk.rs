@@ -4,7 +4,7 @@ mod marks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use wattle_aws::{Error, ListObjects, Listed};
 
+use super::audit::Audit;
 use super::backoff::Backoff;
 use super::delivery::Delivery;
 use super::level::{Level, Slot};
@@ -284,20 +285,27 @@ impl Walker {
         let mut backoff = Backoff::new(FIRST_PAUSE, LAST_PAUSE);
         let mut start = Start::default();
         let mut slot = Some(slot);
+        let (begun, mut events) = (Instant::now(), 0);
         loop {
             let delivery = Delivery::starting_at(start.position);
-            let (ended, etag) = self.reader.clone().read(&place, start.clone(), delivery.clone(), &self.slots).await;
+            let read = self.reader.clone().read(&place, start.clone(), delivery.clone(), &self.slots).await;
             drop(slot.take());
-            if matches!(ended, Ended::Stopped) {
+            if matches!(read.ended, Ended::Stopped) {
                 return None;
             }
             let settled = delivery.settled().await;
-            let is_again = settled.has_returned;
-            match ended {
-                _ if is_again => add(&stats.retries, 1),
+            events += settled.events;
+            if !settled.has_returned {
+                let (source, place) = (&*context.name, &place);
+                Audit { source, place, message: None, begun, bytes: settled.done_to, events, delay: None }.log(&read);
+                if matches!(read.ended, Ended::Whole | Ended::Broken(_) | Ended::Missing(_)) {
+                    self.reader.resume.forget(place);
+                }
+            }
+            match read.ended {
+                _ if settled.has_returned => add(&stats.retries, 1),
                 Ended::Whole => {
                     add(&stats.queue.objects, 1);
-                    tracing::debug!(source = %context.name, bucket = %place.bucket, key, bytes = settled.done_to, "object delivered");
                     return Some(true);
                 }
                 Ended::Broken(reason) => {
@@ -312,7 +320,7 @@ impl Walker {
                 }
                 Ended::Failed(failure) => {
                     if failure.is_overwritten {
-                        start = Start::default();
+                        (start, events) = (Start::default(), 0);
                     }
                     if backoff.attempts() >= MAX_ATTEMPTS {
                         add(&stats.queue.failed, 1);
@@ -325,7 +333,7 @@ impl Walker {
                 }
                 Ended::Stopped => return None,
             }
-            start = Start { position: settled.done_to, etag, is_again: true };
+            start = Start { position: settled.done_to, etag: read.etag, is_again: true };
             let pause = backoff.next();
             let again = async {
                 tokio::time::sleep(pause).await;
@@ -342,6 +350,7 @@ impl Walker {
         let context = &self.reader.context;
         let pause = backoff.after(error);
         context.stats.fail(error.to_string());
+        add(&context.stats.queue.retried_requests, 1);
         tracing::error!(source = %context.name, error = %error, ?pause, "cannot list objects; retrying");
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -355,7 +364,7 @@ impl Walker {
         let mut pause = SAVE_INTERVAL;
         loop {
             tokio::time::sleep(pause).await;
-            let begun = std::time::Instant::now();
+            let begun = Instant::now();
             let saved = self.save(store).await;
             // With many recent keys a save takes long. The pause limits saves to a tenth of the time.
             pause = SAVE_INTERVAL.max(begun.elapsed() * 10);

@@ -5,7 +5,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use wattle_runtime::{CALL_SECONDS, HistogramSnapshot};
+use std::time::Duration;
 
 use crate::counts::{Count, Read};
 use crate::metric::Metric;
@@ -68,14 +68,21 @@ impl Family<'_> {
         self.line("", labels, None, value);
     }
 
-    /// Adds the samples of a histogram.
-    pub(crate) fn histogram(&mut self, labels: &[&str], histogram: &HistogramSnapshot) {
-        for (bound, count) in CALL_SECONDS.iter().zip(histogram.at_most) {
-            self.line("_bucket", labels, Some(&bound.to_string()), count);
+    /// Adds the samples of a histogram: the numbers of durations up to each bound in seconds, of all, and their sum.
+    pub(crate) fn histogram<const N: usize>(
+        &mut self,
+        labels: &[&str],
+        bounds: &[f64; N],
+        at_most: [u64; N],
+        count: u64,
+        sum: Duration,
+    ) {
+        for (bound, at_most) in bounds.iter().zip(at_most) {
+            self.line("_bucket", labels, Some(&bound.to_string()), at_most);
         }
-        self.line("_bucket", labels, Some("+Inf"), histogram.count);
-        self.line("_sum", labels, None, histogram.sum.as_secs_f64());
-        self.line("_count", labels, None, histogram.count);
+        self.line("_bucket", labels, Some("+Inf"), count);
+        self.line("_sum", labels, None, sum.as_secs_f64());
+        self.line("_count", labels, None, count);
     }
 
     fn line(&mut self, suffix: &str, labels: &[&str], bound: Option<&str>, value: impl Display) {
@@ -115,7 +122,7 @@ mod tests {
     use crate::counts;
     use crate::metric::Kind;
     use std::collections::BTreeSet;
-    use std::time::Duration;
+    use wattle_runtime::CALL_SECONDS;
 
     const SAMPLE: Metric = Metric {
         name: "sample_total",
@@ -149,8 +156,8 @@ mod tests {
     fn a_histogram_ends_with_all_sum_and_count() {
         let mut exposition = Exposition::default();
         let at_most = [0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2];
-        let histogram = HistogramSnapshot { at_most, count: 3, sum: Duration::from_millis(12_500) };
-        exposition.family(names::NODE_CALLS).histogram(&["main", "parse"], &histogram);
+        let sum = Duration::from_millis(12_500);
+        exposition.family(names::NODE_CALLS).histogram(&["main", "parse"], &CALL_SECONDS, at_most, 3, sum);
         let text = exposition.finish();
         let lines: Vec<&str> = text.lines().skip(2).collect();
         assert_eq!(lines.len(), 15);

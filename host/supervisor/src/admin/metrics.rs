@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use wattle_buffer::disk::BufferStats;
 use wattle_capability::NodeSnapshot;
 use wattle_registry::Polling;
+use wattle_runtime::{CALL_SECONDS, HistogramSnapshot};
 use wattle_sink::SinkStats;
-use wattle_source::SourceStats;
+use wattle_source::{DELAY_SECONDS, DelaySnapshot, SourceStats};
 use wattle_topology::{
     Buffer, Endpoint, EndpointState, NodeCounts, Observer, OutputCounts, PipelineCounts, ShadowSnapshot,
 };
@@ -131,6 +132,11 @@ fn sources(out: &mut Exposition, all: &[Endpoint<SourceStats>]) {
     up(out, names::SOURCE_UP, all);
     let subjects: Vec<_> = all.iter().map(|source| ([source.name.as_str()], &*source.stats)).collect();
     counts(out, counts::SOURCES, &subjects);
+    let mut family = out.family(names::SOURCE_DELAY);
+    for source in all.iter().filter(|source| source.stats.queue.is_used.load(Ordering::Relaxed)) {
+        let DelaySnapshot { at_most, count, sum } = source.stats.queue.delays.snapshot();
+        family.histogram(&[&source.name], &DELAY_SECONDS, at_most, count, sum);
+    }
     let mut family = out.family(names::SOURCE_BLOCKED);
     for source in all {
         family.sample(&[&source.name], source.blocked.as_secs_f64());
@@ -189,7 +195,8 @@ fn write_nodes(out: &mut Exposition, nodes: &[Node<'_>]) {
     }
     let mut family = out.family(names::NODE_CALLS);
     for node in nodes {
-        family.histogram(&[node.pipeline, &node.name], &node.counts.stats.call_time.snapshot());
+        let HistogramSnapshot { at_most, count, sum } = node.counts.stats.call_time.snapshot();
+        family.histogram(&[node.pipeline, &node.name], &CALL_SECONDS, at_most, count, sum);
     }
 }
 

@@ -40,6 +40,7 @@ metrics! {
     REGISTRY_REFUSED Gauge "wattle_registry_image_refused" ["reference"] "1 if the image of a tag was refused and the previous image still runs.";
 
     SOURCE_UP Gauge "wattle_source_up" ["source"] "1 while a source reads, 0 while it starts or after it ended.";
+    SOURCE_DELAY Histogram "wattle_source_object_delay_seconds" ["source"] "Time from the creation of an announced object (`eventTime` of the notification) to the delivery of all of its events.";
     SOURCE_BLOCKED Counter "wattle_source_blocked_seconds_total" ["source"] "Time that a source waited for room in its queue.";
     SOURCE_BUFFER_EVENTS Gauge "wattle_source_buffer_events" ["source"] "Events in the queue behind a source.";
     SOURCE_BUFFER_BYTES Gauge "wattle_source_buffer_bytes" ["source"] "Bytes in the queue behind a source.";

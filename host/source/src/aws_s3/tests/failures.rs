@@ -17,7 +17,7 @@ async fn requirement_10_silence_fails_an_object_in_time_and_stops_no_other() {
     {
         let mut state = fake.state.lock();
         state.broken.insert("silent".to_owned(), Reply::Silence);
-        state.broken.insert("stalled".to_owned(), Reply::Stalled(9, b"line\n".to_vec()));
+        state.broken.insert("stalled".to_owned(), Reply::Stalled(9, Vec::new()));
     }
     for (id, key) in [("m1", "silent"), ("m2", "stalled"), ("m3", "whole")] {
         fake.send(id, announce(&[key]));
