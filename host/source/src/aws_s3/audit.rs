@@ -23,7 +23,7 @@ impl Audit<'_> {
             source = self.source,
             bucket = self.place.bucket,
             key = self.place.key,
-            message = self.message,
+            message_id = self.message,
             size = read.size,
             bytes = self.bytes,
             events = self.events,

@@ -30,6 +30,10 @@ pub(super) struct State {
     pub(super) denied: HashSet<String>,
     /// Keys whose next response is something else.
     pub(super) faults: HashMap<String, Reply>,
+    /// The response to all requests for messages, if it is another one.
+    pub(super) outage: Option<Reply>,
+    /// Number of requests for messages.
+    pub(super) receives: usize,
     /// Keys that have another response each time.
     pub(super) broken: HashMap<String, Reply>,
     pub(super) messages: BTreeMap<String, Queued>,
@@ -141,6 +145,10 @@ impl State {
         let (mut done, mut failed) = (Vec::new(), Vec::new());
         match operation {
             "ReceiveMessage" => {
+                self.receives += 1;
+                if let Some(reply) = &self.outage {
+                    return reply.clone();
+                }
                 let hidden = Duration::from_secs(request["VisibilityTimeout"].as_u64().unwrap());
                 let most = request["MaxNumberOfMessages"].as_u64().unwrap() as usize;
                 let mut found = Vec::new();

@@ -12,7 +12,7 @@ use crate::testing::{Rig, gzip, resource, texts};
 const QUIET: Duration = Duration::from_millis(300);
 
 #[tokio::test]
-async fn a_message_is_deleted_after_the_delivery_of_its_object() {
+async fn requirement_04_a_message_is_deleted_after_the_delivery_of_its_object() {
     let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
     let rig = Rig::new(folder.path());
     fake.put("a/1.log.gz", gzip("one\ntwo\n"));
@@ -48,6 +48,60 @@ async fn with_once_the_source_ends_with_the_queue() {
     let (bodies, ended) = rig.drain(running).await;
     ended.unwrap();
     assert_eq!((bodies.len(), fake.state.lock().deleted.len()), (40, 40));
+}
+
+#[tokio::test]
+async fn requirement_04_rejected_events_are_not_read_again() {
+    let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
+    let mut rig = Rig::new(folder.path());
+    rig.limits.max_events = 10;
+    fake.put("a", lines(0..30));
+    fake.send("m1", announce(&["a"]));
+    let running = rig.start("aws_s3", fake.options(json!({})));
+    let (first, second, third) = (rig.pop().await, rig.pop().await, rig.pop().await);
+    deliver(first);
+    deliver(third);
+    rig.expect_quiet(QUIET).await;
+    assert!(!fake.is_deleted("m1"), "a part is not delivered");
+    // The sink has written them to its dead letters, or counted them as lost.
+    second.into_ack().reject();
+    rig.until(|| fake.is_deleted("m1")).await;
+    assert_eq!((fake.reads_of("a"), get(&rig.stats.retries)), (1, 0));
+    rig.stop();
+    running.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn requirement_03_thousands_of_small_objects_are_in_flight_and_each_ends_alone() {
+    let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
+    let rig = Rig::new(folder.path());
+    for number in 0..3000 {
+        fake.put(&number.to_string(), format!("{number}\n"));
+        fake.send(&format!("m{number}"), announce(&[&number.to_string()]));
+    }
+    let running = rig.start("aws_s3", fake.options(json!({ "max_in_flight": 2500 })));
+    let mut held = Vec::new();
+    for _ in 0..2500 {
+        held.push(rig.pop().await);
+    }
+    // None of them waited for the delivery of another one, and no more were received.
+    rig.expect_quiet(QUIET).await;
+    assert_eq!((get(&rig.stats.queue.in_flight), fake.state.lock().deleted.len()), (2500, 0));
+    // Messages end in the order of their delivery.
+    for index in [2499, 1200, 0] {
+        let batch = held.remove(index);
+        let message = format!("m{}", texts(&batch)[0]);
+        deliver(batch);
+        rig.until(|| fake.is_deleted(&message)).await;
+    }
+    assert_eq!(fake.state.lock().deleted.len(), 3);
+    held.into_iter().for_each(deliver);
+    assert_eq!(rig.take(500).await.len(), 500);
+    rig.until(|| fake.state.lock().messages.is_empty()).await;
+    rig.stop();
+    running.ended().await.unwrap();
+    let most = [&rig.stats.queue.received, &rig.stats.queue.deleted, &rig.stats.queue.objects].map(get);
+    assert_eq!((most, fake.state.lock().reads.len()), ([3000; 3], 3000));
 }
 
 #[tokio::test]

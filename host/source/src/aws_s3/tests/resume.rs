@@ -1,8 +1,10 @@
 //! What is read again after a crash.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use wattle_batch::Batch;
 
 use super::deliver;
 use super::fake::{Fake, announce, etag};
@@ -36,6 +38,17 @@ async fn killed_in_the_middle(rig: &Rig, running: Running, folder: &Path) {
     running.kill().await;
 }
 
+/// The first batch of the next run. The last request of a killed source can still receive the message, and hide it.
+async fn first_batch(rig: &Rig, fake: &Fake) -> Batch {
+    loop {
+        fake.expire("m1");
+        tokio::select! {
+            batch = rig.pop() => return batch,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+    }
+}
+
 #[tokio::test]
 async fn requirement_17_a_large_object_is_continued_after_a_crash() {
     for (how, body) in [
@@ -54,11 +67,10 @@ async fn requirement_17_a_large_object_is_continued_after_a_crash() {
         let first = rig(folder.path());
         let running = first.start("aws_s3", options.clone());
         killed_in_the_middle(&first, running, folder.path()).await;
-        fake.expire("m1");
         // Another run, with the same state.
         let second = rig(folder.path());
         let running = second.start("aws_s3", options);
-        let batch = second.pop().await;
+        let batch = first_batch(&second, &fake).await;
         assert!(batch.is_redelivered());
         assert_eq!((texts(&batch)[0].as_str(), batch.position()), ("line 000300", Some(3600)), "{how}");
         deliver(batch);
@@ -84,13 +96,15 @@ async fn requirement_17_another_object_with_the_key_is_read_from_its_start() {
     let other = lines(0..1001);
     assert_ne!(etag(other.as_bytes()), etag(lines(0..1000).as_bytes()));
     fake.put("a", other);
-    fake.expire("m1");
-    let second = rig(folder.path()).once();
+    let second = rig(folder.path());
     let running = second.start("aws_s3", fake.options(json!({})));
-    let (bodies, ended) = second.drain(running).await;
-    ended.unwrap();
-    assert_eq!((bodies.len(), bodies[0].as_str()), (1001, "line 000000"));
-    assert!(fake.is_deleted("m1") && saved(folder.path()).is_empty());
+    let batch = first_batch(&second, &fake).await;
+    assert_eq!((texts(&batch)[0].as_str(), batch.position()), ("line 000000", Some(0)));
+    deliver(batch);
+    assert_eq!(second.take(901).await.last().unwrap(), "line 001000");
+    second.until(|| fake.is_deleted("m1") && saved(folder.path()).is_empty()).await;
+    second.stop();
+    running.ended().await.unwrap();
 }
 
 #[tokio::test]
