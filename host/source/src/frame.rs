@@ -22,7 +22,7 @@ use crate::transcode::{Encoding, Units};
 use cri::Joiner;
 pub(crate) use cri::LineFormat;
 use multiline::Multiline;
-use state::State;
+use state::{Quotes, State};
 
 /// Bytes per read.
 pub(crate) const READ_BYTES: usize = 256 << 10;
@@ -40,6 +40,13 @@ pub(crate) const DEFAULT_MAX_LINE_BYTES: u64 = 1 << 20;
 /// parts of a line.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Checks options that framing `csv` excludes.
+pub(crate) fn check_csv(is_csv: bool, multiline: bool, line_format: LineFormat) -> Vec<OptionError> {
+    let excluded = [("multiline", multiline), ("line_format", line_format == LineFormat::Cri)];
+    let used = excluded.into_iter().filter(|(_, is_set)| is_csv && *is_set);
+    used.map(|(option, _)| OptionError::new(option, "cannot be used with framing `csv`; remove one of them")).collect()
+}
+
 /// Checks an option that limits the length of an event.
 pub(crate) fn check_max_bytes(option: &str, max: Size) -> Option<OptionError> {
     let known = 1..=MAX_EVENT_BYTES;
@@ -56,6 +63,8 @@ pub(crate) enum Framing {
     Auto,
     /// Each line is an event, without its line feed or carriage return and line feed.
     Lines,
+    /// Each record of CSV is an event (RFC 4180): a line feed in quotes does not end it.
+    Csv,
     /// The whole input or object is one event.
     Document,
 }
@@ -65,6 +74,8 @@ pub(crate) enum Framing {
 pub(crate) struct Rules {
     /// Whether JSON documents are recognised.
     pub(crate) documents: bool,
+    /// Whether line feeds in quotes do not end a line, as in CSV.
+    pub(crate) quotes: bool,
     /// Longer lines are skipped.
     pub(crate) max_line_bytes: u64,
     /// Longer documents are skipped; longer events of several lines are skipped or split.
@@ -87,6 +98,7 @@ impl Rules {
         let max_event_bytes = max_line_bytes;
         Self {
             documents: false,
+            quotes: false,
             max_line_bytes,
             max_event_bytes,
             line_format: LineFormat::Raw,
@@ -142,6 +154,8 @@ pub(crate) struct Framer {
     scan: usize,
     /// Start of the current line of the unfinished event, relative to `start`.
     line: usize,
+    /// Quotes of the unfinished line, if they count.
+    quotes: Quotes,
     group: Option<Group>,
     joiner: Joiner,
     spans: Vec<Span>,
@@ -170,6 +184,7 @@ impl Framer {
             state: State::Idle,
             scan: 0,
             line: 0,
+            quotes: Quotes::default(),
             group: None,
             joiner: Joiner::default(),
             spans: Vec::new(),

@@ -35,6 +35,7 @@ pub fn sample(input: impl Read, max_events: usize, max_bytes: usize) -> io::Resu
         decompression: Decompression::default(),
         rules: Rules {
             documents: true,
+            quotes: false,
             max_line_bytes: DEFAULT_MAX_LINE_BYTES,
             max_event_bytes: max_bytes as u64,
             line_format: LineFormat::default(),

@@ -18,7 +18,7 @@ use crate::assemble::{Chunk, Unwanted};
 use crate::decompress::{Decompression, ReadFailure};
 use crate::error::SourceError;
 use crate::frame::{
-    DEFAULT_MAX_EVENT_BYTES, DEFAULT_MAX_LINE_BYTES, EventTooLong, Framing, LineFormat, Rules, Skipped,
+    DEFAULT_MAX_EVENT_BYTES, DEFAULT_MAX_LINE_BYTES, EventTooLong, Framing, LineFormat, Rules, Skipped, check_csv,
     check_max_bytes, multiline,
 };
 use crate::outbox::{Intake, Outbox};
@@ -86,8 +86,10 @@ impl Stdin {
             .chain(check_max_bytes("max_line_bytes", options.max_line_bytes))
             .collect();
         let multiline = options.multiline.as_ref().and_then(|written| multiline::Multiline::new(written, &mut errors));
+        errors.extend(check_csv(options.framing == Framing::Csv, options.multiline.is_some(), options.line_format));
         let rules = Rules {
             // With `multiline`, events are lines only.
+            quotes: options.framing == Framing::Csv,
             documents: options.framing == Framing::Auto && multiline.is_none(),
             max_line_bytes: options.max_line_bytes.0.min(options.max_event_bytes.0),
             max_event_bytes: options.max_event_bytes.0,

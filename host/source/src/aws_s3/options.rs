@@ -14,7 +14,7 @@ use wattle_trail::PublicKeys;
 
 use super::filter::Filter;
 use crate::decompress::{Caps, Decompression};
-use crate::frame::{DEFAULT_MAX_LINE_BYTES, Framing, LineFormat, Rules, check_max_bytes, multiline};
+use crate::frame::{DEFAULT_MAX_LINE_BYTES, Framing, LineFormat, Rules, check_csv, check_max_bytes, multiline};
 use crate::transcode::Encoding;
 
 /// SQS hides messages for at most this long.
@@ -93,7 +93,9 @@ pub(crate) struct Options {
     /// Maximum bytes of events that wait for delivery. Reading pauses at this limit. Default: `128MiB`.
     max_in_flight_bytes: Size,
     /// How bytes become events. `auto`: each JSON document is an event, compact or pretty, with or without line feeds
-    /// between documents; each line that is not JSON is an event. `lines`: each line is an event. `document`: each object
+    /// between documents; each line that is not JSON is an event. `lines`: each line is an event. `csv`: the
+    /// same, but a line feed in quotes does not end it; objects are always read from their start, where the names of the
+    /// columns are. `document`: each object
     /// is one event. Default: `auto`.
     framing: Framing,
     /// Whether compressed objects (gzip, zstd) are recognised by their first bytes: `auto` or `none`. Default: `auto`.
@@ -427,6 +429,7 @@ fn format_of(options: &Options, errors: &mut OptionErrors) -> Option<Format> {
         .chain(check_max_bytes("max_line_bytes", options.max_line_bytes))
         .collect();
     let multiline = options.multiline.as_ref().and_then(|written| multiline::Multiline::new(written, &mut found));
+    found.extend(check_csv(options.framing == Framing::Csv, options.multiline.is_some(), options.line_format));
     let is_valid = found.is_empty();
     errors.accept::<()>(Err(found));
     let window = options.max_zstd_window.0;
@@ -435,6 +438,7 @@ fn format_of(options: &Options, errors: &mut OptionErrors) -> Option<Format> {
     }
     let rules = Rules {
         // With `multiline`, events are lines only.
+        quotes: options.framing == Framing::Csv,
         documents: options.framing == Framing::Auto && multiline.is_none(),
         max_line_bytes: options.max_line_bytes.0.min(options.max_event_bytes.0),
         max_event_bytes: options.max_event_bytes.0,

@@ -176,7 +176,9 @@ impl Reader {
                 "continuing an object where the last run ended"
             );
         }
-        delivery.begin(start.position, etag.as_deref().map(|etag| Progress::new(&self.resume, place, etag)));
+        // The first line of CSV can name the columns of all others, and a node forgets it when the agent restarts.
+        let kept = etag.as_deref().filter(|_| self.format.framing != Framing::Csv);
+        delivery.begin(start.position, kept.map(|etag| Progress::new(&self.resume, place, etag)));
         add(&self.context.stats.total_bytes, object.size());
         let send = |integrity| {
             let origin = self.origin(place, integrity);

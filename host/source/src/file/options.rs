@@ -13,7 +13,7 @@ use super::discover::Patterns;
 use super::links::Links;
 use crate::decompress::{Caps, Decompression};
 use crate::frame::{
-    DEFAULT_MAX_EVENT_BYTES, DEFAULT_MAX_LINE_BYTES, Framing, LineFormat, Rules, check_max_bytes, multiline,
+    DEFAULT_MAX_EVENT_BYTES, DEFAULT_MAX_LINE_BYTES, Framing, LineFormat, Rules, check_csv, check_max_bytes, multiline,
 };
 use crate::transcode::Encoding;
 
@@ -30,7 +30,7 @@ pub(crate) struct Options {
     exclude: Vec<String>,
     /// How bytes become events. `auto`: each JSON document is an event, compact or pretty, with or
     /// without line feeds between documents; each line that is not JSON is an event. `lines`: each
-    /// line is an event. `document`: each file is one event. Default: `auto`.
+    /// line is an event. `csv`: the same, but a line feed in quotes does not end it. `document`: each file is one event. Default: `auto`.
     #[serde(default)]
     framing: FileFraming,
     /// Where to start reading files that existed before the first run of the source, or before it
@@ -144,6 +144,7 @@ enum FileFraming {
     #[default]
     Auto,
     Lines,
+    Csv,
     Document,
 }
 
@@ -209,7 +210,10 @@ impl Settings {
             errors.push(OptionError::new("max_zstd_window", "must be a power of two from `1KiB` to `2GiB`"));
         }
         let multiline = options.multiline.as_ref().and_then(|written| multiline::Multiline::new(written, &mut errors));
+        let is_csv = matches!(options.framing, FileFraming::Csv);
+        errors.extend(check_csv(is_csv, options.multiline.is_some(), options.line_format));
         let rules = Rules {
+            quotes: is_csv,
             documents: matches!(options.framing, FileFraming::Auto) && multiline.is_none(),
             max_line_bytes: options.max_line_bytes.0.min(options.max_event_bytes.0),
             max_event_bytes: options.max_event_bytes.0,
@@ -241,7 +245,7 @@ impl Settings {
     /// document, which is complete when it does not change any more.
     pub(crate) fn framing_of(&self, path: &Path) -> Framing {
         match self.framing {
-            FileFraming::Lines => Framing::Lines,
+            FileFraming::Lines | FileFraming::Csv => Framing::Lines,
             FileFraming::Document => Framing::Document,
             FileFraming::Auto => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();

@@ -307,7 +307,7 @@ impl Reader {
                 Framing::Document => self.content_left(key, metadata),
                 // The file was rewritten in place.
                 Framing::Auto if metadata.len() <= before.size => self.content_left(key, metadata),
-                Framing::Auto | Framing::Lines => {
+                Framing::Auto | Framing::Csv | Framing::Lines => {
                     watched.is_complete = false;
                     watched.has_failed = false;
                     self.tracker.update(key, |entry| {

@@ -126,7 +126,7 @@ impl Reader {
         }
         watched.has_news = false;
         match watched.framing {
-            Framing::Auto | Framing::Lines => self.read_events(key, watched, &metadata),
+            Framing::Auto | Framing::Csv | Framing::Lines => self.read_events(key, watched, &metadata),
             Framing::Document => self.read_document(key, watched, &metadata),
         }
     }

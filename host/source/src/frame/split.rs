@@ -6,13 +6,13 @@
 //! - A broken JSON document ends at a line feed or where the next document starts. It never
 //!   includes a document that starts at the start of a line.
 
-use memchr::{memchr, memmem, memrchr};
+use memchr::{memchr, memchr2_iter, memmem, memrchr};
 use wattle_batch::{MAX_JSON_DEPTH, Span};
 use wattle_json::{Boundary, DocumentEnd};
 
-use super::cri::Outcome;
+use super::cri::{LineFormat, Outcome};
 use super::multiline::Meaning;
-use super::state::{Skip, State};
+use super::state::{Quotes, Skip, State};
 use super::{Framer, Group};
 
 /// The end of a document and the start of the next. No valid document contains these bytes: outside
@@ -83,6 +83,7 @@ impl Framer {
         }
         self.scan = 0;
         self.line = 0;
+        self.quotes = Quotes::default();
         if self.rules.documents && matches!(first, b'{' | b'[') {
             self.state = State::Document(Box::new(DocumentEnd::new(MAX_JSON_DEPTH)));
         } else {
@@ -93,7 +94,7 @@ impl Framer {
 
     fn line(&mut self, rest: &[u8], like_json: bool, max: u64, is_end: bool) -> bool {
         let unseen = rest.get(self.scan..).unwrap_or_default();
-        let feed = memchr(b'\n', unseen);
+        let feed = if self.rules.quotes { self.record_end(rest, max) } else { memchr(b'\n', unseen) };
         if like_json
             && let Some(at) =
                 memmem::find(unseen.get(..feed.unwrap_or(unseen.len())).unwrap_or_default(), NEXT_DOCUMENT)
@@ -131,11 +132,38 @@ impl Framer {
                 self.state = State::Line { like_json, max };
                 if is_too_long {
                     self.end_group();
-                    self.begin_skip(if like_json { Skip::LikeJson } else { Skip::Text }, self.scan);
+                    // A record of CSV can have line feeds before `scan`.
+                    let looked_at = if self.rules.quotes { skipped_from(max) } else { self.scan };
+                    self.begin_skip(if like_json { Skip::LikeJson } else { Skip::Text }, looked_at);
                 }
                 is_too_long
             }
         }
+    }
+
+    /// Finds the end of a record of CSV behind `scan`: the first line feed outside of quotes. A quote opens quoted text only
+    /// at the start of a column, so that a stray one does not join lines.
+    fn record_end(&mut self, rest: &[u8], max: u64) -> Option<usize> {
+        let unseen = rest.get(self.scan..).unwrap_or_default();
+        for found in memchr2_iter(b'"', b'\n', unseen) {
+            let at = self.scan + found;
+            // It is skipped from here, whether more of it is in the buffer or not.
+            if at >= skipped_from(max) {
+                return None;
+            }
+            let before = at.checked_sub(1).and_then(|before| rest.get(before));
+            if unseen.get(found) == Some(&b'\n') {
+                if !self.quotes.is_open {
+                    return Some(found);
+                }
+            } else if self.quotes.is_open {
+                self.quotes = Quotes { is_open: false, closed_at: Some(at + 1) };
+            } else {
+                let is_escaped = self.quotes.closed_at == Some(at);
+                self.quotes.is_open = is_escaped || matches!(before, None | Some(b',' | b';' | b'\t' | b'|'));
+            }
+        }
+        None
     }
 
     /// Ends the line that begins at `line`: its text ends at `end`, its bytes end at `full`, the
@@ -190,7 +218,8 @@ impl Framer {
 
     fn end_single(&mut self, line: &[u8], end: usize, next: usize) {
         let position = self.read_position();
-        match self.joiner.line(line, position, self.rules.line_format, self.rules.max_line_bytes) {
+        let format = if self.rules.quotes { LineFormat::Raw } else { self.rules.line_format };
+        match self.joiner.line(line, position, format, self.rules.max_line_bytes) {
             Outcome::Whole(skip) => self.push(skip, end),
             Outcome::Held => {}
             Outcome::Joined(text) => self.push_joined(text),
@@ -437,6 +466,11 @@ impl Framer {
             self.skipped.too_long_at.get_or_insert(from);
         }
     }
+}
+
+/// The offset in a record of CSV with at most `max` bytes from which it is certainly too long: behind its line feed.
+fn skipped_from(max: u64) -> usize {
+    usize::try_from(max).unwrap_or(usize::MAX).saturating_add(2)
 }
 
 /// Returns where the next document may start, after the line feed at `first` and before `until`.

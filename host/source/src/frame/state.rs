@@ -2,6 +2,15 @@
 
 use wattle_json::DocumentEnd;
 
+/// Quotes of a record of CSV, as far as it was searched.
+#[derive(Debug, Default)]
+pub(super) struct Quotes {
+    /// Whether quoted text is open.
+    pub(super) is_open: bool,
+    /// Offset after the quote that closed the last one. Another quote there is an escaped one.
+    pub(super) closed_at: Option<usize>,
+}
+
 /// Kind of the unfinished event.
 #[derive(Debug, Default)]
 pub(super) enum State {

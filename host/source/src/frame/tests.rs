@@ -403,3 +403,56 @@ fn positions_refer_to_the_input_in_any_encoding() {
         assert_eq!(framer.position(), 2 + scale(text.strip_suffix("rest").unwrap()));
     }
 }
+
+#[test]
+fn records_of_csv_end_at_line_feeds_outside_of_quotes() {
+    for (input, expected) in [
+        ("a,b\n1,\"x\ny\"\n2,z\n", vec!["a,b", "1,\"x\ny\"", "2,z"]),
+        ("\"a\r\nb\",c\r\nd\r\n", vec!["\"a\r\nb\",c", "d"]),
+        // Escaped quotes, an empty text, and a quote before the closing one.
+        (
+            "1,\"a \"\"b\"\"\n c\"\n\"\",\"\"\n\"x\"\"\"\n2",
+            vec!["1,\"a \"\"b\"\"\n c\"", "\"\",\"\"", "\"x\"\"\"", "2"],
+        ),
+        // Other delimiters.
+        ("1;\"a\nb\"\n2\t\"c\nd\"\n3|\"e\nf\"", vec!["1;\"a\nb\"", "2\t\"c\nd\"", "3|\"e\nf\""]),
+        // Quotes inside of a column are text.
+        ("5\" pipe,x\n6\"\" rod\ny\n", vec!["5\" pipe,x", "6\"\" rod", "y"]),
+        // Documents are lines.
+        ("{\n}\n", vec!["{", "}"]),
+        // A quote that nothing closes.
+        ("a,\"b\nc\nd", vec!["a,\"b\nc\nd"]),
+        ("\u{feff}\"a\nb\"\n", vec!["\"a\nb\""]),
+    ] {
+        for at_once in [1, 2, 3, 7, 100_000] {
+            let rules = Rules { quotes: true, ..Rules::lines(1 << 20) };
+            let mut framer = Framer::new(rules, 0, 4 << 10);
+            let mut chunks = feed(&mut framer, input.as_bytes(), at_once);
+            chunks.extend(framer.finish(&LIMITS));
+            assert_eq!(rows(&chunks), expected, "{at_once} bytes a read");
+            assert_eq!(framer.position(), input.len() as u64);
+        }
+    }
+}
+
+#[test]
+fn a_record_without_end_is_skipped_as_a_long_line() {
+    let rules = Rules { quotes: true, ..Rules::lines(100) };
+    // The 25th line feed of the text is the first one beyond the limit, so 75 lines are left.
+    let text = "xyz\n".repeat(100);
+    let endless = format!("a\n1,\"{text}\nb\n");
+    // Its last quote begins another record, since the rest of it is read as lines.
+    let too_long = format!("a\n1,\"{text}\",\nb\n");
+    let just_fits = format!("a\n\"{}\"\r\nb\n", "x\n".repeat(49));
+    for (input, events, skipped) in [(&endless, 77, 1), (&too_long, 77, 1), (&just_fits, 3, 0)] {
+        for at_once in [1, 2, 3, 7, 101, 102, 103, 100_000] {
+            let mut framer = Framer::new(rules.clone(), 0, 4 << 10);
+            let mut chunks = feed(&mut framer, input.as_bytes(), at_once);
+            chunks.extend(framer.finish(&LIMITS));
+            let found = rows(&chunks);
+            let counts = (found.len(), framer.take_skipped().too_long);
+            assert_eq!(counts, (events, skipped), "{at_once} bytes a read, {found:?}");
+            assert!(found[0] == "a" && found.last().unwrap().trim_end().ends_with('b'), "{found:?}");
+        }
+    }
+}

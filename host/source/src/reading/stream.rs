@@ -54,7 +54,7 @@ impl Stream {
         let caps = Caps { max_bytes: u64::MAX, max_ratio: u64::MAX };
         let decoder = Decoder::new(compression, input, caps).map_err(ReadFailure::Io)?;
         match self.framing {
-            Framing::Lines | Framing::Auto => self.events(decoder, receiver),
+            Framing::Lines | Framing::Csv | Framing::Auto => self.events(decoder, receiver),
             Framing::Document => self.document(decoder, receiver),
         }
     }

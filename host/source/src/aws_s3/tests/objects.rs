@@ -35,6 +35,32 @@ async fn requirement_14_objects_are_read_as_files_are() {
 }
 
 #[tokio::test]
+async fn requirement_14_csv_objects_arrive_record_by_record() {
+    let csv = "user,text\r\nanna,\"two\nlines\"\r\nbob,\"a \"\"word\"\"\"\r\n";
+    let records = ["user,text", "anna,\"two\nlines\"", "bob,\"a \"\"word\"\"\""];
+    let lines = ["user,text", "anna,\"two", "lines\"", "bob,\"a \"\"word\"\"\""];
+    for (framing, body, expected) in [
+        ("csv", csv.into(), &records[..]),
+        ("csv", gzip(csv), &records[..]),
+        ("auto", csv.into(), &lines[..]),
+        ("lines", csv.into(), &lines[..]),
+    ] {
+        let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
+        let rig = Rig::new(folder.path()).once();
+        // Each object has a line with the names of its columns.
+        fake.put("a.csv", body);
+        fake.put("b.csv", "user,text\ncarl,x\n");
+        fake.send("m1", announce(&["a.csv", "b.csv"]));
+        let running = rig.start("aws_s3", fake.options(json!({ "framing": framing })));
+        let (bodies, ended) = rig.drain(running).await;
+        ended.unwrap();
+        let expected: Vec<&str> = expected.iter().copied().chain(["user,text", "carl,x"]).collect();
+        assert_eq!(bodies, expected, "{framing}");
+        assert!(fake.is_deleted("m1"));
+    }
+}
+
+#[tokio::test]
 async fn an_empty_object_has_no_events() {
     let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
     let rig = Rig::new(folder.path()).once();
