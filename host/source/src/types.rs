@@ -275,6 +275,16 @@ mod tests {
     }
 
     #[test]
+    fn csv_excludes_what_joins_lines_otherwise() {
+        for (name, mut options) in [("file", json!({ "include": ["/a"] })), ("stdin", json!({}))] {
+            options["framing"] = "csv".into();
+            options["line_format"] = "cri".into();
+            options["multiline"] = json!({ "start_pattern": "^a", "mode": "halt_before", "condition_pattern": "^a" });
+            expect(name, options, &[("multiline", "framing `csv`"), ("line_format", "framing `csv`")]);
+        }
+    }
+
+    #[test]
     fn an_error_of_building_lists_all_options() {
         let error =
             build("stdin", &json!({ "framing": "xml", "limit": 1 }), &Listeners::default()).err().unwrap().to_string();

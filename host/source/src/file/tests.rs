@@ -111,6 +111,22 @@ async fn once_reads_everything_in_order_of_name_and_ends() {
 }
 
 #[tokio::test]
+async fn records_of_csv_can_have_line_feeds_and_arrive_in_parts() {
+    let world = World::once();
+    world.write("a.csv", "id,text\r\n1,\"two\nlines\"\r\n2,x\n");
+    assert_eq!(world.all(json!({ "framing": "csv" })).await, ["id,text", "1,\"two\nlines\"", "2,x"]);
+    // The first line of a followed file that grows is no record yet.
+    let world = World::new();
+    world.write("a.csv", "1,\"two\n");
+    let running = world.start(json!({ "framing": "csv" }));
+    world.rig.expect_quiet(Duration::from_millis(300)).await;
+    world.append("a.csv", "lines\"\n2,x\n");
+    assert_eq!(world.rig.take(2).await, ["1,\"two\nlines\"", "2,x"]);
+    world.rig.stop();
+    running.ended().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_batch_has_events_of_one_file_and_its_path() {
     let world = World::once();
     for name in ["a.log", "b.log"] {
