@@ -15,9 +15,9 @@ use wattle_aws::{Error, ErrorKind, GetObject, ObjectHead, ObjectStream, Retry, S
 use super::backoff::Backoff;
 use crate::stats::{SourceStats, add};
 
-/// Bytes at the start of an object that are kept, so that the readers can look at them again: for the compression, for
-/// the encoding, and for gzip that is decompressed in one step.
-const MAX_KEPT_BYTES: u64 = 2 << 20;
+/// Bytes at the start of an object that are kept, so that the readers can look at them again: for the compression, and
+/// for the encoding of what is compressed, which takes a whole block of zstd.
+const MAX_KEPT_BYTES: u64 = 256 << 10;
 
 /// Attempts without any byte before reading an object fails.
 const MAX_ATTEMPTS: u32 = 4;
