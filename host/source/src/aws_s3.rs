@@ -49,6 +49,7 @@ use wattle_options::OptionErrors;
 
 use crate::error::SourceError;
 use crate::in_flight::InFlight;
+use crate::reading::Turns;
 use crate::source::{Source, SourceContext};
 use integrity::Integrity;
 use object::Halt;
@@ -96,6 +97,8 @@ impl Source for S3Source {
                 halt,
                 resume: resume.clone(),
                 integrity: settings.integrity.clone().map(|keys| Integrity::new(keys, CloudTrail::new(&session))),
+                // With one core, another object is ready when the pipeline has taken the first one.
+                turns: Turns::new(std::thread::available_parallelism().map_or(1, usize::from).max(2)),
                 context,
             });
             stats.queue.is_used.store(true, Ordering::Relaxed);

@@ -8,9 +8,11 @@
 
 mod seekable;
 mod stream;
+mod turns;
 
 pub(crate) use seekable::{End, Flow, Part, Reading};
 pub(crate) use stream::{Receive, Stream};
+pub(crate) use turns::Turns;
 
 use crate::decompress::ReadFailure;
 use crate::frame::EventTooLong;

@@ -21,7 +21,7 @@ use crate::assemble::{self, Chunk, Unwanted};
 use crate::decompress::{Compression, Decoder, Decompression, MAGIC_BYTES, ReadFailure, Tap, read_whole};
 use crate::frame::Framing;
 use crate::in_flight::InFlight;
-use crate::reading::{End, Flow, Part, ReadError, Reading};
+use crate::reading::{End, Flow, Part, ReadError, Reading, Turns};
 use crate::source::{Batches, SourceContext};
 use crate::stats::add;
 use crate::waits::Wait;
@@ -110,6 +110,7 @@ pub(super) struct Reader {
     pub(super) halt: Halt,
     pub(super) integrity: Option<Integrity>,
     pub(super) resume: Arc<Resume>,
+    pub(super) turns: Turns,
     /// Receivers and listings that have not come to their end.
     pub(super) parts: AtomicUsize,
 }
@@ -296,6 +297,7 @@ impl Reader {
             limits: self.context.limits,
             tap: hasher.map(|hasher| hasher as Tap),
             is_exact: true,
+            turns: Some(self.turns.clone()),
         };
         let size = object.size();
         if self.format.framing == Framing::Document {

@@ -140,6 +140,7 @@ impl Reader {
             limits: self.context.limits,
             tap: None,
             is_exact: false,
+            turns: None,
         }
     }
 

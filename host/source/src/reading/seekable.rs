@@ -6,7 +6,7 @@
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
-use super::ReadError;
+use super::{ReadError, Turns};
 use crate::assemble::{BatchLimits, Chunk, Unwanted};
 use crate::decompress::{Caps, Compression, Decoder, ReadFailure, Tap, decompress, gunzip_whole, read_whole, skip};
 use crate::frame::{EventTooLong, Framer, Rules, Skipped};
@@ -42,6 +42,8 @@ pub(crate) struct Reading {
     /// Whether the batches depend only on the input and the limits: not on how many bytes a read returns, nor on the batch
     /// at whose end reading begins.
     pub(crate) is_exact: bool,
+    /// Limits how many small gzip inputs are decompressed, and wait to be sent, at the same time.
+    pub(crate) turns: Option<Turns>,
 }
 
 /// The part of an input to read, in decompressed bytes.
@@ -117,6 +119,7 @@ impl Reading {
         emit: &mut dyn FnMut(Chunk) -> Result<Flow, Unwanted>,
     ) -> Result<EventsRead, Unwanted> {
         let Some(compressed) = self.small_gzip(input, part.until) else { return self.decode(input, part, emit) };
+        let turn = self.turns.as_ref().map(Turns::wait);
         if let Some(bytes) = self.gunzip_utf8(&compressed) {
             let taken = compressed.len() as u64;
             // Sending can wait for a long time.
@@ -126,6 +129,7 @@ impl Reading {
             framer.fill(bytes);
             return self.end(framer, part, EventsRead { taken, ..EventsRead::new(part) }, emit);
         }
+        drop(turn);
         self.decode(&mut Cursor::new(compressed), part, emit)
     }
 

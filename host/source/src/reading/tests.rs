@@ -24,11 +24,13 @@ struct Memory {
     bytes: Cursor<Vec<u8>>,
     at_once: usize,
     fails_at: Option<u64>,
+    /// Bytes that all reads returned together.
+    returned: u64,
 }
 
 impl Memory {
     fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Self { bytes: Cursor::new(bytes.into()), at_once: usize::MAX, fails_at: None }
+        Self { bytes: Cursor::new(bytes.into()), at_once: usize::MAX, fails_at: None, returned: 0 }
     }
 
     fn size(&self) -> u64 {
@@ -43,7 +45,9 @@ impl Read for Memory {
         if n == 0 && !out.is_empty() {
             return Err(io::Error::other("the network cable is cut"));
         }
-        self.bytes.read(&mut out[..n])
+        let n = self.bytes.read(&mut out[..n])?;
+        self.returned += n as u64;
+        Ok(n)
     }
 }
 
@@ -62,6 +66,7 @@ fn reading(compression: Compression) -> Reading {
         limits: LIMITS,
         is_exact: false,
         tap: None,
+        turns: None,
     }
 }
 
@@ -396,5 +401,21 @@ fn the_option_of_the_encoding_applies_to_streams_and_documents() {
         stream.rules.encoding = Encoding::Windows1252;
         let (recorder, result) = read(&stream, Script::slow(b"caf\xe9"));
         assert_eq!((recorder.batches, result), (vec![vec!["café".to_owned()]], Ok(())));
+    }
+}
+
+#[test]
+fn a_small_gzip_input_is_read_once_whatever_is_in_it() {
+    let utf16: Vec<u8> = "\u{feff}one\ntwo\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (name, bytes) in [
+        ("one member", gzip(b"one\ntwo\n")),
+        ("two members", [gzip(b"one\n"), gzip(b"two\n")].concat()),
+        ("another encoding", gzip(&utf16)),
+    ] {
+        let mut input = Memory::new(bytes);
+        let until = input.size();
+        let (found, _, failure) = events(&reading(Compression::Gzip), &mut input, part(0, until, End::Last));
+        assert_eq!((found, failure), (vec!["one".to_owned(), "two".to_owned()], None), "{name}");
+        assert_eq!(input.returned, until, "{name}");
     }
 }
