@@ -22,7 +22,8 @@ struct Shared {
 pub(crate) struct Turn<'t>(&'t Shared);
 
 impl Turns {
-    /// Creates this number of turns.
+    /// Creates this number of turns. Only the source `aws_s3` reads many inputs at the same time.
+    #[cfg(any(test, feature = "aws"))]
     pub(crate) fn new(number: usize) -> Self {
         Self(Arc::new(Shared { free: Mutex::new(number), freed: Condvar::new() }))
     }
