@@ -64,7 +64,7 @@ async fn requirement_04_rejected_events_are_not_read_again() {
     rig.expect_quiet(QUIET).await;
     assert!(!fake.is_deleted("m1"), "a part is not delivered");
     // The sink has written them to its dead letters, or counted them as lost.
-    second.into_ack().reject();
+    second.into_ack().reject(1);
     rig.until(|| fake.is_deleted("m1")).await;
     assert_eq!((fake.reads_of("a"), get(&rig.stats.retries)), (1, 0));
     rig.stop();
