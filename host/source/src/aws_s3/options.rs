@@ -92,11 +92,8 @@ pub(crate) struct Options {
     max_in_flight: Number<usize>,
     /// Maximum bytes of events that wait for delivery. Reading pauses at this limit. Default: `128MiB`.
     max_in_flight_bytes: Size,
-    /// How bytes become events. `auto`: each JSON document is an event, compact or pretty, with or without line feeds
-    /// between documents; each line that is not JSON is an event. `lines`: each line is an event. `csv`: the
-    /// same, but a line feed in quotes does not end it; objects are always read from their start, where the names of the
-    /// columns are. `document`: each object
-    /// is one event. Default: `auto`.
+    /// How bytes become events. With `csv`, objects are always read from their start, where the names of the columns are.
+    /// Default: `auto`.
     framing: Framing,
     /// Whether compressed objects (gzip, zstd) are recognised by their first bytes: `auto` or `none`. Default: `auto`.
     decompression: Decompression,
@@ -106,8 +103,7 @@ pub(crate) struct Options {
     /// a longer object fails; otherwise the event is skipped, counted and logged. Up to `max_objects` events of this
     /// length can be in memory. Default: `256MiB`.
     max_event_bytes: Size,
-    /// Format of lines. `auto`: joins the parts of lines that a container runtime (CRI) has split. `cri`: the same, and the
-    /// event is the message without time, stream and tag. `raw`: lines stay unchanged. Default: `auto`.
+    /// Format of lines. Default: `auto`.
     line_format: LineFormat,
     /// Encoding of the text: `utf-8`, `utf-16le`, `utf-16be` or `windows-1252` (includes Latin-1). A byte order mark of
     /// UTF-16 or UTF-8 overrides the option and is removed. Default: `utf-8`.

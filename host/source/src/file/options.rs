@@ -30,7 +30,8 @@ pub(crate) struct Options {
     exclude: Vec<String>,
     /// How bytes become events. `auto`: each JSON document is an event, compact or pretty, with or
     /// without line feeds between documents; each line that is not JSON is an event. `lines`: each
-    /// line is an event. `csv`: the same, but a line feed in quotes does not end it. `document`: each file is one event. Default: `auto`.
+    /// line is an event. `csv`: the same, but a line feed in quotes does not end it. `document`: each
+    /// file is one event. Default: `auto`.
     #[serde(default)]
     framing: FileFraming,
     /// Where to start reading files that existed before the first run of the source, or before it
