@@ -15,12 +15,14 @@ pub(crate) fn test() -> anyhow::Result<()> {
     tools::add_docker_registry();
     let moto = tools::add_moto()?;
     let readers = tools::add_parquet_readers()?;
+    let opentelemetry = tools::add_opentelemetry()?;
     // End-to-end tests run the agent's binary.
     nodes::build_all()?;
     let mut tests = cargo()
         .args(["test", "--release", "--workspace", "--no-fail-fast"])
         .env("WATTLE_MOTO", moto)
         .env("WATTLE_PARQUET_READERS", readers)
+        .env("WATTLE_OPENTELEMETRY", opentelemetry)
         .stdout(Stdio::piped())
         .spawn()?;
     let output = BufReader::new(tests.stdout.take().context("the output of cargo test")?);

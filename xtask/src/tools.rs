@@ -59,6 +59,19 @@ pub(crate) fn add_parquet_readers() -> anyhow::Result<PathBuf> {
     add_from_pypi("parquet-readers", &packages, &works, "tests of Parquet files fail")
 }
 
+/// Installs the SDK of OpenTelemetry and gRPC for Python, whose clients and server the tests of OTLP use. Returns the folder
+/// of their Python.
+pub(crate) fn add_opentelemetry() -> anyhow::Result<PathBuf> {
+    let packages = [
+        "grpcio==1.85.3",
+        "opentelemetry-sdk==1.45.2",
+        "opentelemetry-exporter-otlp-proto-grpc==1.45.2",
+        "opentelemetry-exporter-otlp-proto-http==1.45.2",
+    ];
+    let works = ["python3", "-c", "import grpc, opentelemetry.exporter.otlp.proto.grpc, opentelemetry.sdk"];
+    add_from_pypi("opentelemetry", &packages, &works, "tests of OTLP fail")
+}
+
 /// Installs packages from PyPI, each at a fixed version, in an environment of their own below the target folder, unless
 /// `works`, a program of theirs and its arguments, succeeds. Returns the folder of the programs. If the packages cannot be
 /// installed, this prints a message, and the tests that need them fail.

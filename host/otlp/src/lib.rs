@@ -168,6 +168,56 @@ pub fn status(encoding: Encoding, code: i32, message: &str, retry_seconds: Optio
     out
 }
 
+/// Reads the body of a response to a request that was accepted: how many records were rejected, and why. A body that is not
+/// a response says nothing.
+pub fn read_response(signal: Signal, encoding: Encoding, body: &[u8]) -> (u64, String) {
+    match encoding {
+        Encoding::Protobuf => {
+            let response = collector::logs::v1::ExportLogsServiceResponse::decode(body).unwrap_or_default();
+            let partial = response.partial_success.unwrap_or_default();
+            let count = u64::try_from(partial.rejected_log_records).unwrap_or(0);
+            (count, String::from_utf8_lossy(&partial.error_message).into_owned())
+        }
+        Encoding::Json => {
+            let response: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+            let member = |name| response.get("partialSuccess")?.get(name);
+            let count =
+                member(signal.rejected()).and_then(|count| count.as_u64().or_else(|| count.as_str()?.parse().ok()));
+            let message = member("errorMessage").and_then(serde_json::Value::as_str);
+            (count.unwrap_or(0), message.unwrap_or_default().to_owned())
+        }
+    }
+}
+
+/// Why a request failed, in the terms of `google.rpc.Status`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// What the server says.
+    pub message: String,
+    /// The wait that it asks for.
+    pub retry_after: Option<std::time::Duration>,
+}
+
+/// Reads a `google.rpc.Status`; `None` if the body is something else.
+pub fn read_status(encoding: Encoding, body: &[u8]) -> Option<Status> {
+    match encoding {
+        Encoding::Protobuf => {
+            let status = rpc::Status::decode(body).ok()?;
+            let details = status.details.iter().find(|detail| detail.type_url.ends_with("/google.rpc.RetryInfo"));
+            let retry = details.and_then(|detail| rpc::RetryInfo::decode(&detail.value[..]).ok()?.retry_delay);
+            let retry_after = retry.map(|delay| {
+                let seconds = u64::try_from(delay.seconds).unwrap_or(0);
+                std::time::Duration::new(seconds, u32::try_from(delay.nanos).unwrap_or(0).min(999_999_999))
+            });
+            Some(Status { message: status.message, retry_after })
+        }
+        Encoding::Json => {
+            let status: serde_json::Value = serde_json::from_slice(body).ok()?;
+            Some(Status { message: status.get("message")?.as_str()?.to_owned(), retry_after: None })
+        }
+    }
+}
+
 /// The message of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {

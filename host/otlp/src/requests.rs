@@ -107,6 +107,15 @@ impl<'b> Encoder<'b> {
     /// Appends a request with one event. Returns `false` for a metric whose body is not that of a metric; nothing is
     /// appended then.
     pub fn encode(&self, row: usize, out: &mut Vec<u8>) -> bool {
+        self.encode_as(self.signal(), row, out)
+    }
+
+    /// Appends a request with one event as a log record, whatever its kind.
+    pub fn encode_as_log(&self, row: usize, out: &mut Vec<u8>) {
+        self.encode_as(Signal::Logs, row, out);
+    }
+
+    fn encode_as(&self, signal: Signal, row: usize, out: &mut Vec<u8>) -> bool {
         let read = |column: usize| self.columns.get(column)?.get(row).and_then(|(text, _)| Read::of(text));
         let id = |column: usize| read(column).map_or(Bytes::new(), |id| read_hex(&id.bytes()));
         let resource = read(1);
@@ -122,7 +131,7 @@ impl<'b> Encoder<'b> {
         };
         let (resource, scope, resource_url, scope_url) = from(resource, read(5), is_otlp).resource();
         // Encoding into a vector cannot fail.
-        let _ = match self.signal() {
+        let _ = match signal {
             Signal::Logs => {
                 let observed = u64::try_from(self.batch.origin().observed).unwrap_or(0);
                 let log_records = vec![logs::record(&event, observed)];

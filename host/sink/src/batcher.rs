@@ -2,6 +2,7 @@
 //! events per request.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -153,6 +154,16 @@ impl RequestBatch {
     /// Appends the events of another batch.
     pub(crate) fn append(&mut self, other: Self) {
         self.chunks.extend(other.chunks);
+    }
+
+    /// Acknowledges the events as delivered and counts them, except so many that were rejected. Nobody knows which ones,
+    /// so the last ones stand for them.
+    pub(crate) fn deliver_all_but(mut self, rejected: usize, stats: &SinkStats) {
+        let rejected = rejected.min(self.len());
+        self.split_first(self.len() - rejected).deliver(stats);
+        stats.rejected_events.fetch_add(rejected as u64, Ordering::Relaxed);
+        stats.lost_events.fetch_add(rejected as u64, Ordering::Relaxed);
+        self.into_acks().for_each(|(ack, events)| ack.reject(events));
     }
 
     /// Acknowledges the events as delivered and counts them.

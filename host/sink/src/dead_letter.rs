@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use base64::Engine as _;
+use bytes::Bytes;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::json;
 use wattle_batch::Ack;
+use wattle_otlp::{Encoding, Request, Signal};
 
 use crate::append::{ends_with, needs_operator, open_or_create};
 use crate::batcher::RequestBatch;
@@ -41,6 +43,8 @@ pub(crate) struct DeadLetters {
     writing: tokio::sync::Mutex<()>,
     rejections: Mutex<Outage>,
     write_failures: Mutex<Outage>,
+    /// Set if events are encoded as requests of OTLP, which the file has in JSON.
+    otlp: Option<Signal>,
 }
 
 impl DeadLetters {
@@ -60,7 +64,13 @@ impl DeadLetters {
             writing: tokio::sync::Mutex::new(()),
             rejections: Mutex::default(),
             write_failures: Mutex::default(),
+            otlp: None,
         }
+    }
+
+    /// For events that are encoded as requests of OTLP.
+    pub(crate) fn of_otlp(self, signal: Signal) -> Self {
+        Self { otlp: Some(signal), ..self }
     }
 
     /// Counts events as not delivered. With a dead-letter file, writes them there and acknowledges
@@ -125,7 +135,7 @@ impl DeadLetters {
     /// Appends events to the file and syncs it. If it fails, the next call appends all of them
     /// again.
     async fn append(&self, path: &Path, batch: &RequestBatch, rejections: &[(usize, Rejection)]) -> io::Result<()> {
-        let lines = lines(&self.sink, batch, rejections);
+        let lines = lines(&self.sink, self.otlp, batch, rejections);
         let path = path.to_owned();
         let _writing = self.writing.lock().await;
         tokio::task::spawn_blocking(move || append(&path, &lines)).await?
@@ -133,12 +143,14 @@ impl DeadLetters {
 }
 
 /// Formats each event as one line of JSON. Each rejection is that of the next so many events.
-fn lines(sink: &str, batch: &RequestBatch, rejections: &[(usize, Rejection)]) -> Vec<u8> {
+fn lines(sink: &str, otlp: Option<Signal>, batch: &RequestBatch, rejections: &[(usize, Rejection)]) -> Vec<u8> {
     let time = Timestamp::now().to_string();
     let mut out = Vec::new();
     let each = rejections.iter().flat_map(|(events, rejection)| std::iter::repeat_n(rejection, *events));
     for (event, Rejection { status, reason }) in batch.events().zip(each) {
-        let event = event.strip_suffix(b"\n").unwrap_or(event);
+        let shown = otlp.and_then(|signal| Request::of_events(signal, Bytes::copy_from_slice(event)).ok());
+        let shown = shown.map(|request| request.encode(Encoding::Json));
+        let event = shown.as_deref().unwrap_or_else(|| event.strip_suffix(b"\n").unwrap_or(event));
         let (key, text) = match std::str::from_utf8(event) {
             Ok(text) => ("event", text.to_owned()),
             Err(_) => ("event_base64", base64::engine::general_purpose::STANDARD.encode(event)),

@@ -21,6 +21,7 @@ pub const TYPES: &Table<Prepared> = &Table {
         Row { name: "console", prepare: console::prepare, schema: console::schema, files: no_files },
         Row { name: "file", prepare: file::prepare, schema: file::schema, files: no_files },
         Row { name: "http", prepare: http::prepare, schema: http::schema, files: http::files },
+        Row { name: "otlp", prepare: http::otlp::prepare, schema: http::otlp::schema, files: http::files },
         #[cfg(feature = "aws")]
         Row { name: "aws_s3", prepare: aws_s3::prepare, schema: aws_s3::schema, files: no_files },
         // Listed all the same, so that the error does not suggest that the type is misspelt.
@@ -79,6 +80,7 @@ mod tests {
                     "request": {"retry_attempts": 3, "concurrency": "1"}, "dead_letter": "dead.jsonl"}),
             ),
         ];
+        let cases = [&cases[..], &otlp_cases()].concat();
         #[cfg(feature = "aws")]
         let cases = [&cases[..], &aws_cases()].concat();
         for row in TYPES.rows.iter().filter(|row| cfg!(feature = "aws") || row.name != "aws_s3") {
@@ -88,6 +90,19 @@ mod tests {
             assert_eq!(TYPES.check(type_name, &options), Ok(()), "{options}");
             assert!(build("out", type_name, &options).is_ok(), "{options}");
         }
+    }
+
+    fn otlp_cases() -> Vec<(&'static str, Value)> {
+        vec![
+            ("otlp", json!({"uri": "http://localhost:4317"})),
+            (
+                "otlp",
+                json!({"uri": "https://example.com/otlp", "protocol": "http", "encoding": "json", "compression": "none",
+                    "headers": {"x-scope-orgid": "1"}, "auth": {"strategy": "bearer", "token": "t"},
+                    "tls": {"verify": false}, "batch": {"max_events": 5}, "request": {"concurrency": 1},
+                    "dead_letter": "dead.jsonl"}),
+            ),
+        ]
     }
 
     #[cfg(feature = "aws")]

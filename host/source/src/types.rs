@@ -210,8 +210,8 @@ mod tests {
             json!({ "address": "here", "path": "in", "token": "", "max_body_bytes": 0 }),
             &[
                 ("address", "`here` has no port"),
-                ("path", "must begin with `/`"),
                 ("max_body_bytes", "at least"),
+                ("path", "must begin with `/`"),
                 ("token", "empty"),
             ],
         );

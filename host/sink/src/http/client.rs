@@ -21,6 +21,9 @@ use crate::tls::Tls;
 /// How long an idle connection stays open. Servers close idle connections after a minute or more.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Interval of pings on a connection of HTTP/2 with requests, and how long the server may take to answer one.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
 /// Maximum number of redirects that a request follows.
 const MAX_REDIRECTS: usize = 3;
 
@@ -59,9 +62,19 @@ pub(crate) struct Response {
 }
 
 impl Response {
+    #[cfg(test)]
+    pub(super) fn fake(status: StatusCode, headers: HeaderMap, body: Vec<u8>) -> Self {
+        Self { status, headers, body }
+    }
+
     /// The beginning of the body, for logs and dead letters.
     pub(crate) fn reason(&self) -> String {
         beginning(&self.body)
+    }
+
+    /// A header, or a trailer.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 
     /// The body: complete in format `bulk`, otherwise its beginning.
@@ -119,10 +132,15 @@ impl Client {
                 headers.insert(PROXY_AUTHORIZATION, credentials);
             }
         }
-        let connector = Connector::new(&settings.uri, &tls, proxy.as_ref());
+        let is_http2 = settings.otlp.is_some_and(|call| call.is_grpc());
+        let connector = Connector::new(&settings.uri, &tls, proxy.as_ref(), is_http2);
         let pool = Pool::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
+            .http2_only(is_http2)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .http2_keep_alive_timeout(KEEP_ALIVE)
             .build(connector);
         let (host, port) = place(&settings.uri);
         Ok(Self { pool, tls, address: format!("{host}:{port}"), headers })
@@ -170,11 +188,15 @@ impl Client {
         *request.uri_mut() = uri.clone();
         *request.headers_mut() = self.headers.clone();
         let response = self.pool.request(request).await.map_err(|error| RequestError::of(&self.address, &error))?;
-        let (head, mut rest) = response.into_parts();
+        let (mut head, mut rest) = response.into_parts();
         let mut body = Vec::new();
         while let Some(frame) = rest.frame().await {
             match frame {
-                Ok(frame) => body.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                Ok(frame) => match frame.into_data() {
+                    Ok(data) => body.extend_from_slice(&data),
+                    // A response of gRPC has its status in the trailers.
+                    Err(frame) => head.headers.extend(frame.into_trailers().unwrap_or_default()),
+                },
                 // A server that breaks off a response with status 2xx may have failed before it stored the events.
                 Err(_) if head.status.is_success() => {
                     let (address, status) = (self.address.clone(), head.status.as_u16());

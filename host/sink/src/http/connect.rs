@@ -56,6 +56,7 @@ struct Route {
     /// `None` for plain HTTP.
     tls: Option<Arc<Tls>>,
     proxy: Option<ProxyRoute>,
+    is_http2: bool,
 }
 
 struct ProxyRoute {
@@ -98,7 +99,8 @@ pub(super) fn place(uri: &Uri) -> (String, u16) {
 }
 
 impl Connector {
-    pub(super) fn new(uri: &Uri, tls: &Arc<Tls>, proxy: Option<&Proxy>) -> Self {
+    /// `is_http2` says that the client speaks HTTP/2 from the beginning.
+    pub(super) fn new(uri: &Uri, tls: &Arc<Tls>, proxy: Option<&Proxy>, is_http2: bool) -> Self {
         let mut http = HttpConnector::new_with_resolver(Names { system: GaiResolver::new() });
         http.enforce_http(true);
         http.set_nodelay(true);
@@ -110,7 +112,7 @@ impl Connector {
             let (host, port) = place(&proxy.uri);
             ProxyRoute { host, port, tls: secured(&proxy.uri), credentials: proxy.credentials.clone() }
         });
-        Self { to: Arc::new(Route { host, port, tls: secured(uri), proxy }), http }
+        Self { to: Arc::new(Route { host, port, tls: secured(uri), proxy, is_http2 }), http }
     }
 }
 
@@ -139,20 +141,19 @@ impl Route {
     async fn connect(&self, http: HttpConnector<Names>) -> Result<Link, ConnectError> {
         let Some(proxy) = &self.proxy else {
             let io = dial(http, &self.host, self.port).await?;
-            return Ok(Link {
-                io: TokioIo::new(secure(io, &self.tls, &self.host, self.port).await?),
-                is_proxied: false,
-            });
+            let io = TokioIo::new(secure(io, &self.tls, &self.host, self.port, self.is_http2).await?);
+            return Ok(Link { io, is_proxied: false });
         };
         let io = dial(http, &proxy.host, proxy.port).await?;
-        let mut io = secure(io, &proxy.tls, &proxy.host, proxy.port).await?;
+        let mut io = secure(io, &proxy.tls, &proxy.host, proxy.port, false).await?;
         // Plain HTTP needs no tunnel: the proxy forwards each request.
         if self.tls.is_none() {
             return Ok(Link { io: TokioIo::new(io), is_proxied: true });
         }
         let to = format!("{}:{}", self.host, self.port);
         proxy.tunnel(&mut io, &to).await?;
-        Ok(Link { io: TokioIo::new(secure(io, &self.tls, &self.host, self.port).await?), is_proxied: false })
+        let io = TokioIo::new(secure(io, &self.tls, &self.host, self.port, self.is_http2).await?);
+        Ok(Link { io, is_proxied: false })
     }
 }
 
@@ -165,7 +166,13 @@ async fn dial(mut http: HttpConnector<Names>, host: &str, port: u16) -> Result<B
 }
 
 /// Starts TLS, if configured.
-async fn secure(io: Box<dyn Io>, tls: &Option<Arc<Tls>>, host: &str, port: u16) -> Result<Box<dyn Io>, ConnectError> {
+async fn secure(
+    io: Box<dyn Io>,
+    tls: &Option<Arc<Tls>>,
+    host: &str,
+    port: u16,
+    is_http2: bool,
+) -> Result<Box<dyn Io>, ConnectError> {
     let Some(tls) = tls else { return Ok(io) };
     let address = format!("{host}:{port}");
     // A `ServerName` has no brackets around an IPv6 address.
@@ -174,7 +181,10 @@ async fn secure(io: Box<dyn Io>, tls: &Option<Arc<Tls>>, host: &str, port: u16) 
     let tls = tls.clone();
     // Reading the TLS files blocks.
     let config = tokio::task::spawn_blocking(move || tls.current()).await;
-    let Ok(config) = config else { return Err(ConnectError::Closed { address }) };
+    let Ok(mut config) = config else { return Err(ConnectError::Closed { address }) };
+    if is_http2 {
+        Arc::make_mut(&mut config).alpn_protocols = vec![b"h2".to_vec()];
+    }
     match TlsConnector::from(config).connect(name, io).await {
         Ok(stream) => Ok(Box::new(stream)),
         Err(error) => Err(ConnectError::tls(address, &error)),

@@ -12,6 +12,7 @@ use super::body::body;
 use super::client::Client;
 use super::error::RequestError;
 use super::options::{Format, Settings};
+use super::otlp::Answer;
 use super::response::{Item, Outcome, items, retry_after};
 use crate::batcher::RequestBatch;
 use crate::compress::Compression;
@@ -29,7 +30,7 @@ pub(crate) struct Delivery {
     /// Address of the server, without query and credentials.
     address: String,
     settings: Settings,
-    client: Client,
+    client: Arc<Client>,
     stats: Arc<SinkStats>,
     dead_letters: DeadLetters,
     outage: Mutex<Outage>,
@@ -43,11 +44,15 @@ struct Attempt {
     retry_after: Option<Duration>,
     /// The outcome of each event, if the response has one per event and not all were accepted.
     items: Option<Vec<Item>>,
+    /// How many events the server rejected of a request that it accepted, without saying which.
+    rejected: usize,
 }
 
 /// How sending a request batch ended.
 enum End {
     Delivered,
+    /// The server accepted all events but so many, and does not say which.
+    AllBut(usize, Rejection),
     TooLarge(Rejection),
     /// The server rejects the batch, or a part of it.
     Rejected(Rejection),
@@ -56,13 +61,17 @@ enum End {
 }
 
 impl Delivery {
-    pub(crate) fn new(sink: Arc<str>, settings: Settings, client: Client, stats: Arc<SinkStats>) -> Self {
+    pub(crate) fn new(sink: Arc<str>, settings: Settings, client: Arc<Client>, stats: Arc<SinkStats>) -> Self {
         let uri = &settings.uri;
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         let address = format!("{}://{authority}{}", uri.scheme_str().unwrap_or_default(), uri.path());
         let backoff = Backoff::new(settings.retry_initial_backoff, settings.retry_max_backoff);
         let dead_letters =
             DeadLetters::new(sink.clone(), address.clone(), stats.clone(), settings.dead_letter.clone(), backoff);
+        let dead_letters = match settings.otlp {
+            Some(call) => dead_letters.of_otlp(call.signal),
+            None => dead_letters,
+        };
         Self { sink, address, settings, client, stats, dead_letters, outage: Mutex::default() }
     }
 
@@ -77,6 +86,12 @@ impl Delivery {
         while let Some(mut batch) = batches.pop() {
             match self.send(&mut batch).await {
                 End::Delivered => batch.deliver(&self.stats),
+                End::AllBut(rejected, rejection) => {
+                    let Rejection { reason, .. } = &rejection;
+                    let (sink, address) = (&self.sink, &self.address);
+                    tracing::error!(%sink, address, events = rejected, ?reason, "server rejected events");
+                    batch.deliver_all_but(rejected, &self.stats);
+                }
                 // The batch is halved until the rejected events are alone, so that the others are delivered.
                 end @ (End::TooLarge(_) | End::Rejected(_)) if batch.len() > 1 && requests > 1 => {
                     // Only searches for rejected events are limited. Halving a request that is too
@@ -109,6 +124,7 @@ impl Delivery {
                 rejection: Rejection { status: None, reason: error.to_string() },
                 retry_after: None,
                 items: None,
+                rejected: 0,
             });
             if let Some(items) = attempt.items.take() {
                 let Some(left) = self.apply_items(batch, items).await else {
@@ -122,7 +138,10 @@ impl Delivery {
             match attempt.outcome {
                 Outcome::Delivered => {
                     self.recovered();
-                    return End::Delivered;
+                    return match attempt.rejected {
+                        0 => End::Delivered,
+                        rejected => End::AllBut(rejected, attempt.rejection),
+                    };
                 }
                 Outcome::TooLarge => return End::TooLarge(attempt.rejection),
                 Outcome::Rejected => return End::Rejected(attempt.rejection),
@@ -152,6 +171,12 @@ impl Delivery {
             None => body.insert(self.body(batch).await?).clone(),
         };
         let response = self.client.send(&self.settings, bytes).await?;
+        if let Some(call) = self.settings.otlp {
+            let Answer { outcome, reason, retry_after, rejected } = call.answer(&response);
+            let rejection = Rejection { status: Some(response.status.as_u16()), reason };
+            let rejected = usize::try_from(rejected).unwrap_or(usize::MAX).min(batch.len());
+            return Ok(Attempt { outcome, rejection, retry_after, items: None, rejected });
+        }
         let outcome = Outcome::of(response.status);
         let has_items = self.settings.format == Format::Bulk && outcome == Outcome::Delivered;
         Ok(Attempt {
@@ -159,6 +184,7 @@ impl Delivery {
             rejection: Rejection { status: Some(response.status.as_u16()), reason: response.reason() },
             retry_after: retry_after(&response.headers, Timestamp::now()),
             items: if has_items { items(response.body(), batch.len())? } else { None },
+            rejected: 0,
         })
     }
 
@@ -185,8 +211,13 @@ impl Delivery {
     }
 
     async fn body(&self, batch: &RequestBatch) -> Result<Bytes, RequestError> {
-        let body = body(batch, self.settings.format);
         let compression = self.settings.compression;
+        if let Some(call) = self.settings.otlp {
+            let events = batch.concatenated();
+            let made = tokio::task::spawn_blocking(move || call.body(events, compression)).await;
+            return made.map_err(std::io::Error::from).flatten().map_err(RequestError::Compression);
+        }
+        let body = body(batch, self.settings.format);
         if compression == Compression::None {
             return Ok(body);
         }

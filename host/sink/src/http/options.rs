@@ -13,6 +13,7 @@ use serde_json::Value;
 use wattle_options::{Flag, Number, OptionError, OptionErrors, Period, Secret, Size};
 use wattle_tls::ClientOptions;
 
+use super::otlp::Call;
 use super::proxy::{self, ProxyOptions};
 use crate::batcher::BatchLimits;
 use crate::compress::Compression;
@@ -43,52 +44,52 @@ use crate::encode::{Encoding, EncodingOptions, Framing, schema_without_parquet};
 /// sent again. A response that cannot be read acknowledges nothing, and the request is sent again.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct HttpOptions {
+pub(super) struct HttpOptions {
     /// Address of the server, such as `https://example.com/ingest`. Set user and password with `auth`.
-    uri: String,
+    pub(super) uri: String,
     /// Method of the requests. Default: `POST`.
     #[serde(default = "default_method")]
-    method: String,
+    pub(super) method: String,
     /// Additional headers of every request. They replace headers that the sink sets. Default: none.
     #[serde(default)]
-    headers: BTreeMap<String, Secret>,
+    pub(super) headers: BTreeMap<String, Secret>,
     /// Credentials for the server. Default: none.
-    auth: Option<AuthOptions>,
+    pub(super) auth: Option<AuthOptions>,
     /// Trusted servers, and the client certificate.
     #[serde(default)]
-    tls: TlsOptions,
+    pub(super) tls: TlsOptions,
     /// The proxy that requests go through: an address such as `http://user:password@proxy.example.com:3128`, or a table.
     /// Default: the environment variables `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as in curl.
-    proxy: Option<ProxyOptions>,
+    pub(super) proxy: Option<ProxyOptions>,
     /// When a request is full.
     #[serde(default)]
-    batch: BatchOptions,
+    pub(super) batch: BatchOptions,
     /// How to write an event. This sink has `format` instead of `framing`; `minify` is on by default.
     #[serde(default)]
-    encoding: EncodingOptions,
+    pub(super) encoding: EncodingOptions,
     /// Format of a request. Default: `ndjson`.
     #[serde(default)]
-    format: Format,
+    pub(super) format: Format,
     /// Compression of the bodies, with the header `content-encoding`: `none`, `gzip` or `zstd`. Default: `none`.
     #[serde(default)]
-    compression: Compression,
+    pub(super) compression: Compression,
     /// Timeout, concurrency and retries.
     #[serde(default)]
-    request: RequestOptions,
+    pub(super) request: RequestOptions,
     /// File for rejected events, one JSON object per line: `time`, `sink`, `status`, `reason`, and the event as it was sent
     /// in `event`, or as base64 in `event_base64` if it is not UTF-8. Default: none; rejected events are counted and
     /// discarded.
-    dead_letter: Option<PathBuf>,
+    pub(super) dead_letter: Option<PathBuf>,
 }
 
-fn default_method() -> String {
+pub(super) fn default_method() -> String {
     "POST".to_owned()
 }
 
 /// Credentials for the server.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(tag = "strategy", rename_all = "lowercase", deny_unknown_fields)]
-enum AuthOptions {
+pub(super) enum AuthOptions {
     /// User and password.
     Basic {
         /// Name of the user.
@@ -123,7 +124,7 @@ pub(crate) struct TlsOptions {
 /// When a request is full.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct BatchOptions {
+pub(super) struct BatchOptions {
     /// Maximum bytes before compression. A single event may be larger. Default: `1MiB`.
     max_bytes: Size,
     /// Maximum number of events. Default: no limit.
@@ -141,7 +142,7 @@ impl Default for BatchOptions {
 /// Timeout, concurrency and retries.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct RequestOptions {
+pub(super) struct RequestOptions {
     /// Time limit of a request, including the response. Default: `30s`.
     timeout: Period,
     /// Maximum number of concurrent requests. Events arrive in order only with 1. Default: 4.
@@ -183,7 +184,7 @@ pub(crate) enum Format {
 }
 
 /// Validated options of the sending half.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) uri: Uri,
     pub(crate) method: Method,
@@ -193,6 +194,8 @@ pub(crate) struct Settings {
     pub(super) proxy: Option<ProxyOptions>,
     pub(crate) limits: BatchLimits,
     pub(crate) format: Format,
+    /// Set if the requests are calls of OTLP.
+    pub(super) otlp: Option<Call>,
     pub(crate) compression: Compression,
     pub(crate) timeout: Duration,
     pub(crate) concurrency: usize,
@@ -236,7 +239,7 @@ pub(crate) fn read(options: &Value) -> Result<(Encoding, Settings), Vec<OptionEr
     wattle_options::read(options, validate)
 }
 
-fn validate(options: HttpOptions, errors: &mut OptionErrors) -> Option<(Encoding, Settings)> {
+pub(super) fn validate(options: HttpOptions, errors: &mut OptionErrors) -> Option<(Encoding, Settings)> {
     let uri = errors.check("uri", parse_uri(&options.uri));
     let method = Method::from_bytes(options.method.as_bytes());
     let method = errors.check("method", method.map_err(|_| format!("`{}` is not an HTTP method", options.method)));
@@ -280,6 +283,7 @@ fn validate(options: HttpOptions, errors: &mut OptionErrors) -> Option<(Encoding
             timeout: options.batch.timeout.0,
         },
         format: options.format,
+        otlp: None,
         compression: options.compression,
         timeout: request.timeout.0,
         concurrency: request.concurrency.0,

@@ -1,0 +1,369 @@
+//! The sink `otlp`: sends logs, metrics and spans by OTLP, over gRPC or HTTP.
+//!
+//! The signals have requests of their own, so each has its batches. A call of gRPC is a request of HTTP/2 whose message has
+//! five bytes before it, and whose status is in the trailers of its response
+//! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use bytes::Bytes;
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, TE};
+use hyper::{StatusCode, Uri};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+use wattle_batch::{Ack, Batch};
+use wattle_options::{OptionError, OptionErrors, Secret, schema_of};
+use wattle_otlp::{Encoder as Records, Encoding, Request, Signal};
+
+use super::HttpSink;
+use super::client::{self, Client, Response, beginning};
+use super::options::{
+    AuthOptions, BatchOptions, Format, HttpOptions, RequestOptions, Settings, TlsOptions, default_method, validate,
+};
+use super::proxy::ProxyOptions;
+use super::response::{Outcome, retry_after};
+use crate::compress::Compression;
+use crate::encode::EncodingOptions;
+use crate::sink::{Built, Encoder, Payload, Prepared};
+
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const GRPC_STATUS: &str = "grpc-status";
+const GRPC_MESSAGE: &str = "grpc-message";
+const GRPC_DETAILS: &str = "grpc-status-details-bin";
+
+/// Base64 of binary headers, which may have padding or not.
+const BINARY: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Options of the sink `otlp`.
+///
+/// # Requests that are retried
+///
+/// The sink retries until it succeeds, or until `request.retry_attempts` are used up, if there is no response, and where the
+/// specification of OTLP says so: for the codes `CANCELLED`, `DEADLINE_EXCEEDED`, `RESOURCE_EXHAUSTED` with the detail
+/// `RetryInfo`, `ABORTED`, `OUT_OF_RANGE`, `UNAVAILABLE` and `DATA_LOSS` of gRPC, and 429, 502, 503 and 504 of HTTP. It also
+/// retries `UNKNOWN`, `INTERNAL`, 408 and all other 5xx. `UNAUTHENTICATED`, `PERMISSION_DENIED`, `UNIMPLEMENTED`,
+/// `NOT_FOUND` and all other 4xx but those below are retried too and logged as errors, because an operator must fix the
+/// server or the options. The sink waits at least as long as the server asks for. A request that is too large
+/// (`RESOURCE_EXHAUSTED` without `RetryInfo`, 413) is sent again in halves.
+///
+/// # Requests that are rejected
+///
+/// With any other code, such as `INVALID_ARGUMENT`, and 400, 409 and 422, the server rejects some or all events for good.
+/// The sink sends the request again in halves until the rejected events are alone. They go to `dead_letter` if it is set,
+/// and count as rejected. If the response is a partial success, its number of events counts as rejected; the server does not
+/// say which ones, so they are in no dead letter.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    /// Address of the receiver, such as `http://collector:4317` for gRPC or `https://example.com:4318` for HTTP, without
+    /// the path of the signal (`/v1/logs`).
+    uri: String,
+    /// Protocol of the requests. Default: `grpc`.
+    #[serde(default)]
+    protocol: Protocol,
+    /// Encoding of the requests over HTTP. Default: `protobuf`.
+    encoding: Option<Form>,
+    /// Compression of the requests: `none`, `gzip` or `zstd`. Default: `gzip`.
+    #[serde(default = "gzip")]
+    compression: Compression,
+    /// Additional headers of every request. They replace headers that the sink sets. Default: none.
+    #[serde(default)]
+    headers: BTreeMap<String, Secret>,
+    /// Credentials for the server. Default: none.
+    auth: Option<AuthOptions>,
+    /// Trusted servers, and the client certificate.
+    #[serde(default)]
+    tls: TlsOptions,
+    /// The proxy that requests go through: an address such as `http://user:password@proxy.example.com:3128`, or a table.
+    /// Default: the environment variables `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as in curl. gRPC needs
+    /// `https` to go through a proxy.
+    proxy: Option<ProxyOptions>,
+    /// When a request is full.
+    #[serde(default)]
+    batch: BatchOptions,
+    /// Timeout, concurrency and retries.
+    #[serde(default)]
+    request: RequestOptions,
+    /// File for rejected events, one JSON object per line: `time`, `sink`, `status`, `reason`, and in `event` a request of
+    /// OTLP in JSON with the event. Default: none; rejected events are counted and discarded.
+    dead_letter: Option<PathBuf>,
+}
+
+const fn gzip() -> Compression {
+    Compression::Gzip
+}
+
+/// Protocol of the requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Protocol {
+    /// gRPC, usually at port 4317.
+    #[default]
+    Grpc,
+    /// HTTP, usually at port 4318.
+    Http,
+}
+
+/// Encoding of the requests over HTTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Form {
+    /// Protobuf.
+    #[default]
+    Protobuf,
+    /// JSON.
+    Json,
+}
+
+/// How a signal is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Call {
+    pub(super) signal: Signal,
+    /// `None` for gRPC, whose messages are protobuf.
+    http: Option<Encoding>,
+}
+
+/// What the response to a call means.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) outcome: Outcome,
+    /// What the server says.
+    pub(super) reason: String,
+    /// The wait that the server asks for.
+    pub(super) retry_after: Option<Duration>,
+    /// How many events the server rejected of a request that it accepted.
+    pub(super) rejected: u64,
+}
+
+pub(crate) fn prepare(options: &Value) -> Result<Prepared, Vec<OptionError>> {
+    let lanes = wattle_options::read(options, check)?;
+    if let Some(settings) = lanes.first() {
+        client::check(settings).map_err(|error| vec![error])?;
+    }
+    Ok(Box::new(move |name: &Arc<str>| {
+        let Some(first) = lanes.first() else { unreachable!("there is a lane for each signal") };
+        let client = Arc::new(Client::new(name, first)?);
+        Ok(Built { encoder: Arc::new(OtlpEncoder), sink: Box::new(HttpSink { lanes, client, lane_of }) })
+    }))
+}
+
+/// The JSON schema of the options.
+pub(crate) fn schema() -> Value {
+    schema_of::<Options>()
+}
+
+/// The settings of each signal.
+fn check(options: Options, errors: &mut OptionErrors) -> Option<Vec<Settings>> {
+    let is_grpc = options.protocol == Protocol::Grpc;
+    if is_grpc && options.encoding.is_some() {
+        errors.add(
+            "encoding",
+            "has no effect on gRPC, whose messages are protobuf; remove it, or set `protocol = \"http\"`",
+        );
+    }
+    let http = (!is_grpc).then(|| match options.encoding.unwrap_or_default() {
+        Form::Protobuf => Encoding::Protobuf,
+        Form::Json => Encoding::Json,
+    });
+    let has = |name: HeaderName, headers: &BTreeMap<String, Secret>| {
+        headers.keys().any(|key| name.as_str().eq_ignore_ascii_case(key))
+    };
+    let has_type = has(CONTENT_TYPE, &options.headers);
+    let compression = options.compression;
+    let server = HttpOptions {
+        uri: options.uri,
+        method: default_method(),
+        headers: options.headers,
+        auth: options.auth,
+        tls: options.tls,
+        proxy: options.proxy,
+        batch: options.batch,
+        encoding: EncodingOptions::default(),
+        format: Format::default(),
+        compression: if is_grpc { Compression::None } else { compression },
+        request: options.request,
+        dead_letter: options.dead_letter,
+    };
+    let (_, mut settings) = validate(server, errors)?;
+    settings.compression = compression;
+    if !has_type {
+        let content_type = match http {
+            None => "application/grpc",
+            Some(Encoding::Protobuf) => "application/x-protobuf",
+            Some(Encoding::Json) => "application/json",
+        };
+        settings.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    if is_grpc {
+        settings.headers.insert(TE, HeaderValue::from_static("trailers"));
+        match compression {
+            Compression::None => None,
+            Compression::Gzip => settings.headers.insert(GRPC_ENCODING, HeaderValue::from_static("gzip")),
+            Compression::Zstd => settings.headers.insert(GRPC_ENCODING, HeaderValue::from_static("zstd")),
+        };
+        settings.headers.remove(CONTENT_ENCODING);
+    }
+    let lane = |signal: Signal| {
+        let path = if is_grpc { signal.grpc_path() } else { signal.http_path() };
+        let uri = with_path(&settings.uri, path)?;
+        Some(Settings { uri, otlp: Some(Call { signal, http }), ..settings.clone() })
+    };
+    errors.check("uri", Signal::ALL.into_iter().map(lane).collect::<Option<Vec<_>>>().ok_or("is not a valid address"))
+}
+
+/// The address with a path below its own.
+fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
+    let mut parts = uri.clone().into_parts();
+    let base = uri.path().trim_end_matches('/');
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    parts.path_and_query = Some(format!("{base}{path}{query}").parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+/// The place of a signal in the lanes, which is its key in payloads.
+fn lane_of(payload: &Payload) -> usize {
+    Signal::ALL.iter().position(|signal| payload.key.as_deref() == Some(signal.http_path())).unwrap_or_default()
+}
+
+/// Encodes events as records of OTLP.
+struct OtlpEncoder;
+
+impl Encoder for OtlpEncoder {
+    fn encode(&self, batch: Batch) -> Vec<Payload> {
+        let records = Records::new(&batch);
+        let rows = batch.rows();
+        let (mut made, mut others) = (Vec::with_capacity(batch.written_bytes()), Vec::new());
+        let (mut ends, mut other_ends) = (Vec::with_capacity(rows), Vec::new());
+        for row in 0..rows {
+            if records.encode(row, &mut made) {
+                ends.push(made.len());
+            } else {
+                // What is no metric is not lost.
+                records.encode_as_log(row, &mut others);
+                other_ends.push(others.len());
+            }
+        }
+        let signal = records.signal();
+        let ack = batch.into_ack();
+        let payload = |signal: Signal, bytes: Vec<u8>, ends: Vec<usize>, ack: Ack| Payload {
+            key: Some(signal.http_path().into()),
+            events: ends.len(),
+            bytes,
+            ends,
+            ack,
+        };
+        let mut payloads = Vec::new();
+        if !ends.is_empty() {
+            payloads.push(payload(signal, made, ends, ack.share()));
+        }
+        if !other_ends.is_empty() {
+            payloads.push(payload(Signal::Logs, others, other_ends, ack.share()));
+        }
+        ack.deliver();
+        payloads
+    }
+}
+
+impl Call {
+    pub(super) const fn is_grpc(self) -> bool {
+        self.http.is_none()
+    }
+
+    /// The body of a request with these events.
+    pub(super) fn body(self, events: Bytes, compression: Compression) -> io::Result<Bytes> {
+        let request = Request::of_events(self.signal, events).map_err(io::Error::other)?;
+        let message = request.encode(self.http.unwrap_or(Encoding::Protobuf));
+        let is_compressed = compression != Compression::None;
+        let message = if is_compressed { compression.compress([&message[..]])? } else { message };
+        if self.http.is_some() {
+            return Ok(message.into());
+        }
+        let length = u32::try_from(message.len()).map_err(io::Error::other)?;
+        let mut framed = Vec::with_capacity(message.len() + 5);
+        framed.push(is_compressed.into());
+        framed.extend_from_slice(&length.to_be_bytes());
+        framed.extend_from_slice(&message);
+        Ok(framed.into())
+    }
+
+    /// What a response means.
+    pub(super) fn answer(self, response: &Response) -> Answer {
+        let asked = retry_after(&response.headers, Timestamp::now());
+        let answer = |outcome, reason| Answer { outcome, reason, retry_after: asked, rejected: 0 };
+        let Some(encoding) = self.http else {
+            return match response.header(GRPC_STATUS) {
+                Some(code) => self.grpc_answer(code, response),
+                // A proxy, or no server of gRPC.
+                None if response.status == StatusCode::OK => {
+                    let reason = "the response has no status of gRPC; check that the server speaks gRPC";
+                    answer(Outcome::NeedsOperator, reason.to_owned())
+                }
+                None => answer(Outcome::of(response.status), response.reason()),
+            };
+        };
+        let outcome = Outcome::of(response.status);
+        if outcome == Outcome::Delivered {
+            return self.accepted(encoding, response.body());
+        }
+        let reason = wattle_otlp::read_status(encoding, response.body()).map(|status| status.message);
+        answer(outcome, reason.filter(|text| !text.is_empty()).unwrap_or_else(|| response.reason()))
+    }
+
+    /// What an accepted request says about its events.
+    fn accepted(self, encoding: Encoding, body: &[u8]) -> Answer {
+        let (rejected, reason) = wattle_otlp::read_response(self.signal, encoding, body);
+        Answer { outcome: Outcome::Delivered, reason: beginning(reason.as_bytes()), retry_after: None, rejected }
+    }
+
+    fn grpc_answer(self, code: &str, response: &Response) -> Answer {
+        let message = percent_decoded(response.header(GRPC_MESSAGE).unwrap_or_default());
+        let details = response.header(GRPC_DETAILS).and_then(|details| BINARY.decode(details).ok());
+        let status = details.and_then(|details| wattle_otlp::read_status(Encoding::Protobuf, &details));
+        let retry_after = status.and_then(|status| status.retry_after);
+        let outcome = match code {
+            "0" => return self.accepted(Encoding::Protobuf, response.body().get(5..).unwrap_or_default()),
+            "8" if retry_after.is_none() => Outcome::TooLarge,
+            "1" | "2" | "4" | "8" | "10" | "11" | "13" | "14" | "15" => Outcome::Retry,
+            "5" | "7" | "12" | "16" => Outcome::NeedsOperator,
+            _ => Outcome::Rejected,
+        };
+        let reason = beginning(format!("code {code} of gRPC: {message}").as_bytes());
+        Answer { outcome, reason, retry_after, rejected: 0 }
+    }
+}
+
+/// A text of `grpc-message`.
+fn percent_decoded(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        let digits = after.first_chunk::<2>().filter(|_| *byte == b'%');
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(decoded) => {
+                out.push(decoded);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                out.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests;
