@@ -156,8 +156,8 @@ impl RequestBatch {
         self.chunks.extend(other.chunks);
     }
 
-    /// Acknowledges the events as delivered and counts them, except so many that were rejected. Nobody knows which ones,
-    /// so the last ones stand for them.
+    /// Acknowledges the events as delivered and counts them, except the last `rejected` ones: the server reports a number
+    /// only, so the last events count as the rejected ones.
     pub(crate) fn deliver_all_but(mut self, rejected: usize, stats: &SinkStats) {
         let rejected = rejected.min(self.len());
         self.split_first(self.len() - rejected).deliver(stats);

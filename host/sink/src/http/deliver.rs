@@ -12,7 +12,7 @@ use super::body::body;
 use super::client::Client;
 use super::error::RequestError;
 use super::options::{Format, Settings};
-use super::otlp::Answer;
+use super::otlp::Meaning;
 use super::response::{Item, Outcome, items, retry_after};
 use crate::batcher::RequestBatch;
 use crate::compress::Compression;
@@ -172,7 +172,7 @@ impl Delivery {
         };
         let response = self.client.send(&self.settings, bytes).await?;
         if let Some(call) = self.settings.otlp {
-            let Answer { outcome, reason, retry_after, rejected } = call.answer(&response);
+            let Meaning { outcome, reason, retry_after, rejected } = call.meaning(&response);
             let rejection = Rejection { status: Some(response.status.as_u16()), reason };
             let rejected = usize::try_from(rejected).unwrap_or(usize::MAX).min(batch.len());
             return Ok(Attempt { outcome, rejection, retry_after, items: None, rejected });

@@ -137,7 +137,7 @@ pub(super) struct Call {
 
 /// What the response to a call means.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Meaning {
     pub(super) outcome: Outcome,
     /// What the server says.
     pub(super) reason: String,
@@ -299,18 +299,18 @@ impl Call {
     }
 
     /// What a response means.
-    pub(super) fn answer(self, response: &Response) -> Answer {
+    pub(super) fn meaning(self, response: &Response) -> Meaning {
         let asked = retry_after(&response.headers, Timestamp::now());
-        let answer = |outcome, reason| Answer { outcome, reason, retry_after: asked, rejected: 0 };
+        let meaning = |outcome, reason| Meaning { outcome, reason, retry_after: asked, rejected: 0 };
         let Some(encoding) = self.http else {
             return match response.header(GRPC_STATUS) {
-                Some(code) => self.grpc_answer(code, response),
+                Some(code) => self.grpc_meaning(code, response),
                 // A proxy, or no server of gRPC.
                 None if response.status == StatusCode::OK => {
                     let reason = "the response has no status of gRPC; check that the server speaks gRPC";
-                    answer(Outcome::NeedsOperator, reason.to_owned())
+                    meaning(Outcome::NeedsOperator, reason.to_owned())
                 }
-                None => answer(Outcome::of(response.status), response.reason()),
+                None => meaning(Outcome::of(response.status), response.reason()),
             };
         };
         let outcome = Outcome::of(response.status);
@@ -318,16 +318,16 @@ impl Call {
             return self.accepted(encoding, response.body());
         }
         let reason = wattle_otlp::read_status(encoding, response.body()).map(|status| status.message);
-        answer(outcome, reason.filter(|text| !text.is_empty()).unwrap_or_else(|| response.reason()))
+        meaning(outcome, reason.filter(|text| !text.is_empty()).unwrap_or_else(|| response.reason()))
     }
 
     /// What an accepted request says about its events.
-    fn accepted(self, encoding: Encoding, body: &[u8]) -> Answer {
+    fn accepted(self, encoding: Encoding, body: &[u8]) -> Meaning {
         let (rejected, reason) = wattle_otlp::read_response(self.signal, encoding, body);
-        Answer { outcome: Outcome::Delivered, reason: beginning(reason.as_bytes()), retry_after: None, rejected }
+        Meaning { outcome: Outcome::Delivered, reason: beginning(reason.as_bytes()), retry_after: None, rejected }
     }
 
-    fn grpc_answer(self, code: &str, response: &Response) -> Answer {
+    fn grpc_meaning(self, code: &str, response: &Response) -> Meaning {
         let message = percent_decoded(response.header(GRPC_MESSAGE).unwrap_or_default());
         let details = response.header(GRPC_DETAILS).and_then(|details| BINARY.decode(details).ok());
         let status = details.and_then(|details| wattle_otlp::read_status(Encoding::Protobuf, &details));
@@ -340,7 +340,7 @@ impl Call {
             _ => Outcome::Rejected,
         };
         let reason = beginning(format!("code {code} of gRPC: {message}").as_bytes());
-        Answer { outcome, reason, retry_after, rejected: 0 }
+        Meaning { outcome, reason, retry_after, rejected: 0 }
     }
 }
 

@@ -237,7 +237,7 @@ impl Style {
         if *status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
             headers.insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static("gzip,zstd,deflate"));
         }
-        // A client repeats a request for which the resources are exhausted only if it is told when.
+        // After RESOURCE_EXHAUSTED, a client repeats a request only if the response says when.
         if matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             let details = wattle_otlp::status(Encoding::Protobuf, code as i32, reason, Some(1));
             let details = HeaderValue::from_str(&BASE64_STANDARD_NO_PAD.encode(details)).ok();

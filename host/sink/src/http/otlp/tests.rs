@@ -50,7 +50,7 @@ fn each_signal_has_its_address() {
 fn the_response_of_grpc_says_what_becomes_of_the_events() {
     let call = Call { signal: Signal::Logs, http: None };
     let answer = |headers: &[(&'static str, &str)], body: &[u8]| {
-        let answer = call.answer(&response(200, headers, body));
+        let answer = call.meaning(&response(200, headers, body));
         (answer.outcome, answer.reason, answer.retry_after, answer.rejected)
     };
     let ok = (Outcome::Delivered, String::new(), None, 0);
@@ -81,8 +81,8 @@ fn the_response_of_grpc_says_what_becomes_of_the_events() {
         assert_eq!(answer(&[("grpc-status", code)], b"").0, outcome, "{code}");
     }
     // Servers and proxies that do not speak gRPC.
-    assert_eq!(call.answer(&response(200, &[], b"<html>")).outcome, Outcome::NeedsOperator);
-    assert_eq!(call.answer(&response(503, &[], b"busy")).outcome, Outcome::Retry);
+    assert_eq!(call.meaning(&response(200, &[], b"<html>")).outcome, Outcome::NeedsOperator);
+    assert_eq!(call.meaning(&response(503, &[], b"busy")).outcome, Outcome::Retry);
 }
 
 #[test]
@@ -90,18 +90,18 @@ fn the_response_of_http_says_what_becomes_of_the_events() {
     for encoding in [Encoding::Protobuf, Encoding::Json] {
         let call = Call { signal: Signal::Traces, http: Some(encoding) };
         let partial = wattle_otlp::response(Signal::Traces, encoding, Some((2, "too old")));
-        let answer = call.answer(&response(200, &[], &partial));
+        let answer = call.meaning(&response(200, &[], &partial));
         assert_eq!((answer.outcome, answer.rejected, &*answer.reason), (Outcome::Delivered, 2, "too old"));
         for body in [&b""[..], b"{}", b"not a response"] {
-            let answer = call.answer(&response(200, &[], body));
+            let answer = call.meaning(&response(200, &[], body));
             assert_eq!((answer.outcome, answer.rejected), (Outcome::Delivered, 0));
         }
         let status = wattle_otlp::status(encoding, 3, "bad span", None);
-        let answer = call.answer(&response(400, &[], &status));
+        let answer = call.meaning(&response(400, &[], &status));
         assert_eq!((answer.outcome, &*answer.reason), (Outcome::Rejected, "bad span"));
-        let answer = call.answer(&response(503, &[("retry-after", "9")], b""));
+        let answer = call.meaning(&response(503, &[("retry-after", "9")], b""));
         assert_eq!((answer.outcome, answer.retry_after), (Outcome::Retry, Some(Duration::from_secs(9))));
-        assert_eq!(call.answer(&response(413, &[], b"")).outcome, Outcome::TooLarge);
+        assert_eq!(call.meaning(&response(413, &[], b"")).outcome, Outcome::TooLarge);
     }
 }
 
