@@ -69,18 +69,24 @@ impl<'t> Url<'t> {
     }
 
     fn authority(&mut self, text: &'t [u8]) -> Option<()> {
-        // The colons of an IPv6 address stand in brackets.
-        let after_brackets = memchr::memrchr(b']', text).map_or(0, |place| place + 1);
-        let port = memchr::memrchr(b':', text.get(after_brackets..)?).map(|place| after_brackets + place);
-        let (host, port) = match port {
-            Some(place) => (text.get(..place)?, text.get(place + 1..)?),
-            None => (text, &b""[..]),
+        // The colons of an IPv6 address stand in brackets, and brackets stand nowhere else.
+        let (host, port) = match text.strip_prefix(b"[") {
+            Some(text) => {
+                let (host, after) = split_at(text, b']')?;
+                (host, if after.is_empty() { after } else { after.strip_prefix(b":")? })
+            }
+            None => match memchr::memrchr(b':', text) {
+                Some(place) => (text.get(..place)?, text.get(place + 1..)?),
+                None => (text, &b""[..]),
+            },
         };
+        if memchr::memchr2(b'[', b']', host).is_some() {
+            return None;
+        }
         if !port.is_empty() {
             let is_number = port.iter().all(u8::is_ascii_digit);
             self.port = Some(std::str::from_utf8(port).ok().filter(|_| is_number)?.parse().ok()?);
         }
-        let host = host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]")).unwrap_or(host);
         self.host = (!host.is_empty()).then_some(host);
         Some(())
     }
@@ -197,6 +203,21 @@ mod tests {
             written("https://ann:secret@[2001:db8::1]:08443/a/b?c=d#e", false),
             r#"{"scheme":"https","user":"ann","host":"2001:db8::1","port":8443,"path":"/a/b","query":"c=d","fragment":"e"}"#
         );
+    }
+
+    #[test]
+    fn brackets_stand_around_a_host_only() {
+        for text in
+            ["http://[::1", "http://::1]", "http://x[::1]", "http://[::1]x", "http://[[::1]]:1", "http://a@[:80"]
+        {
+            assert_eq!(Url::of(text.as_bytes()), None, "{text}");
+        }
+        for (text, host, port) in
+            [("//[::1]", "::1", None), ("//[::1]:", "::1", None), ("//a@[::1]:80/[", "::1", Some(80))]
+        {
+            let url = Url::of(text.as_bytes()).unwrap();
+            assert_eq!((url.host, url.port), (Some(host.as_bytes()), port), "{text}");
+        }
     }
 
     #[test]

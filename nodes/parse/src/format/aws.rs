@@ -1,5 +1,6 @@
 //! The formats `aws_vpc_flow` and `aws_alb`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use memchr::memchr;
@@ -67,13 +68,26 @@ struct Field {
 }
 
 impl Field {
-    /// Keys have underscores, so that paths to them need no quotes.
-    fn new(name: &str) -> Self {
-        let mut key = Vec::new();
-        write_string(name.replace('-', "_").as_bytes(), &mut key);
-        key.push(b':');
+    fn new(name: &str, key: &str) -> Self {
+        let mut json = Vec::new();
+        write_string(key.as_bytes(), &mut json);
+        json.push(b':');
         let is_number = NUMBERS.contains(&name);
-        Self { name: name.into(), key: String::from_utf8(key).unwrap_or_default(), is_number }
+        Self { name: name.into(), key: String::from_utf8(json).unwrap_or_default(), is_number }
+    }
+
+    /// The fields with these names. Keys have underscores, so that paths to them need no quotes. A later field with a key
+    /// that another one has gets its number, as in a header of `csv`.
+    fn all<'n>(names: impl IntoIterator<Item = &'n str>) -> Vec<Self> {
+        let mut seen = BTreeSet::new();
+        let field = |(number, name): (usize, &str)| {
+            let mut key = name.replace('-', "_");
+            while !seen.insert(key.clone()) {
+                key = format!("{key}_{}", number + 1);
+            }
+            Self::new(name, &key)
+        };
+        names.into_iter().enumerate().map(field).collect()
     }
 }
 
@@ -89,7 +103,7 @@ impl VpcFlow {
     pub(super) fn new(options: &Options, setup: &mut Setup<'_>) -> Option<Self> {
         let of = |fields: Vec<Field>| Self { fields: Arc::new(fields), streams: Streams::default() };
         let columns = match &options.columns {
-            None => return Some(of(VERSION_2.map(Field::new).into())),
+            None => return Some(of(Field::all(VERSION_2))),
             Some(Columns::Names(columns)) => columns,
             Some(Columns::From(_)) => {
                 setup.error("columns", "headers of flow logs count in any case; remove `columns`, or list the fields");
@@ -100,21 +114,21 @@ impl VpcFlow {
         if columns.is_empty() {
             setup.error("columns", "at least one field is needed");
         }
-        for (number, column) in columns.iter().enumerate() {
-            // The console shows fields as `${srcaddr}`.
-            let name = column.trim_start_matches("${").trim_end_matches('}');
-            let is_known = VERSION_2.contains(&name) || LATER.contains(&name) || name.starts_with("ecs-");
+        // The console shows fields as `${srcaddr}`.
+        let names: Vec<&str> =
+            columns.iter().map(|column| column.trim_start_matches("${").trim_end_matches('}')).collect();
+        for (number, name) in names.iter().enumerate() {
+            let is_known = VERSION_2.contains(name) || LATER.contains(name) || name.starts_with("ecs-");
             if !is_known {
                 setup.error(format!("columns[{number}]"), format!("flow logs have no field `{name}`"));
-            } else if columns.get(..number).unwrap_or_default().contains(column) {
+            } else if names.get(..number).unwrap_or_default().contains(name) {
                 setup.error(format!("columns[{number}]"), format!("`{name}` occurs twice"));
             } else {
                 continue;
             }
             is_right = false;
         }
-        let field = |column: &String| Field::new(column.trim_start_matches("${").trim_end_matches('}'));
-        is_right.then(|| of(columns.iter().map(field).collect()))
+        is_right.then(|| of(Field::all(names)))
     }
 
     /// Whether a line names the fields; then the following lines of its stream have these.
@@ -127,7 +141,7 @@ impl VpcFlow {
         }
         let is_same = |fields: &Fields| fields.iter().map(|field| field.name.as_str()).eq(names.iter().copied());
         let known = if is_same(&self.fields) { Some(self.fields.clone()) } else { self.streams.find(is_same) };
-        self.streams.hold(known.unwrap_or_else(|| Arc::new(names.into_iter().map(Field::new).collect())));
+        self.streams.hold(known.unwrap_or_else(|| Arc::new(Field::all(names))));
         true
     }
 }

@@ -4,9 +4,9 @@ use memchr::memmem::Finder;
 use memchr::{memchr, memchr2};
 
 use super::{Fault, Read};
-use crate::object::{Object, key};
+use crate::object::{Object, key, write_clean};
 use crate::options::Options;
-use crate::pairs::{Pairs, Piece, Types};
+use crate::pairs::{Pairs, Piece};
 use crate::scan::{is_digits, without_line_end};
 
 /// ArcSight Common Event Format ("Implementing ArcSight Common Event Format", version 26).
@@ -92,15 +92,15 @@ impl Read for Cef {
         }
         let labels = if self.labels { labels(&self.pairs, text) } else { Vec::new() };
         let all = object.nested(key!("extension"));
-        self.pairs.each(text, |key, value| {
+        self.pairs.each(text, |key, values| {
             let renamed = labels.iter().find(|(labelled, _)| labelled.as_bytes() == key);
             let is_label = labels.iter().any(|(labelled, _)| {
                 key.strip_suffix(b"Label").is_some_and(|labelled_key| labelled_key == labelled.as_bytes())
             });
             if !is_label {
-                crate::object::write_clean(renamed.map_or(key, |(_, name)| name.as_bytes()), all.out);
+                write_clean(renamed.map_or(key, |(_, name)| name.as_bytes()), all.out);
                 all.out.push(b':');
-                crate::object::write_clean(value, all.out);
+                values.write(all.out, write_clean);
                 all.out.push(b',');
             }
             Ok(())
@@ -113,12 +113,12 @@ impl Read for Cef {
 }
 
 /// The labelled keys, such as `cs1` of `cs1Label=Policy`, and their names. A name that would occur
-/// twice is left out.
+/// twice is left out, and so is a label that occurs twice.
 fn labels(pairs: &Pairs, text: &[u8]) -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = Vec::new();
     let mut add = |prefix: &str, number: u32| {
         let key = format!("{prefix}{number}");
-        let label = pairs.find(text, format!("{key}Label").as_bytes());
+        let label = pairs.only(text, format!("{key}Label").as_bytes());
         let name = label.and_then(|label| std::str::from_utf8(label).ok()).unwrap_or_default();
         let is_free = pairs.find(text, name.as_bytes()).is_none() && !found.iter().any(|(_, known)| known == name);
         if !name.is_empty() && is_free && pairs.find(text, key.as_bytes()).is_some() {
@@ -245,7 +245,7 @@ impl Read for Leef {
             at = end + 1;
         }
         let mut all = object.nested(key!("attributes"));
-        self.pairs.write(text, &Types::default(), &mut all)?;
+        self.pairs.write_all(text, &mut all)?;
         all.end();
         object.out.push(b',');
         object.end();

@@ -4,7 +4,7 @@ use memchr::{memchr, memchr2};
 
 use crate::format::Fault;
 use crate::object::{Object, key, put, write_clean};
-use crate::pairs::{Pairs, Types};
+use crate::pairs::Pairs;
 use crate::scan::Cursor;
 
 /// Whether a text begins with structured data that are whole; moves over them.
@@ -49,16 +49,17 @@ pub(super) fn write(
         let mut done = Ok(());
         ids.add_made(id, |out| {
             let mut object = Object::begin(out);
-            done = parameters.write(b"", &Types::default(), &mut object);
+            done = parameters.write_all(b"", &mut object);
             object.end();
         });
         done?;
     }
     let all = object.nested(key!("structured_data"));
-    ids.each(b"", |id, json| {
+    // RFC 5424 forbids to repeat an id, but not to repeat the name of a parameter. Senders do both.
+    ids.each(b"", |id, objects| {
         write_clean(id, all.out);
         all.out.push(b':');
-        put(json, all.out);
+        objects.write(all.out, put);
         all.out.push(b',');
         Ok(())
     })?;

@@ -34,9 +34,10 @@ pub(super) fn bsd(text: &[u8]) -> Option<usize> {
         rest.eat_byte(b' ').then_some(())?;
     }
     clock(&mut rest)?;
-    // What follows belongs to the time only if it is nothing else: hosts and programs stand here, too.
+    // What follows belongs to the time only if it is nothing else: hosts and programs stand here, too. A colon right before
+    // other text is one of an IPv6 address such as `2001:db8::1`.
     let mut after = rest;
-    if after.eat_byte(b' ') && year(&mut after) && matches!(after.peek(), Some(b' ' | b':')) {
+    if after.eat_byte(b' ') && year(&mut after) && matches!(after.rest, [b' ', ..] | [b':', b' ', ..] | b":") {
         rest = after;
     }
     let mut after = rest;
@@ -147,7 +148,10 @@ mod tests {
             ("Oct 10 22:14:15 CRON: run", "Oct 10 22:14:15"),
             ("Oct 10 22:14:15 CET host", "Oct 10 22:14:15 CET"),
             ("Oct 10 22:14:15 2018 host", "Oct 10 22:14:15 2018"),
+            ("Oct 10 22:14:15 2018: %ASA", "Oct 10 22:14:15 2018"),
             ("Oct 10 22:14:15 2018host", "Oct 10 22:14:15"),
+            ("Oct 10 22:14:15 2001:db8::1 host", "Oct 10 22:14:15"),
+            ("Oct 10 22:14:15 2001:: host", "Oct 10 22:14:15"),
             ("Oct 10 22:14:15 +0200 host", "Oct 10 22:14:15 +0200"),
             ("Oct 10 22:14:15 -host", "Oct 10 22:14:15"),
             ("oct 10 22:14:15,5 host", "oct 10 22:14:15,5"),
