@@ -15,12 +15,20 @@ pub(crate) struct Conflict(pub(crate) Option<String>);
 /// Merges values. Keeps its memory from row to row.
 #[derive(Debug, Default)]
 pub(crate) struct Merger {
+    /// The keys of the object that is copied as a whole.
     keys: Texts,
+    /// Whether the value of each of them is null.
+    nulls: Vec<bool>,
+    /// Whether a value of the other object replaces each of them.
+    replaced: Vec<bool>,
+    /// Members of the other object.
+    picked: Vec<u8>,
     key: Vec<u8>,
 }
 
 impl Merger {
-    /// Appends to `out` what becomes of the value `old` with `new` put to it; both are valid JSON.
+    /// Appends to `out` what becomes of the value `old` with `new` put to it; both are valid JSON. A member that is null
+    /// counts as none, so that it replaces no value and is in the way of none.
     ///
     /// # Errors
     ///
@@ -37,44 +45,88 @@ impl Merger {
             return Ok(());
         }
         // Copy one object unchanged, and the members of the other one whose keys the first one does
-        // not have.
+        // not have, or has with null.
         let (whole, picked) = if how == OnConflict::Overwrite { (new, old) } else { (old, new) };
         self.collect(whole);
-        let mut conflict = None;
+        let conflict = self.pick(picked, how);
         out.push(b'{');
         let start = out.len();
-        let whole_comes_first = how != OnConflict::Overwrite;
-        if whole_comes_first {
-            copy_members(whole, self.keys.len(), start, out);
-        }
-        members(picked, |name, value| {
-            self.key.clear();
-            let key = content(name, &mut self.key);
-            if self.keys.first(key).is_none() {
+        if how == OnConflict::Overwrite {
+            out.append(&mut self.picked);
+            self.copy(whole, start, out);
+        } else {
+            self.copy(whole, start, out);
+            if !self.picked.is_empty() {
                 separate(start, out);
-                out.extend_from_slice(name);
-                out.push(b':');
-                out.extend_from_slice(value);
-            } else if how == OnConflict::Fail && conflict.is_none() {
-                conflict = Some(Conflict(Some(shown(key))));
+                out.append(&mut self.picked);
             }
-        });
-        if !whole_comes_first {
-            copy_members(whole, self.keys.len(), start, out);
         }
         out.push(b'}');
         conflict.map_or(Ok(()), Err)
     }
 
     fn collect(&mut self, object: &[u8]) {
-        let Self { keys, key } = self;
+        let Self { keys, key, nulls, replaced, .. } = self;
         keys.clear();
-        members(object, |name, _| {
+        nulls.clear();
+        members(object, |name, value| {
             key.clear();
             let key = content(name, key);
             keys.add(|out| out.extend_from_slice(key));
+            nulls.push(value == b"null");
         });
         keys.sort();
+        replaced.clear();
+        replaced.resize(nulls.len(), false);
+    }
+
+    /// Writes the members of an object that stay beside the collected keys.
+    fn pick(&mut self, object: &[u8], how: OnConflict) -> Option<Conflict> {
+        let Self { keys, key, nulls, replaced, picked } = self;
+        let mut conflict = None;
+        picked.clear();
+        members(object, |name, value| {
+            key.clear();
+            let key = content(name, key);
+            if let Some(number) = keys.first(key) {
+                if value == b"null" {
+                    return;
+                }
+                if nulls.get(number) != Some(&true) {
+                    if how == OnConflict::Fail && conflict.is_none() {
+                        conflict = Some(Conflict(Some(shown(key))));
+                    }
+                    return;
+                }
+                if let Some(replaced) = replaced.get_mut(number) {
+                    *replaced = true;
+                }
+            }
+            separate(0, picked);
+            picked.extend_from_slice(name);
+            picked.push(b':');
+            picked.extend_from_slice(value);
+        });
+        conflict
+    }
+
+    /// Appends the members of the collected object that are not replaced.
+    fn copy(&mut self, object: &[u8], start: usize, out: &mut Vec<u8>) {
+        let Self { keys, key, replaced, .. } = self;
+        if !replaced.contains(&true) {
+            return copy_members(object, keys.len(), start, out);
+        }
+        members(object, |name, value| {
+            key.clear();
+            let number = keys.first(content(name, key));
+            if number.and_then(|number| replaced.get(number)) == Some(&true) {
+                return;
+            }
+            separate(start, out);
+            out.extend_from_slice(name);
+            out.push(b':');
+            out.extend_from_slice(value);
+        });
     }
 }
 

@@ -39,6 +39,16 @@ fn a_key_of_both_objects_is_resolved_by_the_option() {
 }
 
 #[test]
+fn null_replaces_no_value_and_is_in_the_way_of_none() {
+    let (old, new) = (r#"{"a":null,"b":1,"n":null}"#, r#"{"a":2,"\u0062":null,"n":null,"c":null}"#);
+    check(old, new, Overwrite, r#"{"b":1,"a":2,"n":null,"c":null}"#);
+    check(old, new, Keep, r#"{"b":1,"n":null,"a":2,"c":null}"#);
+    check(old, new, Fail, r#"{"b":1,"n":null,"a":2,"c":null}"#);
+    check(r#"{"a":null,"a":1}"#, r#"{"a":2}"#, Keep, r#"{"a":2}"#);
+    check(r#"{"a":null}"#, r#"{"a":2}"#, Keep, r#"{"a":2}"#);
+}
+
+#[test]
 fn values_other_than_objects_are_resolved_as_a_whole() {
     check("5", r#"{"a":1}"#, Overwrite, r#"{"a":1}"#);
     check("5", r#"{"a":1}"#, Keep, "5");
@@ -47,8 +57,8 @@ fn values_other_than_objects_are_resolved_as_a_whole() {
 }
 
 fn object() -> impl Strategy<Value = Map<String, Value>> {
-    prop::collection::btree_map("[a-d\"\n]{0,2}", any::<i8>().prop_map(Value::from), 0..6)
-        .prop_map(|members| members.into_iter().collect())
+    let value = prop_oneof![Just(Value::Null), any::<i8>().prop_map(Value::from)];
+    prop::collection::btree_map("[a-d\"\n]{0,2}", value, 0..6).prop_map(|members| members.into_iter().collect())
 }
 
 proptest! {
@@ -58,13 +68,17 @@ proptest! {
             if pretty { serde_json::to_string_pretty(map) } else { serde_json::to_string(map) }.unwrap()
         };
         let both = |mut first: Map<String, Value>, second: &Map<String, Value>| {
-            first.extend(second.clone());
+            for (key, value) in second {
+                if !value.is_null() || !first.contains_key(key) {
+                    first.insert(key.clone(), value.clone());
+                }
+            }
             Value::Object(first)
         };
         let parse = |text: String| serde_json::from_str::<Value>(&text).unwrap();
         prop_assert_eq!(merged(&text(&old), &text(&new), Overwrite).map(parse), Ok(both(old.clone(), &new)));
         prop_assert_eq!(merged(&text(&old), &text(&new), Keep).map(parse), Ok(both(new.clone(), &old)));
-        let shared = new.keys().any(|key| old.contains_key(key));
+        let shared = new.iter().any(|(key, value)| !value.is_null() && old.get(key).is_some_and(|old| !old.is_null()));
         prop_assert_eq!(merged(&text(&old), &text(&new), Fail).is_err(), shared);
     }
 }
