@@ -28,6 +28,15 @@ impl Plan {
         self.field(at, path, Shape::Single, false, setup)
     }
 
+    /// A field whose members are read: the body as a whole is the JSON in its text.
+    pub(crate) fn read_members(&mut self, at: &str, path: &str, setup: &mut Setup<'_>) -> Option<Field> {
+        let field = self.read(at, path, setup)?;
+        if let Some(root) = self.uses.get_mut(field.root as usize) {
+            root.is_below = true;
+        }
+        Some(field)
+    }
+
     /// A field that is changed.
     pub(crate) fn change(&mut self, at: &str, path: &str, shape: Shape, setup: &mut Setup<'_>) -> Option<Field> {
         self.field(at, path, shape, true, setup)

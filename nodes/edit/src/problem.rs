@@ -100,7 +100,7 @@ impl Problem {
                 format!("{step}: `{field}` could not be set, because {}", obstacle.reason(field))
             }
             Self::NotJson if field == "body" => {
-                format!("{step}: the body is not JSON, so nothing in it can be changed")
+                format!("{step}: the body is not JSON, so it has no fields")
             }
             Self::NotJson => format!("{step}: the body is not JSON, so it has no field `{field}`"),
             Self::TooDeep => {

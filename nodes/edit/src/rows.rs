@@ -32,6 +32,8 @@ struct Row {
     is_alive: bool,
     /// An object or array was put somewhere else, so that the depth must be checked.
     is_deep: bool,
+    /// The roots that the event lacks, as bits of the numbers of [`Root`].
+    lacks: u8,
 }
 
 /// The columns of a batch; those of roots that no step uses are empty.
@@ -100,10 +102,14 @@ impl Rows {
         let missing = documents.open_content(Content::MISSING);
         for row in rows {
             let mut roots = [missing; ROOTS];
+            let mut lacks = 0;
             for (((place, column), source), root) in roots.iter_mut().zip(&columns.roots).zip(&*sources).zip(Root::ALL)
             {
                 let Some(column) = column else { continue };
                 let (start, length, kind) = (column.start(row) as usize, column.row(row).len(), column.kind(row));
+                if kind == Kind::Missing {
+                    lacks |= 1 << root as u8;
+                }
                 *place = match root {
                     Root::Body => documents.open_text(*source, start, start + length),
                     _ if kind != Kind::Missing => documents.open(*source, start, start + length, kind),
@@ -120,7 +126,7 @@ impl Rows {
                 None | Some(Kind::Missing) => BodyDocument::NotJson,
                 Some(kind) => BodyDocument::Closed(kind),
             };
-            self.rows.push(Row { body, document, roots, is_alive: true, is_deep: false });
+            self.rows.push(Row { body, document, roots, is_alive: true, is_deep: false, lacks });
         }
     }
 
@@ -163,7 +169,7 @@ impl Rows {
             return self.whole_body(row);
         }
         let place = self.root_to_read(row, field).and_then(|root| self.documents.get(root, &field.route));
-        place.map_or(Content::MISSING, |place| self.documents.content(place))
+        self.content(row, field, place)
     }
 
     /// The present value of a field that a step is about to set. What is wrong with the body shows when it is set.
@@ -172,7 +178,28 @@ impl Rows {
             return self.whole_body(row);
         }
         let place = self.document(row, field.root).and_then(|root| self.documents.get(root, &field.route));
-        place.map_or(Content::MISSING, |place| self.documents.content(place))
+        self.content(row, field, place)
+    }
+
+    fn content(&mut self, row: usize, field: &Field, place: Option<Place>) -> Content {
+        match place {
+            Some(place) if !self.is_missing_root(row, field, place) => self.documents.content(place),
+            _ => Content::MISSING,
+        }
+    }
+
+    /// Whether a field is a root as a whole that the event lacks. Its place is an empty object, so that steps can set fields
+    /// below it. The host keeps empty attributes and an empty resource, but no empty severity or scope.
+    pub(crate) fn is_missing_root(&mut self, row: usize, field: &Field, place: Place) -> bool {
+        if !field.is_whole() || field.root == Root::Body {
+            return false;
+        }
+        if !field.root.is_object() {
+            return self.documents.kind(place) <= Kind::Null;
+        }
+        let lacks = self.rows.get(row).is_some_and(|row| row.lacks & (1 << field.root as u8) != 0);
+        let is_kept_empty = matches!(field.root, Root::Attributes | Root::Resource);
+        self.documents.first(place).is_none() && (!is_kept_empty || (lacks && !self.documents.is_changed(place)))
     }
 
     /// The value in text form, for fields as [`read`](Self::read) takes them.
@@ -181,7 +208,7 @@ impl Rows {
         (content.kind(), self.documents.text(content, memory))
     }
 
-    /// Finds the places of a field that a step changes.
+    /// Finds the places of a field that a step changes; none for a root that the event lacks.
     pub(crate) fn places(&mut self, row: usize, field: &Field, found: &mut Vec<Place>) -> Result<(), Problem> {
         found.clear();
         if field.is_whole_body() {
@@ -190,7 +217,9 @@ impl Rows {
             return Ok(());
         }
         let root = self.document(row, field.root).ok_or(Problem::NotJson)?;
-        self.documents.all(root, &field.route, found);
+        if !self.is_missing_root(row, field, root) {
+            self.documents.all(root, &field.route, found);
+        }
         Ok(())
     }
 

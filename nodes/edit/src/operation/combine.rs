@@ -127,7 +127,7 @@ pub(super) fn merge(options: &options::Merge, compiler: &mut Compiler<'_, '_>) -
     let at = compiler.at("merge");
     let target = compiler.plan.change(&at, &options.merge, Shape::Single, compiler.setup);
     let at = compiler.at("from");
-    let from = compiler.plan.read(&at, &options.from, compiler.setup);
+    let from = compiler.plan.read_members(&at, &options.from, compiler.setup);
     for (parameter, field) in [("merge", &target), ("from", &from)] {
         if field.as_ref().is_some_and(|field| field.root == Root::Timestamp) {
             compiler.error(parameter, "a timestamp is not an object; name another field");
@@ -147,7 +147,11 @@ impl Merge {
     fn merge(&self, rows: &mut Rows, row: usize) -> Result<(), (Problem, &Field)> {
         let refuse = |problem, field| if self.on_error == OnError::Fail { Err((problem, field)) } else { Ok(()) };
         let root = rows.root_to_read(row, &self.from);
+        if root.is_none() && self.from.is_whole_body() {
+            return refuse(Problem::NotJson, &self.from);
+        }
         let from = root.and_then(|root| rows.documents.get(root, &self.from.route));
+        let from = from.filter(|from| !rows.is_missing_root(row, &self.from, *from));
         let from = match from.map(|from| (from, rows.documents.kind(from))) {
             // One of them can contain the other, so what is merged must not change meanwhile.
             Some((from, Kind::Object)) if self.from.root == self.target.root => {
@@ -197,7 +201,7 @@ impl Merge {
                 && (kind, content.kind()) == (Kind::Object, Kind::Object)
             {
                 self.members(rows, row, member, present, depth + 1);
-            } else if !self.keeps || kind <= Kind::Null {
+            } else if kind <= Kind::Null || (!self.keeps && content.kind() > Kind::Null) {
                 rows.note_depth(row, content);
                 rows.documents.set_member(target, &key, content);
             }

@@ -164,7 +164,10 @@ impl Rename {
             if !is_object || !self.new_key(rows, member) {
                 continue;
             }
+            // Null replaces no value.
+            let is_null = rows.documents.kind(member) <= Kind::Null;
             match self.taken {
+                Taken::Overwrite if is_null && has_value(rows, container, &self.key) => continue,
                 Taken::Keep if has_value(rows, container, &self.key) => continue,
                 Taken::Number if rows.documents.find(container, &self.key).is_some() => {
                     self.add_number(rows, container);

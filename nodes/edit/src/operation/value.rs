@@ -129,6 +129,8 @@ impl<C: Change> InPlace<C> {
             rows.check(self.into.as_ref().unwrap_or(field), new)?;
         }
         match &self.into {
+            // A change can make null, as `decode` of the JSON `null` does. It replaces no value of another field.
+            Some(into) if new.kind() == Kind::Null && rows.present(row, into).kind() > Kind::Null => Ok(()),
             Some(into) => rows.put(row, into, new).map(drop),
             None => rows.replace(row, field, place, new),
         }
