@@ -20,6 +20,8 @@ pub enum NetworkError {
     NotANetwork,
     /// The address has bits outside of the prefix. The network has none.
     HostBits(Network),
+    /// The address is an IPv4-mapped IPv6 address, but the prefix ends before its IPv4 address.
+    MappedPrefix,
 }
 
 impl Network {
@@ -42,11 +44,12 @@ impl Network {
     }
 
     /// Reads a network such as `10.0.0.0/8`, or a single address. The prefix of an IPv4-mapped IPv6 network is that of
-    /// IPv4 (`::ffff:10.0.0.0/8`) or of IPv6 (`::ffff:10.0.0.0/104`).
+    /// IPv6: `::ffff:10.0.0.0/104`. A shorter one such as `::ffff:10.0.0.0/8` would mean most of IPv6, but a writer means
+    /// IPv4.
     ///
     /// # Errors
     ///
-    /// The text is not a network, or the address has bits outside of the prefix.
+    /// The text is not a network, or the prefix does not fit the address.
     pub fn parse(text: &str) -> Result<Self, NetworkError> {
         let (address, length) = match text.split_once('/') {
             Some((address, length)) => (address, Some(length.parse::<u8>().map_err(|_| NetworkError::NotANetwork)?)),
@@ -54,12 +57,14 @@ impl Network {
         };
         let written: IpAddr = address.parse().map_err(|_| NetworkError::NotANetwork)?;
         let address = written.to_canonical();
-        let (width, is_mapped) = if address.is_ipv4() { (32, written.is_ipv6()) } else { (128, false) };
-        let length = match length.unwrap_or(width) {
-            length if length <= width => length,
-            length if is_mapped && (MAPPED..=MAPPED + width).contains(&length) => length - MAPPED,
-            _ => return Err(NetworkError::NotANetwork),
-        };
+        let width = if written.is_ipv4() { 32 } else { 128 };
+        let mut length = length.unwrap_or(width);
+        if length > width {
+            return Err(NetworkError::NotANetwork);
+        }
+        if written.is_ipv6() && address.is_ipv4() {
+            length = length.checked_sub(MAPPED).ok_or(NetworkError::MappedPrefix)?;
+        }
         let network = Self::of(address, length, length);
         if network.address == address { Ok(network) } else { Err(NetworkError::HostBits(network)) }
     }
@@ -106,7 +111,6 @@ mod tests {
             ("192.0.2.1", "192.0.2.1/32"),
             ("2001:db8::/32", "2001:db8::/32"),
             ("::1", "::1/128"),
-            ("::ffff:10.0.0.0/8", "10.0.0.0/8"),
             ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
             ("::ffff:0:0/96", "0.0.0.0/0"),
             ("::ffff:1.2.3.4", "1.2.3.4/32"),
@@ -114,9 +118,13 @@ mod tests {
         ] {
             assert_eq!(parsed(text).as_deref(), Ok(network), "{text}");
         }
-        for text in ["", "x", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/-1", "::ffff:10.0.0.0/40", "10.0.0.0/104"]
+        for text in
+            ["", "x", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/-1", "::ffff:10.0.0.0/129", "10.0.0.0/104"]
         {
             assert_eq!(parsed(text), Err(NetworkError::NotANetwork), "{text}");
+        }
+        for text in ["::ffff:10.0.0.0/8", "::ffff:10.0.0.0/32", "::ffff:10.0.0.0/95", "::ffff:0:0/0"] {
+            assert_eq!(parsed(text), Err(NetworkError::MappedPrefix), "{text}");
         }
         let Err(NetworkError::HostBits(network)) = Network::parse("::ffff:10.1.2.3/104") else { panic!() };
         assert_eq!(network.to_string(), "10.0.0.0/8");

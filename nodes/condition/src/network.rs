@@ -18,6 +18,10 @@ impl Networks {
             NetworkError::NotANetwork => {
                 format!("`{text}` is not a network; write one such as `10.0.0.0/8` or `2001:db8::/32`, or an address")
             }
+            NetworkError::MappedPrefix => format!(
+                "`{text}` is an IPv4-mapped network, whose prefix has 96 to 128 bits; write one of IPv4 such as `10.0.0.0/8`, or \
+                 `::ffff:10.0.0.0/104`"
+            ),
             NetworkError::HostBits(network) => format!("`{text}` has bits outside of its prefix; write `{network}`"),
         })?;
         let length = u32::from(network.length());
@@ -109,6 +113,7 @@ mod tests {
         for text in ["", "x", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/-1", "10.0.0/8"] {
             assert!(Networks::default().add(text).unwrap_err().contains("is not a network"), "{text}");
         }
+        assert!(Networks::default().add("::ffff:10.0.0.0/8").unwrap_err().contains("96 to 128 bits"));
         assert!(Networks::default().add("10.1.2.3/8").unwrap_err().contains("write `10.0.0.0/8`"));
         assert!(Networks::default().add("2001:db8::1/32").unwrap_err().contains("write `2001:db8::/32`"));
     }

@@ -5,6 +5,8 @@ use std::cmp::Ordering;
 use aho_corasick::AhoCorasick;
 use memchr::memmem::Finder;
 use regex::bytes::{Regex, RegexSet};
+#[cfg(feature = "clock")]
+use wattle_convert::time::Format;
 use wattle_node::Column;
 use wattle_node::json::{self, Kind};
 
@@ -110,9 +112,14 @@ impl Test {
             Self::OlderThan(age) => {
                 let limit = wattle_node::capabilities::clock::now().saturating_sub(*age);
                 narrow_values(column, rows, |kind, text| {
-                    let time = matches!(kind, Kind::Number | Kind::String)
-                        .then(|| wattle_convert::time::Format::Auto.parse(text));
-                    time.flatten().is_some_and(|time| time < limit)
+                    let time = match kind {
+                        // Dates, times without seconds and the forms without separators are ISO 8601, too. A text of digits
+                        // only is a number since 1970.
+                        Kind::String => Format::Auto.parse(text).or_else(|| Format::Iso8601.parse(text)),
+                        Kind::Number => Format::Auto.parse(text),
+                        _ => None,
+                    };
+                    time.is_some_and(|time| time < limit)
                 });
             }
             Self::Regex(regex) => narrow_values(column, rows, |_, text| regex.is_match(text)),

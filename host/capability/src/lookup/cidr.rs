@@ -44,6 +44,7 @@ impl Networks {
         let text = std::str::from_utf8(text).map_err(|_| wrong())?.trim();
         let network = Network::parse(text).map_err(|error| match error {
             wattle_address::NetworkError::NotANetwork => wrong(),
+            wattle_address::NetworkError::MappedPrefix => NetworkError::MappedPrefix(text.to_owned()),
             wattle_address::NetworkError::HostBits(_) => NetworkError::HostBits(text.to_owned()),
         })?;
         let (bits, width) = bits(network.address());

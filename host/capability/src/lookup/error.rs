@@ -204,6 +204,12 @@ pub enum NetworkError {
     /// The address has bits beyond the length of the prefix.
     #[error("`{0}` has bits outside of its prefix")]
     HostBits(String),
+    /// The prefix of an IPv4-mapped network ends before the IPv4 address.
+    #[error(
+        "`{0}` is an IPv4-mapped network, whose prefix has 96 to 128 bits; write one of IPv4 such as `10.0.0.0/8`, or \
+         `::ffff:10.0.0.0/104`"
+    )]
+    MappedPrefix(String),
     /// Another row has the same network.
     #[error("`{network}` is also the network of row {row}; remove one of them")]
     Repeated {

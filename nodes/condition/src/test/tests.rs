@@ -49,13 +49,18 @@ fn times_are_compared_with_the_clock() {
         (Kind::String, before.as_str()),
         (Kind::String, "2001-02-03T04:05:06Z"),
         (Kind::String, "2199-02-03T04:05:06Z"),
+        (Kind::String, "2001-02-03"),
+        (Kind::String, "2001-02-03T00:00"),
+        (Kind::String, "20010203T000000Z"),
+        (Kind::String, "2199-02-03"),
+        (Kind::String, "21990203T000000Z"),
         (Kind::String, "yesterday"),
         (Kind::Bool, "true"),
         (Kind::Object, "{}"),
         (Kind::Null, "null"),
         (Kind::Missing, ""),
     ];
-    let expected = [true, false, true, true, false, false, false, false, false, false];
+    let expected = [true, false, true, true, false, true, true, true, false, false, false, false, false, false, false];
     assert_eq!(older("1h", &values).unwrap(), expected);
 }
 
