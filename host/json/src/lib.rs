@@ -15,7 +15,7 @@
 //! | find one value, several in one pass, or all values at a path with `[*]` | [`find`], [`find_many`], [`each`] |
 //! | walk an array or an object | [`elements`], [`elements_from`], [`members`] |
 //! | find the end of a value | [`skip`] |
-//! | turn string content into text and back | [`unescape`], [`unescape_lossy`], [`escape`] |
+//! | turn string content into text and back | [`unescape`], [`unescape_lossy`], [`unescape_leniently`], [`escape`] |
 //! | drop white space | [`minify`] |
 //!
 //! # Invariants
@@ -52,4 +52,4 @@ pub use kind::{Kind, Value};
 pub use many::find_many;
 pub use path::{MAX_SEGMENTS, Path, PathError, Segment};
 pub use scan::{skip, value_at, white};
-pub use text::{escape, is_plain, minify, unescape, unescape_lossy};
+pub use text::{escape, is_plain, minify, unescape, unescape_leniently, unescape_lossy};

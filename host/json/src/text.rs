@@ -34,6 +34,17 @@ pub fn unescape_lossy(inner: &[u8], out: &mut Vec<u8>) {
     debug_assert!(repaired.is_ok());
 }
 
+/// Like [`unescape_lossy`], but keeps a lone surrogate as it is written, `\ud83d`, as it keeps other invalid escapes.
+///
+/// For texts that have the escapes of JSON but are not JSON, so that nobody has checked them.
+pub fn unescape_leniently(inner: &[u8], out: &mut Vec<u8>) {
+    let repaired = unescape_with(inner, out, |at, _, out| {
+        out.push(b'\\');
+        Ok(at + 1)
+    });
+    debug_assert!(repaired.is_ok());
+}
+
 /// Unescapes. Calls `repair` with the position of each invalid escape; it returns where to
 /// continue.
 fn unescape_with(

@@ -1,4 +1,4 @@
-//! Keys that occur more than once in a row, and years that are none.
+//! Keys that occur more than once in a row, years that are none, and escapes that are none.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at what must not be")]
 
 use serde_json::{Value, json};
@@ -66,5 +66,13 @@ fn an_address_after_the_time_is_a_host_and_not_a_year() {
         let attributes = parsed(&syslog, &format!("<13>{head} a[1]: m"));
         let found = ["timestamp", "hostname", "appname", "message"].map(|key| attributes[key].clone());
         assert_eq!(found, [time, host, "a", "m"].map(Value::from), "{head}");
+    }
+}
+
+#[test]
+fn half_a_surrogate_pair_stays_as_it_is_written() {
+    for format in ["key_value", "logfmt"] {
+        let attributes = parsed(&json!({"format": format}), r#"a="\ud83d" b="\ude00\n" c="\ud83d\ude00""#);
+        assert_eq!(attributes, json!({"a": r"\ud83d", "b": "\\ude00\n", "c": "😀"}), "{format}");
     }
 }

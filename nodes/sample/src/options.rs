@@ -25,8 +25,8 @@ pub struct Options {
     /// "error" }`.
     pub always_keep: Option<Condition>,
     /// Field for the number of events that a kept event stands for, below `attributes`, `resource`, `scope.attributes` or a
-    /// JSON body; a number more than 0 in it is multiplied. Empty writes none. Default: `attributes.sample_rate`. Example:
-    /// `attributes.rate`.
+    /// JSON body; a number more than 0 in it, also as a string, is multiplied. Empty writes none.
+    /// Default: `attributes.sample_rate`. Example: `attributes.rate`.
     pub rate_field: Option<String>,
 }
 

@@ -9,7 +9,10 @@ use wattle_node::{Column, ColumnWriter};
 pub(crate) fn column(rates: &[f64], present: &Column) -> ColumnWriter {
     let mut writer = ColumnWriter::with_capacity(rates.len() * 4, rates.len());
     for (row, rate) in rates.iter().enumerate() {
-        let known = if present.kind(row) == Kind::Number { number(present.row(row)) } else { None };
+        let known = match present.kind(row) {
+            Kind::Number | Kind::String => number(present.row(row)),
+            _ => None,
+        };
         match known {
             _ if *rate <= 0.0 => writer.push_none(),
             // The text stays as it is, with digits that a product would lose.

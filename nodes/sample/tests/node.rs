@@ -96,6 +96,25 @@ fn fields_that_cannot_hold_a_rate_are_refused() {
     }
 }
 
+#[test]
+fn a_rate_in_a_string_is_multiplied_and_other_values_are_replaced() {
+    for (before, rate, after) in [
+        (json!("10"), 1, json!("10")),
+        (json!("10"), 2, json!(20)),
+        (json!("2.5"), 2, json!(5)),
+        (json!(10), 2, json!(20)),
+        (json!("0"), 2, json!(2)),
+        (json!("-3"), 2, json!(2)),
+        (json!("inf"), 2, json!(2)),
+        (json!("many"), 2, json!(2)),
+        (json!([10]), 2, json!(2)),
+    ] {
+        let event = json!({"body": "", "attributes": {"sample_rate": before}});
+        let kept = sampled(&json!({ "rate": rate }), &[event.clone(), event]);
+        assert_eq!(kept[0]["attributes"]["sample_rate"], after, "{before} {rate}");
+    }
+}
+
 /// The sum of the rates of kept events, as the README says to estimate counts.
 fn estimate(events: &[Value]) -> f64 {
     events.iter().map(|event| event["attributes"]["sample_rate"].as_f64().unwrap()).sum()

@@ -273,7 +273,8 @@ proptest! {
         prop_assert_eq!(parse(&json!({"format": "json", "flat": true})), json!(members));
         let gelf = parse(&json!({"format": "gelf"}));
         prop_assert_eq!(&gelf["timestamp"], &json!(1_767_323_045.678));
-        prop_assert_eq!(&gelf["short_message"], &json!(body));
+        let message = if body.trim_ascii().is_empty() { "-" } else { &body };
+        prop_assert_eq!(&gelf["short_message"], &json!(message));
         let otlp = parse(&json!({"format": "otlp"}));
         let record = &otlp["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0];
         prop_assert_eq!(&record["timeUnixNano"], "1767323045678000000");
@@ -338,4 +339,14 @@ fn the_example_of_the_readme_holds() {
     let quoted: Vec<&str> = readme.rsplit("```\n").next().unwrap().split('`').collect();
     let event = json!({"body": "", "attributes": serde_json::from_str::<Value>(quoted[1]).unwrap()});
     assert_eq!(bodies(&options, &[event]), [quoted[3]]);
+}
+
+#[test]
+fn gelf_has_a_host_and_a_message() {
+    let options = json!({"format": "gelf", "header": {"host": "{{ attributes.h }}"}});
+    for (body, host) in [("", ""), (" \t", " ")] {
+        let text = &bodies(&options, &[json!({"body": body, "attributes": {"h": host}})])[0];
+        let gelf: Value = serde_json::from_str(text).unwrap();
+        assert_eq!((&gelf["short_message"], &gelf["host"]), (&json!("-"), &json!("unknown")), "{text}");
+    }
 }

@@ -56,6 +56,21 @@ fn invalid_escapes_are_errors_or_repaired() {
 }
 
 #[test]
+fn a_lenient_reader_keeps_lone_surrogates_as_they_are_written() {
+    for (inner, plain) in [
+        (r"a\ud83d", r"a\ud83d"),
+        (r"\ud83d\n\uDE00\u00e9", "\\ud83d\n\\uDE00é"),
+        (r"\ud83d\ude00", "😀"),
+        (r"\ud83d\ud83d\ude00", "\\ud83d😀"),
+        (r"\x\", r"\x\"),
+    ] {
+        let mut out = Vec::new();
+        unescape_leniently(inner.as_bytes(), &mut out);
+        assert_eq!(String::from_utf8(out).as_deref(), Ok(plain), "`{inner}`");
+    }
+}
+
+#[test]
 fn escapes_only_what_json_requires() {
     assert_eq!(escaped(b""), "");
     assert_eq!(escaped("a/é\u{7f}😀".as_bytes()), "a/é\u{7f}😀");

@@ -67,9 +67,9 @@ impl Change for Decode {
     fn change(&mut self, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem> {
         string(kind)?;
         match self.coding {
-            Coding::Base64 => decode(&BASE64_NOPAD, unpadded(text), out).ok_or(Problem::BadValue("base64"))?,
+            Coding::Base64 => decode_base64(&BASE64_NOPAD, text, out).ok_or(Problem::BadValue("base64"))?,
             Coding::Base64Url => {
-                decode(&BASE64URL_NOPAD, unpadded(text), out).ok_or(Problem::BadValue("base64 for URLs"))?;
+                decode_base64(&BASE64URL_NOPAD, text, out).ok_or(Problem::BadValue("base64 for URLs"))?;
             }
             Coding::Hex => decode(&HEXLOWER_PERMISSIVE, text, out).ok_or(Problem::BadValue("hexadecimal"))?,
             Coding::Percent => out.extend(percent_decode(text)),
@@ -93,9 +93,11 @@ impl Change for Decode {
     }
 }
 
-fn unpadded(text: &[u8]) -> &[u8] {
+/// Decodes a text that may lack its padding; with padding, its length is a multiple of 4.
+fn decode_base64(encoding: &Encoding, text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let padding = text.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
-    text.get(..text.len() - padding).unwrap_or_default()
+    (padding == 0 || text.len() % 4 == 0).then_some(())?;
+    decode(encoding, text.get(..text.len() - padding)?, out)
 }
 
 fn decode(encoding: &Encoding, text: &[u8], out: &mut Vec<u8>) -> Option<()> {

@@ -283,7 +283,7 @@ fn quoted(text: &[u8], at: usize, out: &mut Texts) -> Result<usize, Fault> {
         }
         end += 2;
     }
-    out.add(|out| json::unescape_lossy(text.get(at + 1..end).unwrap_or_default(), out));
+    out.add(|out| json::unescape_leniently(text.get(at + 1..end).unwrap_or_default(), out));
     Ok(end + 1)
 }
 

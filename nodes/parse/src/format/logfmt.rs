@@ -103,7 +103,7 @@ fn quoted(text: &[u8], at: usize, pairs: &mut Pairs) -> Result<(Piece, usize), F
         return fault(format!("has text after the closing quote before byte {after}"));
     }
     let value = if is_escaped {
-        pairs.make(|out| json::unescape_lossy(text.get(start..end).unwrap_or_default(), out))
+        pairs.make(|out| json::unescape_leniently(text.get(start..end).unwrap_or_default(), out))
     } else {
         Piece::of(start, end)
     };

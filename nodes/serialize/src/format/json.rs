@@ -35,11 +35,14 @@ pub(crate) fn write_flat(row: &mut Row<'_>, out: &mut Vec<u8>) {
 pub(crate) fn write_gelf(row: &mut Row<'_>, out: &mut Vec<u8>) {
     let header = row.header;
     out.extend_from_slice(b"{\"version\":\"1.1\",\"host\":");
-    // The format requires a host.
-    let host = header.get("host");
-    write_string(if host.is_empty() { b"unknown" } else { host }, out);
+    // The format requires a host and a message, and Graylog refuses those of white space only.
+    let or = |part: &str, other: &'static [u8]| {
+        let text = header.get(part);
+        if text.trim_ascii().is_empty() { other } else { text }
+    };
+    write_string(or("host", b"unknown"), out);
     out.extend_from_slice(b",\"short_message\":");
-    write_string(header.get("short_message"), out);
+    write_string(or("short_message", b"-"), out);
     let full = header.get("full_message");
     if !full.is_empty() {
         out.extend_from_slice(b",\"full_message\":");
