@@ -227,6 +227,7 @@ fn an_invalid_table_is_refused_with_the_reason_and_the_place() {
         assert_eq!(exact(name, text), format!("`/{name}`: {error}"));
     }
     let cidr = |network: &str| load("t.csv", format!("n\n{network}\n").as_bytes(), TableKind::Cidr, None).unwrap_err();
+    assert!(cidr("::ffff:10.0.0.0/8").contains("an IPv4-mapped network, whose prefix has 96 to 128 bits"));
     assert_eq!(cidr("10.0.0.1/8"), "`/t.csv`: row 1: `10.0.0.1/8` has bits outside of its prefix");
     assert_eq!(cidr("10.0.0.0/33"), "`/t.csv`: row 1: `10.0.0.0/33` is not a network such as `10.0.0.0/8`");
     assert_eq!(
