@@ -3,7 +3,8 @@
 //! Not the crate `regex`, which has no look-around, and takes ten times as long: grok patterns have many groups and large
 //! repetitions, for which it must follow all ways at once. A line that matches leaves few ways, so this matcher tries one
 //! after the other. Where a text leaves many, it remembers which instructions failed at which bytes. So it runs each
-//! instruction at most once at each byte, and at worst its time grows with the square of the length of the text.
+//! instruction at most once at each byte, and at worst its time grows with the square of the length of the text, up to
+//! [`MAX_STEPS`].
 
 use memchr::{memchr, memrchr};
 use regex_syntax::hir::Look;
@@ -20,6 +21,10 @@ const BYTES_PER_STEP: usize = 32;
 
 /// Bits that remember failures: 16 MiB.
 const MAX_FAILURES: usize = 128 << 20;
+
+/// Steps for a text once the matcher remembers failures. They take about half a second in the sandbox, less than the time
+/// limit of a call: a text that needs more fails by itself instead of ending the call.
+const MAX_STEPS: usize = 1 << 26;
 
 /// No place in the text.
 const NONE: usize = usize::MAX;
@@ -82,6 +87,8 @@ struct Failures {
     stride: usize,
     /// Steps before remembering begins.
     steps_left: usize,
+    /// Steps after that, before the matcher gives up.
+    steps_to_end: usize,
 }
 
 impl Failures {
@@ -89,6 +96,7 @@ impl Failures {
         self.bits.clear();
         self.stride = text.len() + 1;
         self.steps_left = if is_needed { 0 } else { STEPS + text.len() * STEPS_PER_BYTE };
+        self.steps_to_end = MAX_STEPS;
     }
 
     /// Whether an instruction is not known to fail at a byte. It counts as failed from now on, as it is tried only once.
@@ -104,7 +112,8 @@ impl Failures {
     /// Counts bytes that a repetition passed.
     #[inline]
     const fn count(&mut self, bytes: usize) {
-        self.steps_left = self.steps_left.saturating_sub(bytes / BYTES_PER_STEP);
+        let left = if self.is_remembering() { &mut self.steps_to_end } else { &mut self.steps_left };
+        *left = left.saturating_sub(bytes / BYTES_PER_STEP);
     }
 
     const fn is_remembering(&self) -> bool {
@@ -126,6 +135,7 @@ impl Failures {
             let bits = self.stride.checked_mul(instructions).filter(|bits| *bits <= MAX_FAILURES).ok_or(TooLong)?;
             self.bits.resize(bits.div_ceil(64), 0);
         }
+        self.steps_to_end = self.steps_to_end.checked_sub(1).ok_or(TooLong)?;
         let bit = place * self.stride + at;
         let Some(word) = self.bits.get_mut(bit / 64) else { return Ok(false) };
         let is_new = *word & (1 << (bit % 64)) == 0;
@@ -144,7 +154,7 @@ impl Memory {
     /// Finds the first match of a program in a text, which must be UTF-8.
     ///
     /// # Errors
-    /// The text leaves many ways to match, and is too long to remember which of them failed.
+    /// The text leaves many ways to match, and is too long to try them or to remember which of them failed.
     pub fn find(&mut self, program: &Program, text: &[u8]) -> Result<bool, TooLong> {
         #[cfg(not(test))]
         let remembers = program.has_empty_rounds;

@@ -29,6 +29,11 @@ fn a_text_is_too_long_rather_than_slow() {
     let mut pattern = matcher("(?<a>(?:a|aa|[ab]c?){0,99})x");
     assert_eq!(pattern.find(&vec![b'a'; 1 << 20]), Err(TooLong));
     assert_eq!(pattern.find(&vec![b'a'; 1 << 14]), Ok(false));
+    // The time of three repetitions that take anything grows with the square of the length.
+    let mut pattern = matcher("(?<a>.*) (?<b>.*) (?<c>.*)X");
+    assert_eq!(pattern.find(&b"a ".repeat(20_000)), Err(TooLong));
+    assert_eq!(pattern.find(&b"a ".repeat(1_000)), Ok(false));
+    assert_eq!(pattern.find(&[&b"a ".repeat(20_000)[..], b"X"].concat()), Ok(true));
 }
 
 #[test]
