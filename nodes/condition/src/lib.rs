@@ -10,6 +10,7 @@ mod hash;
 mod id;
 mod literal;
 mod network;
+mod never;
 mod options;
 mod pair;
 mod prepare;

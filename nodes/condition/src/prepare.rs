@@ -9,6 +9,7 @@ use crate::bounds;
 use crate::id::Id;
 use crate::literal::{Literal, Number};
 use crate::network::Networks;
+use crate::never;
 use crate::options::{Condition, OneOrMany, Type};
 use crate::test::{Literals, Relation, Test, Texts};
 
@@ -51,11 +52,15 @@ pub(crate) fn tests(at: &str, condition: &Condition, setup: &mut Setup<'_>) -> O
     .into_iter()
     .flatten()
     .collect();
-    // Two more kinds of tests that can never hold.
+    // More kinds of tests that can never hold.
     let bounds = bounds::check(condition).map_or(Ok(()), |(option, message)| lists.refuse(option, &message));
     let ids = ids(&mut lists, condition);
+    let mut never = Ok(());
+    for (option, message) in never::problems(condition) {
+        never = lists.refuse(&option, &message);
+    }
     let tests = tests.into_iter().collect::<Result<_, _>>().ok()?;
-    (bounds.is_ok() && ids.is_ok()).then_some(tests)
+    (bounds.is_ok() && ids.is_ok() && never.is_ok()).then_some(tests)
 }
 
 /// Checks the constants that an id is compared with.

@@ -78,7 +78,7 @@ impl Literals {
 }
 
 impl Relation {
-    const fn fits(self, order: Ordering) -> bool {
+    pub(crate) const fn fits(self, order: Ordering) -> bool {
         match self {
             Self::Less => order.is_lt(),
             Self::LessOrEqual => order.is_le(),
