@@ -338,3 +338,67 @@ proptest! {
         run::<Edit>(&everything(), &events).map_err(TestCaseError::fail)?;
     }
 }
+
+#[test]
+fn padding_of_base64_ends_a_group_of_four() {
+    for (coding, text, decoded) in [
+        ("base64", "YQ==", Some("a")),
+        ("base64", "YQ", Some("a")),
+        ("base64", "YWI=", Some("ab")),
+        ("base64", "", Some("")),
+        ("base64_url", "YQ==", Some("a")),
+        ("base64", "=", None),
+        ("base64", "==", None),
+        ("base64", "====", None),
+        ("base64", "YQ=", None),
+        ("base64", "YWJj=", None),
+        ("base64_url", "=", None),
+    ] {
+        let steps = json!({"steps": [{"decode": "body", "as": coding}]});
+        let ran = run_bodies::<Edit>(&steps, &[text]).unwrap();
+        match decoded {
+            Some(decoded) => assert_eq!(ran.bodies("out"), [decoded], "{coding} {text}"),
+            None => assert_eq!(ran.codes(), ["bad-value"], "{coding} {text}"),
+        }
+    }
+}
+
+#[test]
+fn steps_whose_result_a_root_never_takes_are_refused() {
+    refuse(
+        json!([
+            {"hash": "timestamp"},
+            {"math": "timestamp", "add": 1},
+            {"convert": "timestamp", "to": "int"},
+            {"encode": "trace_id", "as": "base64"},
+            {"decode": ["span_id", "body"], "as": "hex"},
+            {"hash": "trace_id"},
+            {"hash": "body", "into": "span_id"},
+            {"hash": "body", "into": "timestamp"},
+            {"math": "body.a", "add": 1, "into": "trace_id"},
+            {"math": "body.a", "add": 1, "into": "timestamp"},
+            {"slice": "timestamp", "end": 10},
+        ]),
+        &[
+            ("steps[0].hash", "a timestamp takes no hash"),
+            ("steps[1].math", "`timestamp` never takes what `math` makes of it"),
+            ("steps[2].convert", "`timestamp` never takes"),
+            ("steps[3].encode", "`trace_id` never takes"),
+            ("steps[4].decode", "`span_id` never takes"),
+            ("steps[5].hash", "takes 32 hexadecimal digits, but the hash has 64"),
+            ("steps[6].into", "takes 16 hexadecimal digits, but the hash has 64"),
+            ("steps[7].into", "a timestamp takes no hash"),
+            ("steps[8].into", "takes no number"),
+            ("steps[9].into", "takes no number"),
+            ("steps[10].slice", "`timestamp` never takes"),
+        ],
+    );
+    let steps = json!({"steps": [
+        {"hash": "body", "into": "trace_id", "length": 32},
+        {"hash": "trace_id", "into": "span_id", "length": 16},
+        {"math": "attributes.n", "add": 1, "into": "severity.number"},
+        {"convert": "timestamp", "to": "string", "into": "attributes.time"},
+    ]});
+    let ran = run::<Edit>(&steps, &[json!({"body": "x", "attributes": {"n": 8}})]).unwrap();
+    assert_eq!(ran.ports["out"][0]["severity"]["number"], 9);
+}

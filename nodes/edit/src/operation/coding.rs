@@ -96,7 +96,7 @@ impl Change for Decode {
 /// Decodes a text that may lack its padding; with padding, its length is a multiple of 4.
 fn decode_base64(encoding: &Encoding, text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let padding = text.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
-    (padding == 0 || text.len() % 4 == 0).then_some(())?;
+    (padding == 0 || text.len().is_multiple_of(4)).then_some(())?;
     decode(encoding, text.get(..text.len() - padding)?, out)
 }
 

@@ -33,6 +33,11 @@ impl Hash {
 }
 
 impl Change for Hash {
+    fn digits(&self) -> Option<usize> {
+        // A value can have fewer characters than stay.
+        (self.keep_first == 0).then_some(self.length)
+    }
+
     fn change(&mut self, _: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem> {
         let digest: [u8; 32] = match &self.keyed {
             Some(keyed) => keyed.clone().chain_update(text).finalize().into_bytes().into(),

@@ -16,7 +16,13 @@ pub(super) fn compile(options: &Options, compiler: &mut Compiler<'_, '_>) -> Opt
             format!("`{0}` as a whole takes an object; name a field below it, such as `{0}.time`", target.name),
         );
     }
-    if matches!(target.takes, Takes::Id(_)) {
+    let takes_none = match target.takes {
+        Takes::Id(_) | Takes::Number | Takes::Object | Takes::NoMember(_) => true,
+        // A text can be a time, but no number.
+        Takes::Text => options.unit.is_some(),
+        Takes::Anything | Takes::Severity | Takes::Scope => false,
+    };
+    if takes_none {
         compiler.error("now", format!("`{}` takes {}, not a time", target.name, target.takes.wanted()));
     }
     if options.unit.is_some() && target.root == Root::Timestamp {

@@ -4,10 +4,11 @@ use wattle_document::{Content, Place};
 use wattle_node::json::Kind;
 
 use super::{Compiler, Operation, marked};
-use crate::field::{Field, Shape};
+use crate::field::{Field, Root, Shape};
 use crate::options::{ConvertError, Fields, OnMissing};
 use crate::problem::Problem;
 use crate::rows::Rows;
+use crate::takes::Takes;
 
 /// The value is a text with other bytes than those of UTF-8, or would become one.
 pub(super) const NOT_UTF8: Problem = Problem::BadValue("UTF-8");
@@ -38,6 +39,11 @@ pub(crate) trait Change {
     /// Whether the body as a whole is read as the JSON in its text instead of as a string.
     fn takes_json(&self) -> bool {
         false
+    }
+
+    /// How many hexadecimal digits each new value is, if it is always so many.
+    fn digits(&self) -> Option<usize> {
+        None
     }
 
     /// Writes the new value. `text` is the value in text form; it is neither missing nor null.
@@ -90,6 +96,15 @@ impl<C: Change> InPlace<C> {
             Some(field) => Some(field?),
             None => None,
         };
+        let digits = change.as_ref().and_then(Change::digits);
+        match &into {
+            Some(into) => never_fits(compiler, "into", operation, into, digits),
+            None => fields.iter().flatten().for_each(|field| {
+                if !never_changes(compiler, operation, field) {
+                    never_fits(compiler, operation, operation, field, digits);
+                }
+            }),
+        }
         let (found, memory, out) = (Vec::new(), Vec::new(), Vec::new());
         Some(Self { fields: fields?, into, on_missing, on_error, change: change?, found, memory, out })
     }
@@ -171,6 +186,37 @@ impl<C: Change> InPlace<C> {
             None => rows.documents.set(place, content),
         }
     }
+}
+
+/// Reports a root whose value an operation can only change to one that the root does not take.
+fn never_changes(compiler: &mut Compiler<'_, '_>, operation: &str, field: &Field) -> bool {
+    let is_text = matches!(field.root, Root::Timestamp | Root::TraceId | Root::SpanId);
+    let is_never = field.is_whole() && is_text && !matches!(operation, "replace" | "lower" | "upper" | "trim" | "hash");
+    if is_never {
+        let root = field.root.name();
+        compiler.error(
+            operation,
+            format!(
+                "`{root}` never takes what `{operation}` makes of it; write the result to another field with `into`"
+            ),
+        );
+    }
+    is_never
+}
+
+/// Reports a field that takes no hash or number of the operation.
+fn never_fits(compiler: &mut Compiler<'_, '_>, parameter: &str, operation: &str, field: &Field, digits: Option<usize>) {
+    let is_time = field.is_whole() && field.root == Root::Timestamp;
+    let message = match (field.takes, digits) {
+        (Takes::Id(wanted), Some(digits)) if digits != wanted => {
+            format!("`{}` takes {wanted} hexadecimal digits, but the hash has {digits}; set `length`", field.name)
+        }
+        (_, Some(_)) if is_time => "a timestamp takes no hash; name another field".to_owned(),
+        (Takes::Id(_), None) if operation == "math" => format!("`{}` takes no number; name another field", field.name),
+        (_, None) if operation == "math" && is_time => "a timestamp takes no number; name another field".to_owned(),
+        _ => return,
+    };
+    compiler.error(parameter, message);
 }
 
 impl<C: Change> Operation for InPlace<C> {
