@@ -63,6 +63,7 @@ impl Node for Enrich {
         let lookups: Vec<_> = lookups
             .map(|(number, lookup)| Lookup::new(number, lookup, &mut roots, &mut documents, &mut compiler, setup))
             .collect();
+        lookup::check_nested(&lookups, setup);
         if options.lookups.iter().any(|lookup| lookup.on_missing == OnMissing::Route) {
             setup.ports(vec!["out".to_owned(), "not_found".to_owned()]);
         }

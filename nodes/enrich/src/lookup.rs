@@ -261,6 +261,27 @@ fn push(key: &[u8], case: Option<Case>, keys: &mut ColumnWriter) {
     keys.end_row();
 }
 
+/// Reports fields below one that has a type, and so is never an object: an event with rows for both could not have both.
+pub(crate) fn check_nested(lookups: &[Option<Lookup>], setup: &mut Setup<'_>) {
+    let targets = || {
+        lookups.iter().enumerate().flat_map(|(at, lookup)| lookup.iter().flat_map(|l| &l.targets).map(move |t| (at, t)))
+    };
+    for (at, below) in targets() {
+        let is_above = |target: &Target| {
+            let rest = below.field.name.strip_prefix(&*target.field.name);
+            target.wanted.is_some() && rest.is_some_and(|rest| rest.starts_with(['.', '[']))
+        };
+        if let Some((_, above)) = targets().find(|(_, target)| is_above(target)) {
+            let message = format!(
+                "`{}` lies below `{}`, which the column `{}` sets to a value with a type, not to an object; give one of them \
+                 another field",
+                below.field.name, above.field.name, above.column
+            );
+            setup.error(format!("lookups[{at}].columns"), message);
+        }
+    }
+}
+
 fn keys(at: &str, options: &Options, compiler: &mut Compiler<ReadFields>, setup: &mut Setup<'_>) -> Option<Vec<usize>> {
     let option = format!("{at}.key");
     if options.key.as_slice().is_empty() {

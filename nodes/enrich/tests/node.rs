@@ -64,6 +64,24 @@ fn two_columns_for_one_field_are_refused() {
 }
 
 #[test]
+fn fields_below_a_value_with_a_type_are_refused() {
+    let lookup = |columns: Value, types: Value| json!({"table": "accounts", "key": "body.a", "columns": columns, "types": types});
+    let message = "lies below `attributes.a`, which the column `n` sets to a value with a type";
+    refuse(
+        json!({"lookups": [
+            lookup(json!({"n": "a"}), json!({"n": "integer"})),
+            lookup(json!({"name": "a.b"}), json!({})),
+            lookup(json!({"name": "ab"}), json!({})),
+        ]}),
+        &[("lookups[1].columns", message)],
+    );
+    refuse(
+        json!({"lookups": [lookup(json!({"n": "a", "name": "a.b.c"}), json!({"n": "integer"}))]}),
+        &[("lookups[0].columns", message)],
+    );
+}
+
+#[test]
 fn wrong_options_are_reported_all_at_once() {
     refuse(json!({}), &[("", "missing field `lookups`")]);
     refuse(json!({"lookups": []}), &[("lookups", "at least one lookup")]);
