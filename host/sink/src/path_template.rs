@@ -10,13 +10,14 @@
 //! - A value from an event never leaves its folder: it contains no `/` and no control character,
 //!   and never consists of dots only.
 //! - A value has at most [`MAX_VALUE_BYTES`], so that no event can make a name that the file system
-//!   rejects. An empty or missing value is `_`.
+//!   rejects. An empty or missing value, and `null`, is `_`.
 
 use std::fmt::Write;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use wattle_batch::{Batch, FieldPath, FieldPathError, Form};
+use wattle_json::Kind;
 use wattle_template::Unclosed;
 
 /// Maximum bytes of a value in a path.
@@ -200,7 +201,8 @@ fn write_time(nanoseconds: i64, format: &str, out: &mut String) {
 
 fn value((bytes, offsets, kinds): &(Bytes, Vec<u32>, Vec<u8>), row: usize) -> &[u8] {
     let (Some(&start), Some(&end)) = (offsets.get(row), offsets.get(row + 1)) else { return &[] };
-    if kinds.get(row).is_none_or(|&kind| kind == 0) {
+    // `null` is no value, as a missing field is none.
+    if kinds.get(row).is_none_or(|&kind| kind == 0 || kind == Kind::Null as u8) {
         return &[];
     }
     bytes.get(start as usize..end as usize).unwrap_or_default()
@@ -306,6 +308,7 @@ mod tests {
             assert_eq!(one("x/{{ body.v }}/y", &format!(r#"{{"v":"{value}"}}"#)), expected);
         }
         assert_eq!(one("x/{{ body.a }}{{ body.b }}/y", r#"{"a":".","b":"."}"#), "x/__/y");
+        assert_eq!(one("x/{{ body.a }}{{ body.b }}/y", r#"{"a":null,"b":"null"}"#), "x/_null/y", "null is no value");
         assert_eq!(one("x/.{{ body.a }}/y", r#"{"a":"."}"#), "x/._/y");
     }
 

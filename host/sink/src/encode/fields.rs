@@ -85,12 +85,16 @@ pub(super) struct Bound<'a> {
 }
 
 impl Bound<'_> {
-    /// Writes the selected fields of a JSON object, and any other value as it is.
+    /// Writes the selected fields of a JSON object. Any other value has no fields: of it, nothing is
+    /// selected by `only_fields`, which writes `{}`, and all by `except_fields`.
     pub(super) fn write(&mut self, json: &[u8], out: &mut Vec<u8>) {
-        if json.trim_ascii_start().first() != Some(&b'{') {
-            return out.extend_from_slice(json);
-        }
         let Self { fields, documents, routes, found } = self;
+        if json.trim_ascii_start().first() != Some(&b'{') {
+            return match fields.selection {
+                Selection::Only => out.extend_from_slice(b"{}"),
+                Selection::Except => out.extend_from_slice(json),
+            };
+        }
         documents.clear();
         let content = documents.new_json(json.trim_ascii());
         let root = documents.open_content(content);

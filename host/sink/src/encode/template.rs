@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use wattle_batch::{Batch, FieldPath, FieldPathError, Form, Root, format_rfc3339};
+use wattle_json::Kind;
 use wattle_template::Unclosed;
 
 /// Why a text is not a template.
@@ -67,7 +68,7 @@ impl Template {
 pub(super) struct Rendering<'a> {
     template: &'a Template,
     batch: &'a Batch,
-    /// Bytes, offsets and kinds of each field. Rows without the field have no bytes.
+    /// Bytes, offsets and kinds of each field. Rows without the field have no bytes; those of `null` have its text.
     columns: Vec<(Bytes, Vec<u32>, Vec<u8>)>,
 }
 
@@ -83,7 +84,11 @@ impl Rendering<'_> {
                     out.extend_from_slice(format_rfc3339(nanoseconds).as_bytes());
                 }
                 Part::Field(field) => {
-                    let Some((bytes, offsets, _)) = self.columns.get(*field) else { continue };
+                    let Some((bytes, offsets, kinds)) = self.columns.get(*field) else { continue };
+                    // `null` is no value, as a missing field is none.
+                    if kinds.get(row) == Some(&(Kind::Null as u8)) {
+                        continue;
+                    }
                     if let (Some(&start), Some(&end)) = (offsets.get(row), offsets.get(row + 1)) {
                         out.extend_from_slice(bytes.get(start as usize..end as usize).unwrap_or_default());
                     }

@@ -100,7 +100,23 @@ fn only_some_fields_are_written_in_the_order_of_the_option() {
     );
     let body = r#"{"codec":"ndjson","only_fields":["b","\"c.d\""]}"#;
     assert_eq!(part_of(body, "{}", r#"{"a":1,"c.d":2,"b":"x"}"#), "{\"b\":\"x\",\"c.d\":2}\n");
-    assert_eq!(part_of(body, "{}", "no object"), "\"no object\"\n", "other values stay");
+    for other in ["no object", "[{\"b\":1}]", "\"b\"", "7", ""] {
+        assert_eq!(part_of(body, "{}", other), "{}\n", "{other} has no listed field");
+        let except = r#"{"codec":"ndjson","except_fields":["b"]}"#;
+        let whole = part_of(r#"{"codec":"ndjson"}"#, "{}", other);
+        assert_eq!(part_of(except, "{}", other), whole, "{other} has no excepted field");
+    }
+}
+
+#[test]
+fn a_body_that_is_not_utf_8_is_written_whole_with_any_fields() {
+    let rows: &[&[u8]] = &[b"\xff{}", b"{\"body_base64\":1,\"a\":2}"];
+    for (options, second) in [
+        (r#"{"codec":"ndjson","only_fields":["a","o.x"]}"#, r#"{"a":2}"#),
+        (r#"{"codec":"ndjson","except_fields":["body_base64"]}"#, r#"{"a":2}"#),
+    ] {
+        assert_eq!(encode(options, |_| {}, rows).0, format!("{{\"body_base64\":\"/3t9\"}}\n{second}\n"), "{options}");
+    }
 }
 
 #[test]
@@ -141,6 +157,9 @@ fn a_template_is_filled_with_the_fields_of_the_event() {
         "2026-01-02T03:04:05Z a\"b [{\"k\": 1}] text\n"
     );
     assert_eq!(part_of(template, "{}", "t"), "2026-01-02T03:04:05Z  [] t\n");
+    assert_eq!(part_of(template, r#"{"user":null,"n":"null"}"#, "t"), "2026-01-02T03:04:05Z  [null] t\n");
+    let of_body = r#"{"codec":"text","template":"[{{ body.a }}]"}"#;
+    assert_eq!(part_of(of_body, "{}", r#"{"a":null}"#), "[]\n", "null is no value");
 }
 
 #[test]
