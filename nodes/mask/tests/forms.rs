@@ -255,6 +255,50 @@ fn literals_and_assignments_of_any_notation_show_no_secret() {
     println!("{} notations: 0 readable secrets", LITERALS.len() + BROKEN.len());
 }
 
+/// Lines with headers: what must be gone is between « and », in pieces of which none may stay.
+const HEADERS: &[&str] = &[
+    "Cookie: «a1=b1; sid=Zq7Xw9Kp»",
+    "2026-01-01 10:00:00 INFO Cookie: «a1=b1; sid=Zq7Xw9Kp; user=Xw9»",
+    "Cookie:«a1=b1;sid=Zq7Xw9Kp»\r\nHost: ex.com",
+    "> Cookie: «a1=\"b 1\"; sid=Zq7Xw9Kp»\n> Host: ex.com",
+    "Set-Cookie: «sid=Zq7Xw9Kp; Path=/; Expires=Wed, 21 Oct 2026 07:28:00 GMT; HttpOnly»",
+    "msg=\"GET / Cookie: «a1=b1; sid=Zq7Xw9Kp=»\" status=200",
+    "curl -H 'Cookie: «a1=\"b1\"; sid=Zq7Xw9Kp»' -H 'Host: ex.com'",
+    "it's 5 o'clock, Cookie: «a1='b1'; sid=Zq7Xw9Kp»",
+    "send: b'GET / HTTP/1.1\\r\\nCookie: «a1=b1; sid=Zq7Xw9Kp»\\r\\nHost: ex.com\\r\\n'",
+    "{\"h\":\"GET /\\r\\nCookie: «a1=b1; sid=Zq7Xw9Kp»\\r\\nHost: ex.com\",\"n\":1}",
+    "{\"h\":\"curl -H \\\"Cookie: «a1=b1; sid=Zq7Xw9Kp»\\\" ex.com\",\"n\":1}",
+    "request cookie=«a1=b1; sid=Zq7Xw9Kp» host=ex.com",
+    "request cookie=\"«a1=b1; sid=Zq7Xw9Kp»\" host=ex.com",
+    "{cookie: «a1=b1; sid=Zq7Xw9Kp», host: ex.com}",
+    "map[Accept:[x] Cookie:[«a1=b1; sid=Zq7Xw9Kp»] Host:[ex.com]]",
+    "?h=Cookie%3A%20«a1%3Db1%3B%20sid%3DZq7Xw9Kp»&host=ex.com",
+    "Authorization: «Digest username=\"b1\", response=\"Zq7Xw9Kp\"»",
+    "x Authorization: «SharedKey b1:Zq7Xw9Kp Xw9»",
+    "msg=\"Authorization: «Digest username=\\\"b1\\\", response=\\\"Zq7Xw9Kp\\\"»\" host=ex.com",
+    "-H \"Proxy-Authorization: «Splunk Zq7Xw9Kp»\" host=ex.com",
+    "x\" 'cookie': «a1=b1; sid=Zq7Xw9Kp»",
+];
+
+#[test]
+fn values_of_headers_extend_to_the_end_of_the_line_or_string() {
+    let options = json!({"rules": [{"json_key": ["cookie", "authorization"], "any_spelling": true}]});
+    let mut node = Native::<Mask>::configure("mask", &options.to_string()).unwrap();
+    for header in HEADERS {
+        let (before, rest) = header.split_once('«').unwrap();
+        let (_, after) = rest.split_once('»').unwrap();
+        let (out, code) = run(&mut node, header.replace(['«', '»'], "").as_bytes());
+        let expected = format!("{before}*******************{after}");
+        assert_eq!((String::from_utf8_lossy(&out).as_ref(), code), (expected.as_str(), None), "{header}");
+    }
+    for other in ["the cookie jar: a; b", "cookies: 5", "recookied: a=b; c=d"] {
+        assert_eq!(run(&mut node, other.as_bytes()), (other.as_bytes().to_vec(), None));
+    }
+    let quadratic = "Cookie: a\" ".repeat(40_000);
+    let (out, _) = run(&mut node, quadratic.as_bytes());
+    assert!(!holds(&out, ": a"));
+}
+
 #[test]
 fn an_unreadable_row_is_handled_as_the_option_says() {
     let wide = |text: &str, big: bool| -> Vec<u8> {

@@ -12,6 +12,7 @@
 
 mod bounds;
 mod gap;
+mod header;
 mod value;
 
 use memchr::memmem;

@@ -7,6 +7,7 @@ use super::super::quotes::{backslashes_before, depth_of, length_of};
 use super::super::unit::{Style, Unit, spaces, unit, unit_before};
 use super::super::value::Found;
 use super::gap::{gap, joined, line_end, stray_end};
+use super::header::header_end;
 use super::{Name, Reached, Sign, prefix_start};
 use crate::span::Place;
 
@@ -18,6 +19,11 @@ const NOTHING: [&[u8]; 8] = [b"null", b"NULL", b"Null", b"None", b"nil", b"undef
 /// Version 4
 const SCHEMES: [&[u8]; 9] =
     [b"basic", b"bearer", b"digest", b"negotiate", b"ntlm", b"token", b"apikey", b"hoba", b"aws4-hmac-sha256"];
+
+/// Whether a word announces credentials.
+pub(super) fn is_scheme(word: &[u8]) -> bool {
+    SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme))
+}
 
 /// The deepest indent of a key.
 const MAX_INDENT: usize = 256;
@@ -55,7 +61,7 @@ fn value_proper(text: &[u8], name: &Name<'_>, reached: &Reached) -> Option<Found
         // handled below.
         let next = unit(text, feed)?;
         if is_return(text, at) {
-            return bare(text, feed, reached).filter(|found| !is_name(text, found)).or_else(|| {
+            return bare(text, name, feed, reached).filter(|found| !is_name(text, found)).or_else(|| {
                 let is_value = next.is_quote() || matches!(next.byte, b'{' | b'[' | b'(');
                 is_value.then(|| value(text, name, &Reached { at: feed, ..*reached })).flatten()
             });
@@ -91,7 +97,7 @@ fn value_proper(text: &[u8], name: &Name<'_>, reached: &Reached) -> Option<Found
     match next {
         Some(quote) if quote.is_quote() && word - at <= MAX_PREFIX => {
             let is_prefix = text.get(at..word)?.iter().all(u8::is_ascii_alphabetic);
-            if is_prefix { quoted(text, quote, reached.quotes) } else { bare(text, at, reached) }
+            if is_prefix { quoted(text, quote, reached.quotes) } else { bare(text, name, at, reached) }
         }
         // `new SecretString(...)`, `Some("...")`, `map[...]`, or a plain container.
         Some(open) if matches!(open.byte, b'{' | b'[' | b'(') && is_whole_word(text, at, word) => {
@@ -104,7 +110,7 @@ fn value_proper(text: &[u8], name: &Name<'_>, reached: &Reached) -> Option<Found
                 None => (found.start < found.end).then_some(found),
             }
         }
-        _ => bare(text, at, reached),
+        _ => bare(text, name, at, reached),
     }
 }
 
@@ -369,10 +375,12 @@ fn ends_with_return(text: &[u8], at: usize) -> bool {
 }
 
 /// A value without quotes.
-fn bare(text: &[u8], start: usize, reached: &Reached) -> Option<Found> {
+fn bare(text: &[u8], name: &Name<'_>, start: usize, reached: &Reached) -> Option<Found> {
     let mut end = bare_end(text, start, reached);
     let word = text.get(start..end)?;
-    if SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme)) {
+    if let Some(last) = header_end(text, name, reached, start) {
+        end = last;
+    } else if is_scheme(word) {
         while let Some(next) = unit(text, end).filter(|next| !(next.is_line_feed() || next.is_quote())) {
             end = next.end;
         }
@@ -380,7 +388,7 @@ fn bare(text: &[u8], start: usize, reached: &Reached) -> Option<Found> {
     (start < end && !is_nothing(text, start, end)).then_some(Found { start, end, place: Place::Text })
 }
 
-fn bare_end(text: &[u8], start: usize, reached: &Reached) -> usize {
+pub(super) fn bare_end(text: &[u8], start: usize, reached: &Reached) -> usize {
     let mut at = start;
     while let Some(next) = unit(text, at) {
         // An encoded character is part of the value, unless the text around the value is encoded
