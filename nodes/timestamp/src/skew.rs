@@ -85,7 +85,8 @@ fn limit(option: &str, text: Option<&str>, setup: &mut Setup<'_>) -> Option<Opti
     let Some(text) = text else { return Some(None) };
     let length = duration::parse(text.as_bytes(), None).filter(|length| *length >= 0);
     if length.is_none() {
-        setup.error(option, format!("`{text}` is not a duration; write one such as `7d`, `1h 30m` or `90s`"));
+        setup
+            .error(option, format!("`{text}` is not a duration of at most 292 years, such as `7d`, `1h 30m` or `90s`"));
     }
     length.map(Some)
 }
