@@ -102,7 +102,8 @@ impl Fields {
         }
         let all = values.iter().map(|(path, values)| (path.clone(), type_of(values))).collect();
         let time = time(trial, format, &values)?;
-        Ok(Self { all, time, errors: errors(&values) })
+        let known = format.options.as_ref().and_then(|options| options.get("format")?.as_str());
+        Ok(Self { all, time, errors: errors(&values, usual_levels(known)) })
     }
 }
 
@@ -213,14 +214,14 @@ fn plain(name: &str) -> String {
 }
 
 /// The rules that select errors: a field of levels, or a status of HTTP.
-fn errors(values: &BTreeMap<String, Vec<&Value>>) -> Vec<Rule> {
+fn errors(values: &BTreeMap<String, Vec<&Value>>, usual: &[&str]) -> Vec<Rule> {
     let mut rules = Vec::new();
     for (path, values) in values {
         let name = plain(path.rsplit('.').next().unwrap_or(path));
         if LEVELS.contains(&name.as_str()) {
             let levels: BTreeSet<&str> = values.iter().filter_map(|value| value.as_str()).collect();
             if !levels.is_empty() && levels.len() <= MAX_LEVELS {
-                rules.push(Rule::Levels(path.clone(), error_levels(&levels)));
+                rules.push(Rule::Levels(path.clone(), error_levels(&levels, usual)));
             }
         }
         let is_status = |value: &&Value| value.as_i64().is_some_and(|status| (100..600).contains(&status));
@@ -233,10 +234,29 @@ fn errors(values: &BTreeMap<String, Vec<&Value>>) -> Vec<Rule> {
     rules
 }
 
-/// The levels of errors in the sample, and the usual ones in its spelling.
-fn error_levels(levels: &BTreeSet<&str>) -> Vec<String> {
+/// The levels of errors that a format of `parse` has, in the spelling of the format.
+///
+/// Sources: RFC 5424 section 6.2.1, <https://nginx.org/en/docs/ngx_core_module.html#error_log>,
+/// <https://httpd.apache.org/docs/2.4/mod/core.html#loglevel>, and the implementation standard of CEF,
+/// in which 7 and 8 are `High`, and 9 and 10 `Very-High`.
+fn usual_levels(format: Option<&str>) -> &'static [&'static str] {
+    match format {
+        Some("syslog") => &["alert", "crit", "emerg", "err"],
+        Some("nginx" | "apache") => &["alert", "crit", "emerg", "error"],
+        Some("cef") => &["7", "8", "9", "10", "High", "Very-High"],
+        _ => &[],
+    }
+}
+
+/// The levels of errors in the sample, and the usual ones: those of the format, or else common ones in
+/// the spelling of the sample.
+fn error_levels(levels: &BTreeSet<&str>, usual: &[&str]) -> Vec<String> {
     let found = levels.iter().filter(|level| ERRORS.contains(&level.to_ascii_lowercase().as_str()));
     let mut all: BTreeSet<String> = found.map(|level| (*level).to_owned()).collect();
+    if !usual.is_empty() {
+        all.extend(usual.iter().map(|level| (*level).to_owned()));
+        return all.into_iter().collect();
+    }
     let is_letter = levels.iter().all(|level| level.len() == 1);
     let is_upper = levels.iter().all(|level| !level.chars().any(char::is_lowercase));
     for level in if is_letter { &["e", "f"][..] } else { &["error", "critical", "fatal"][..] } {
@@ -251,9 +271,21 @@ mod tests {
 
     #[test]
     fn levels_keep_the_spelling_of_the_sample() {
-        assert_eq!(error_levels(&BTreeSet::from(["INFO", "ERROR"])), ["CRITICAL", "ERROR", "FATAL"]);
-        assert_eq!(error_levels(&BTreeSet::from(["info", "err"])), ["critical", "err", "error", "fatal"]);
-        assert_eq!(error_levels(&BTreeSet::from(["I", "W"])), ["E", "F"]);
+        assert_eq!(error_levels(&BTreeSet::from(["INFO", "ERROR"]), &[]), ["CRITICAL", "ERROR", "FATAL"]);
+        assert_eq!(error_levels(&BTreeSet::from(["info", "err"]), &[]), ["critical", "err", "error", "fatal"]);
+        assert_eq!(error_levels(&BTreeSet::from(["I", "W"]), &[]), ["E", "F"]);
+    }
+
+    #[test]
+    fn a_format_with_levels_of_its_own_decides_which_are_errors() {
+        let of = |format, levels: &[&'static str]| {
+            error_levels(&levels.iter().copied().collect(), usual_levels(Some(format)))
+        };
+        assert_eq!(of("syslog", &["notice"]), ["alert", "crit", "emerg", "err"]);
+        assert_eq!(of("nginx", &["warn"]), ["alert", "crit", "emerg", "error"]);
+        assert_eq!(of("apache", &["error"]), ["alert", "crit", "emerg", "error"]);
+        assert_eq!(of("cef", &["3", "10"]), ["10", "7", "8", "9", "High", "Very-High"]);
+        assert_eq!(of("json", &["info"]), ["critical", "error", "fatal"]);
     }
 
     #[test]
@@ -274,7 +306,7 @@ mod tests {
             ("attributes.status".to_owned(), vec![&ok]),
             ("attributes.other".to_owned(), vec![&ok]),
         ]);
-        let fields: Vec<String> = errors(&values).iter().map(|rule| rule.field().to_owned()).collect();
+        let fields: Vec<String> = errors(&values, &[]).iter().map(|rule| rule.field().to_owned()).collect();
         assert_eq!(fields, ["attributes.log.level", "attributes.status"]);
     }
 }

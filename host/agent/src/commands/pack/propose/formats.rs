@@ -224,8 +224,17 @@ impl Table {
         })?;
         let first: Vec<String> = lines.first().map(|line| split(line, delimiter)).unwrap_or_default();
         let is_name = |name: &String| name.chars().next().is_some_and(char::is_alphabetic) && name.len() <= 64;
-        let is_header = first.iter().all(is_name)
-            && first.iter().collect::<BTreeSet<_>>().len() == count
+        let is_regular = first.iter().all(is_name) && first.iter().collect::<BTreeSet<_>>().len() == count;
+        // Names can be missing or repeated, but then other lines must look different.
+        let is_irregular = || {
+            let named = first.iter().filter(|name| is_name(name)).collect::<BTreeSet<_>>().len();
+            let is_data =
+                |line: &String| split(line, delimiter).iter().any(|value| !value.is_empty() && !is_name(value));
+            2 * named > count
+                && first.iter().all(|name| name.is_empty() || is_name(name))
+                && lines.get(1..).is_some_and(|rest| rest.iter().all(is_data))
+        };
+        let is_header = (is_regular || is_irregular())
             && lines.len() > 1
             && lines.get(1..).is_some_and(|rest| !rest.contains(&first.join(&delimiter.to_string())));
         Some(Self { delimiter, count, header: is_header.then_some(first) })
@@ -237,7 +246,7 @@ fn columns(sample: &Sample) -> Option<(String, Value)> {
     let Table { delimiter, count, header } = Table::of(&sample.bodies)?;
     let with_header = if header.is_some() { " with a header" } else { "" };
     let is_header = header.is_some();
-    let names = header.unwrap_or_else(|| (1..=count).map(|number| format!("column_{number}")).collect());
+    let names = column_names(&header.unwrap_or_else(|| vec![String::new(); count]));
     let mut options = json!({ "format": "csv", "columns": names });
     if let Some(options) = options.as_object_mut() {
         if delimiter != ',' {
@@ -248,6 +257,26 @@ fn columns(sample: &Sample) -> Option<(String, Value)> {
         }
     }
     Some((format!("csv, {count} columns{with_header}"), options))
+}
+
+/// The names of a header as `parse` takes them: none is empty, and none is repeated.
+fn column_names(header: &[String]) -> Vec<String> {
+    let mut taken: BTreeSet<String> = header.iter().cloned().collect();
+    let mut seen = BTreeSet::new();
+    let mut names = Vec::new();
+    for (index, name) in header.iter().enumerate() {
+        let is_first = !name.is_empty() && seen.insert(name);
+        let others = |number: usize| match name.as_str() {
+            "" => format!("column_{number}"),
+            name => format!("{name}_{number}"),
+        };
+        let first = if name.is_empty() { index + 1 } else { 2 };
+        let other = || (first..).map(others).find(|other| !taken.contains(other));
+        let chosen = if is_first { name.clone() } else { other().unwrap_or_default() };
+        taken.insert(chosen.clone());
+        names.push(chosen);
+    }
+    names
 }
 
 /// The columns of a line; delimiters inside quotes do not count.
@@ -319,6 +348,17 @@ mod tests {
     fn delimiters_in_quotes_do_not_split() {
         assert_eq!(split("a,\"b,c\",d", ','), ["a", "b,c", "d"]);
         assert_eq!(split("", ','), [""]);
+    }
+
+    #[test]
+    fn names_that_are_missing_or_repeated_are_replaced() {
+        let names = |header: &[&str]| column_names(&header.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(names(&["", "", ""]), ["column_1", "column_2", "column_3"]);
+        assert_eq!(names(&["a", "", "a", "a_2", "a"]), ["a", "column_2", "a_3", "a_2", "a_4"]);
+        let header = |text: &str| Table::of(&text.lines().map(str::to_owned).collect::<Vec<_>>()).unwrap().header;
+        assert_eq!(header("id,,name\n1,2,x\n2,3,y").unwrap(), ["id", "", "name"]);
+        assert_eq!(header("id,a,a\n1,2,x\n2,3,y").unwrap(), ["id", "a", "a"]);
+        assert_eq!(header("ann,,ok\nbob,,ok\neve,,no"), None, "no line looks different");
     }
 
     #[test]

@@ -81,6 +81,7 @@ const WORDS: &[&str] = &[
     "passwd",
     "passphrase",
     "passcode",
+    "pass",
     "pwd",
     "secret",
     "secrets",
@@ -104,15 +105,25 @@ const PAIRS: &[&str] = &[
     "apikey",
     "accesskey",
     "accountkey",
+    "appkey",
     "authkey",
+    "clientkey",
+    "consumerkey",
+    "deploykey",
     "encryptionkey",
+    "functionskey",
+    "hmackey",
+    "licensekey",
     "masterkey",
     "privatekey",
     "secretkey",
+    "servicekey",
     "sessionkey",
     "sharedkey",
     "signingkey",
     "sshkey",
+    "storagekey",
+    "subscriptionkey",
     "sessionid",
     "cardnumber",
     "cardno",
@@ -133,6 +144,14 @@ const ENDS: &[&str] = &[
     "secretkey",
     "accesskey",
     "sessid",
+    // Not `pass` alone, which also ends `compass` and `bypass`.
+    "dbpass",
+    "userpass",
+    "rootpass",
+    "adminpass",
+    "smtppass",
+    "mailpass",
+    "ftppass",
 ];
 
 /// Last words of names that describe a secret and do not hold it, such as `token_type`.
@@ -215,11 +234,17 @@ pub(super) fn in_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Name
     for text in texts {
         for word in text.split(|c| !is_part(c)) {
             let word = word.trim_matches(['-', '.']);
-            if word.len() < 3 || word.len() > MAX_NAME || known.contains(&plain(word)) || !is_secret(word) {
+            // No other spelling of a known name has an underscore at an edge, such as `_authToken` of npm.
+            let is_edged = word.starts_with('_') || word.ends_with('_');
+            let is_known = known.contains(&plain(word)) && !is_edged;
+            if word.len() < 3 || word.len() > MAX_NAME || is_known || !is_secret(word) {
                 continue;
             }
             if found.len() < MAX_NAMES && seen.insert(word) {
-                found.insert(Name { text: word.to_owned(), is_exact: words(word).contains(&"pwd".to_owned()) });
+                found.insert(Name {
+                    text: word.to_owned(),
+                    is_exact: is_edged || words(word).contains(&"pwd".to_owned()),
+                });
             }
         }
     }
@@ -298,6 +323,21 @@ mod tests {
             "PHPSESSID",
             "private_key_pem",
             "password_hash",
+            "DB_PASS",
+            "dbPass",
+            "POSTGRES_PASS",
+            "smtp_pass",
+            "smtp-pass",
+            "pass",
+            "passwd",
+            "passphrase",
+            "keyPassphrase",
+            "dbpass",
+            "app_secret",
+            "slack_bot_token",
+            "AWS_ACCESS_KEY",
+            "secretKeyBase",
+            "Ocp-Apim-Subscription-Key",
         ] {
             assert!(is_secret(name), "{name}");
         }
@@ -320,6 +360,15 @@ mod tests {
             "credentialsIssuedTo",
             "keyboard",
             "compass",
+            "bypass",
+            "bypassRules",
+            "passenger",
+            "passenger_name",
+            "pass_count",
+            "passed",
+            "passive",
+            "trespass",
+            "primary_key",
             "",
         ] {
             assert!(!is_secret(name), "{name}");
@@ -330,6 +379,7 @@ mod tests {
     fn names_of_the_sample_are_those_that_the_list_lacks() {
         let found = in_texts(["{\"db_password\":\"a\",\"Api-Key\":1}", "GET /?userpassword=x&user_pwd=y PWD=/root"]);
         let name = |text: &str, is_exact| Name { text: text.to_owned(), is_exact };
+        assert_eq!(in_texts(["//npm.example/:_authToken=x authToken=y"]), [name("_authToken", true)]);
         assert_eq!(found, [name("db_password", false), name("user_pwd", true), name("userpassword", false)]);
     }
 }

@@ -49,6 +49,25 @@ const PATTERNS: &[(&str, &str)] = &[
         "name-and-value",
         r#"(?i)"(?:name|key|header)"\s*:\s*"[\w.-]*(?:passw|passphrase|secret|token|api[_-]?key|authorization|cookie|credential)[\w.-]*"\s*,\s*"value"\s*:\s*"((?:[^"\\]|\\.)*)""#,
     ),
+    // Options of commands: `curl -u name:password`, `docker login -p ...`, `mysql -p...`.
+    (
+        "user-option",
+        r#"(?:^|[\s\["',])(?:-u|-U|--user|--proxy-user)(?:[ =]|["'], ?["'])?\\*["']?[^\s:'"\\=/]+:([^\s'"\\]+)"#,
+    ),
+    ("user-option-in-quotes", r#"(?:^|\s)(?:-u|-U|--user|--proxy-user)[ =]?\\*["'][^:'"\\\n]+:([^'"\\\n]+)"#),
+    ("login-option", r#"\blogin\b[^\n|;&]*?\s-p[ =]?\\*["']?([^\s'"\\]+)"#),
+    ("password-option", r#"\b(?:mysql\w*|mariadb[\w-]*)\s(?:[^\n|;&]*?\s)?-p\\*["']?([^\s'"\\]+)"#),
+    (
+        "password-argument",
+        r#"\b(?:sshpass\s(?:[^\n|;&]*?\s)?-p|redis-cli\s(?:[^\n|;&]*?\s)?-a)[ =]?\\*["']?([^\s'"\\]+)"#,
+    ),
+    ("cookie-option", r#"\bcurl\s(?:[^\n]*?\s)?-b[ =]?\\*["']?([^\s"'\\;]*=[^\s"'\\;]*(?:; ?[^\s"'\\;]+)*)"#),
+    // `machine host login name password ...` of netrc, on one line or several.
+    ("netrc", r"(?m)(?:^|\s(?:login|account)\s+\S+\s+)\s*password\s+([^\s:=]+)\s*(?:$|macdef|account|machine)"),
+    ("registry-auth", r#""auth"\s*:\s*"([A-Za-z0-9+/]{8,}={0,2})""#),
+    ("oracle-url", r#"(?i)jdbc:oracle:\w+:[^/\s@"']+/([^@\s"']+)@"#),
+    ("sql-password", r"(?i)\b(?:identified\s+by(?:\s+password)?|password)\s+\\*'((?:[^'\\]|'')+)"),
+    ("password-hash", r#"(\$(?:apr1|1|2[abxy]|5|6|y|argon2\w*)\$[^\s:"',;]{8,})"#),
 ];
 
 /// Values that `mask` leaves by default.
@@ -98,10 +117,7 @@ impl Secrets {
                 secrets.skipped.extend([name.clone(), format!("\"{name}\"")]);
             }
         }
-        let named = rules.iter().enumerate().map(|(index, rule)| with(&rule.rule, "name", index.to_string().into()));
-        let counts = mask(trial, lines, &secrets.options(named.collect(), "pass"))?.1;
-        for (index, rule) in rules.into_iter().enumerate() {
-            let Some(count) = counts.get(&index.to_string()).copied().filter(|count| *count > 0) else { continue };
+        for (rule, count) in secrets.with_finds(trial, lines, rules)? {
             let mut unmasked = None;
             if rule.label == CARD {
                 let like = json!({ "pattern": LIKE_CARD, "name": "like" });
@@ -124,6 +140,34 @@ impl Secrets {
             });
         }
         Ok(secrets)
+    }
+
+    /// The rules that find something, with how much, in their order.
+    ///
+    /// Places that overlap count for the first rule only, as in `Authorization: Basic ... X-Api-Key:
+    /// ...`, where the value of the first header extends to the end of the line. So the rules that
+    /// found nothing search again without the others, until none of them finds anything.
+    fn with_finds(&self, trial: &mut Trial, lines: &[String], rules: Vec<Rule>) -> Result<Vec<(Rule, u64)>, Failure> {
+        let mut all = vec![0; rules.len()];
+        loop {
+            let left = rules.iter().enumerate().filter(|(index, _)| all.get(*index) == Some(&0));
+            let named: Vec<Value> =
+                left.map(|(index, rule)| with(&rule.rule, "name", index.to_string().into())).collect();
+            if named.is_empty() {
+                break;
+            }
+            let mut is_new = false;
+            for (name, count) in mask(trial, lines, &self.options(named, "pass"))?.1 {
+                if let Some(own) = name.parse().ok().and_then(|index: usize| all.get_mut(index)) {
+                    is_new |= count > 0;
+                    *own = count;
+                }
+            }
+            if !is_new {
+                break;
+            }
+        }
+        Ok(rules.into_iter().zip(all).filter(|(_, count)| *count > 0).collect())
     }
 
     /// The lines with values of the same shape instead of the secrets.
