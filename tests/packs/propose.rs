@@ -347,3 +347,114 @@ fn a_file_that_cannot_be_read_leaves_no_folder() {
         assert!(!folder.path("own").exists());
     }
 }
+
+/// Lines whose secrets, between « and », must be in no file of the pack.
+const LEAKS: &[&str] = &[
+    "2026-01-01 10:00:00 INFO Authorization: Basic «YW5uOnMzY3JldHB3OTk=» X-Api-Key: «Zq7Xw9Kp»",
+    "2026-01-01 10:00:00 INFO Authorization: Basic «YW5uOnMzY3JldHB3OTk=» api_key=«Zq7Xw9Kp»",
+    "2026-01-01 10:00:00 INFO Authorization: Basic «YW5uOnMzY3JldHB3OTk=» token: «Zq7Xw9Kp»",
+    "2026-01-01 10:00:00 INFO Authorization: Basic «YW5uOnMzY3JldHB3OTk=» password=«Zq7Xw9Kp»",
+    "Authorization: Bearer «Qq7Xw9KpZq7Xw9Kp» Cookie: a=b; sid=«Zq7Xw9Kp»",
+    "Authorization: Digest username=\"ann\", response=\"«Zq7Xw9KpZq7»\"",
+    "Proxy-Authorization: SharedKey acct:«Zq7Xw9KpQ»",
+    "2026-01-01 10:00:00 INFO Cookie: a=b; sid=«Zq7Xw9Kp»",
+    "2026-01-01 10:00:00 INFO request cookie=\"a=b; sid=«Zq7Xw9Kp»\"",
+    "2026-01-01 10:00:00 INFO request cookie=a=b; sid=«Zq7Xw9Kp» n=1",
+    "msg=\"GET / Cookie: a=b; sid=«Zq7Xw9Kp»\" status=200",
+    "Set-Cookie: theme=dark; sid=«Zq7Xw9Kp»; Path=/; HttpOnly",
+    "X-Api-Key: «Zq7Xw9Kp» X-Auth-Token: «Qq7Xw9Kp»",
+    "X-Vault-Token: «hvs-Zq7Xw9Kp»",
+    "Ocp-Apim-Subscription-Key: «Zq7Xw9Kp12»",
+    "X-Amz-Security-Token: «IQoJb3JpZ2luX2VjEJr7»",
+    "DB_PASS=«Zq7Xw9Kp» SMTP_PASSWORD=«Qq7Xw9Kp» mysql_pwd=«Rq7Xw9Kp»",
+    "export POSTGRES_PASS='«Zq7 Xw9Kp»'",
+    "smtp_pass: «Zq7Xw9Kp»",
+    "dbPass: \"«Zq7Xw9Kp»\"",
+    "pass=«Zq7Xw9Kp» user=ann",
+    "pwd=«Zq7Xw9Kp» user=ann",
+    "passwd=«Zq7Xw9Kp»",
+    "KEY_PASSPHRASE=«Zq7Xw9Kp»",
+    "APP_SECRET=«Zq7Xw9Kp» SLACK_BOT_TOKEN=«Qq7Xw9Kp»",
+    "STRIPE_API_KEY=«Zq7Xw9Kp» AWS_SECRET_KEY=«Qq7Xw9Kp»",
+    "PRIVATE_KEY=«Zq7Xw9Kp» ACCESS_KEY=«Qq7Xw9Kp»",
+    "password: «Zq7Xw9Kp» # of the database",
+    "  client_secret: '«Zq7Xw9Kp»'",
+    "secret_token = \"«Zq7Xw9Kp»\"",
+    "[db] password = '«Zq7Xw9Kp»'",
+    "{\"user\":\"ann\",\"password\":\"«Zq7Xw9Kp»\",\"apiKey\":\"«Qq7Xw9Kp»\"}",
+    "{\"db\":{\"dbPass\":\"«Zq7Xw9Kp»\"},\"tokens\":[{\"refresh_token\":\"«Qq7Xw9Kp»\"}]}",
+    "{\"m\":\"{\\\"secret\\\":\\\"«Zq7Xw9Kp»\\\"}\"}",
+    "{\"name\":\"api_key\",\"value\":\"«Zq7Xw9Kp»\"}",
+    "{\"h\":\"Cookie: a=b; sid=«Zq7Xw9Kp»\\r\\nHost: x\"}",
+    "{\"auths\":{\"ghcr.io\":{\"auth\":\"«YW5uOnMzY3JldHB3OTk=»\"}}}",
+    "GET /a?api_key=«Zq7Xw9Kp»&x=1&access_token=«Qq7Xw9Kp» HTTP/1.1",
+    "GET /a?X-Amz-Signature=«Zq7Xw9Kp»&sig=«Qq7Xw9Kp»",
+    "curl -H 'Authorization: Bearer «Zq7Xw9KpQq7»' -H 'X-Api-Key: «Qq7Xw9Kp»' https://ex.com",
+    "curl -u ann:«Zq7Xw9Kp» https://ex.com",
+    "curl --user \"ann:«Zq7 Xw9Kp»\" https://ex.com",
+    "curl -b 'a=b; sid=«Zq7Xw9Kp»' https://ex.com",
+    "curl -H \"Cookie: a=b; sid=«Zq7Xw9Kp»\" https://ex.com",
+    "wget --password=«Zq7Xw9Kp» https://ex.com",
+    "connect postgres://ann:«Zq7Xw9Kp»@db/x",
+    "connect redis://:«Zq7Xw9Kp»@cache:6379 then amqp://a:«Qq7Xw9Kp»@mq",
+    "jdbc:postgresql://db/x?user=ann&password=«Zq7Xw9Kp»",
+    "jdbc:sqlserver://db;user=ann;password=«Zq7Xw9Kp»;encrypt=true",
+    "jdbc:oracle:thin:ann/«Zq7Xw9Kp»@db:1521:x",
+    "Server=db;User Id=ann;Pwd=«Zq7Xw9Kp»;",
+    "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=«Zq7Xw9KpQq7Xw9Kp==»;EndpointSuffix=x",
+    "aws_access_key_id = «AKIAJ8XDNE4WQZ6RHUVC»",
+    "aws_secret_access_key = «wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY»",
+    "aws_session_token=«FwoGZXIvYXdzEJr7abcdef»",
+    "machine ex.com login ann password «Zq7Xw9Kp»",
+    "//registry.npmjs.org/:_authToken=«Zq7Xw9Kp»",
+    "docker login -u ann -p «Zq7Xw9Kp» ghcr.io",
+    "docker login --username ann --password «Zq7Xw9Kp»",
+    "mysql -uann -p«Zq7Xw9Kp» shop",
+    "sshpass -p «Zq7Xw9Kp» ssh ann@host",
+    "redis-cli -h cache -a «Zq7Xw9Kp» ping",
+    "CREATE USER ann IDENTIFIED BY '«Zq7Xw9Kp»'",
+    "ALTER USER ann WITH PASSWORD '«Zq7Xw9Kp»'",
+    "ann:$apr1$«Zq7Xw9Kp»$Qq7Xw9KpQq7Xw9Kp",
+    "<config><password>«Zq7Xw9Kp»</password></config>",
+    "--token «Zq7Xw9Kp» --region x",
+];
+
+#[test]
+fn no_secret_of_any_notation_is_in_a_file_of_the_pack() {
+    let mut leaks = Vec::new();
+    for line in LEAKS {
+        let secrets: Vec<&str> = line.split('«').skip(1).filter_map(|rest| rest.split('»').next()).collect();
+        let text = line.replace(['«', '»'], "");
+        let folder = Folder::new();
+        folder.write("sample.log", format!("{text}\n{text}\n"));
+        let ended = folder.run(&["pack", "new", "own", "--from", "sample.log"]);
+        if ended.code != 0 {
+            leaks.push(format!("{text}: {}{}", ended.text(), ended.log));
+            continue;
+        }
+        for (path, content) in files(&folder) {
+            let found = secrets.iter().find(|secret| content.contains(**secret));
+            leaks.extend(found.map(|secret| format!("{path} has {secret} of {text}")));
+        }
+    }
+    assert!(leaks.is_empty(), "{}", leaks.join("\n"));
+}
+
+#[test]
+fn levels_of_errors_are_those_of_the_format() {
+    for (text, levels) in [
+        (
+            "<13>Nov 28 10:20:30 web1 app: one\n<14>Nov 28 10:20:31 web1 app: two\n",
+            r#"["alert", "crit", "emerg", "err"]"#,
+        ),
+        (
+            "CEF:0|V|P|1|100|n|3|src=10.0.0.1\nCEF:0|V|P|1|100|n|5|src=10.0.0.1\n",
+            r#"["10", "7", "8", "9", "High", "Very-High"]"#,
+        ),
+    ] {
+        let folder = Folder::new();
+        propose(&folder, "sample.log", text);
+        let manifest = fs::read_to_string(folder.path("own/pack.toml")).unwrap();
+        assert!(manifest.contains(&format!("in = {levels}")), "{manifest}");
+    }
+}
