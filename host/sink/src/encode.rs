@@ -32,7 +32,7 @@ pub(crate) struct EncodingOptions {
     /// With codec `json` or `ndjson`: writes only these fields, in this order, such as
     /// `["timestamp", "attributes.user"]`. Paths begin with a key of the event, such as `timestamp`,
     /// `severity`, `body`, `attributes` or `resource`; with `ndjson`, with a key of the body, and a
-    /// body that is no JSON object becomes `{}`, except that one that is not UTF-8 is written whole.
+    /// body that is no JSON object becomes `{}`. For one that is not UTF-8, list `body_base64`.
     /// Default: all fields.
     pub(crate) only_fields: Option<Vec<String>>,
     /// With codec `json` or `ndjson`: writes all fields but these. `*` in a key stands for any
@@ -48,9 +48,6 @@ pub(crate) struct EncodingOptions {
     #[cfg(feature = "aws")]
     pub(crate) schema: Option<wattle_parquet::SchemaOptions>,
 }
-
-/// How the object of a body that is not UTF-8 begins.
-const BASE64: &[u8] = b"{\"body_base64\":";
 
 /// Which part of an event is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -261,14 +258,7 @@ impl Events<'_> {
             Some(Bound::Fields(fields)) => {
                 memory.clear();
                 write_whole(encoding, batch, row, memory);
-                // Bytes that are not UTF-8 are no object of the event, although they are written in one.
-                let is_binary = encoding.codec == Codec::Ndjson
-                    && memory.starts_with(BASE64)
-                    && std::str::from_utf8(batch.body().row(row)).is_err();
-                match is_binary {
-                    true => out.extend_from_slice(memory),
-                    false => fields.write(memory, out),
-                }
+                fields.write(memory, out);
             }
             Some(Bound::Template(template)) => {
                 memory.clear();
@@ -316,8 +306,7 @@ fn write_value(body: &[u8], is_json: bool, out: &mut Vec<u8>) {
         wattle_json::escape(body, out);
         out.push(b'"');
     } else {
-        out.extend_from_slice(BASE64);
-        out.push(b'"');
+        out.extend_from_slice(b"{\"body_base64\":\"");
         out.extend_from_slice(STANDARD.encode(body).as_bytes());
         out.extend_from_slice(b"\"}");
     }

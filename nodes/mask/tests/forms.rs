@@ -294,9 +294,9 @@ fn values_of_headers_extend_to_the_end_of_the_line_or_string() {
     for other in ["the cookie jar: a; b", "cookies: 5", "recookied: a=b; c=d"] {
         assert_eq!(run(&mut node, other.as_bytes()), (other.as_bytes().to_vec(), None));
     }
-    let quadratic = "Cookie: abcd\" ".repeat(40_000);
+    let quadratic = "Cookie: abc\" ".repeat(40_000);
     let (out, _) = run(&mut node, quadratic.as_bytes());
-    assert!(!holds(&out, "abcd"));
+    assert!(!holds(&out, "abc"));
 }
 
 #[test]

@@ -28,7 +28,14 @@ pub(super) fn is_scheme(word: &[u8]) -> bool {
 /// The deepest indent of a key.
 const MAX_INDENT: usize = 256;
 
-/// The longest word before a quote that gives the type of the string, as in `rb'...'` or `N'...'`.
+/// Words before a quote that give the type of the string, as in `rb'...'` or `N'...'`, in lower case. Any other word there
+/// is a value, and the quote ends the string around it.
+const PREFIXES: [&[u8]; 20] = [
+    b"b", b"c", b"e", b"f", b"l", b"n", b"q", b"r", b"s", b"t", b"u", b"v", b"x", b"br", b"cr", b"fr", b"rb", b"rf",
+    b"ur", b"raw",
+];
+
+/// The longest of them.
 const MAX_PREFIX: usize = 3;
 
 /// Reads a value. The value cannot extend beyond the end of `text`.
@@ -96,8 +103,12 @@ fn value_proper(text: &[u8], name: &Name<'_>, reached: &Reached) -> Option<Found
     let next = unit(text, word);
     match next {
         Some(quote) if quote.is_quote() && word - at <= MAX_PREFIX => {
-            let is_prefix = text.get(at..word)?.iter().all(u8::is_ascii_alphabetic);
-            if is_prefix { quoted(text, quote, reached.quotes) } else { bare(text, name, at, reached) }
+            let prefix = text.get(at..word)?.to_ascii_lowercase();
+            if prefix.is_empty() || PREFIXES.contains(&&*prefix) {
+                quoted(text, quote, reached.quotes)
+            } else {
+                bare(text, name, at, reached)
+            }
         }
         // `new SecretString(...)`, `Some("...")`, `map[...]`, or a plain container.
         Some(open) if matches!(open.byte, b'{' | b'[' | b'(') && is_whole_word(text, at, word) => {
