@@ -3,15 +3,15 @@
 //! There is no hand-over between threads: a worker calls the instance itself, behind its lock.
 //! `lane.rs` keeps the order of a source.
 
+mod place;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
-use twox_hash::XxHash64;
-use wattle_batch::{Batch, FieldPath, Form, Outcome};
+use wattle_batch::{Batch, FieldPath, Outcome};
 use wattle_runtime::{Process, StateSlot};
 
 /// The instances of a node that workers share.
@@ -68,25 +68,6 @@ impl SharedNode {
         done
     }
 
-    /// The shard of each row. Rows without any of the fields have an empty key.
-    fn places(&self, batch: &Batch) -> Vec<usize> {
-        let columns: Vec<(Bytes, Vec<u32>)> = self.key.iter().map(|path| texts(batch, path)).collect();
-        let shards = self.shards.len().max(1) as u64;
-        let mut key = Vec::new();
-        let mut place = |row: usize| {
-            key.clear();
-            for (bytes, offsets) in &columns {
-                let at = |index: usize| offsets.get(index).map_or(0, |&offset| offset as usize);
-                let text = bytes.get(at(row)..at(row + 1)).unwrap_or_default();
-                key.extend_from_slice(&(text.len() as u64).to_le_bytes());
-                key.extend_from_slice(text);
-            }
-            // The same on every machine and in every run, because state on disk depends on it.
-            usize::try_from(XxHash64::oneshot(0, &key) % shards).unwrap_or(0)
-        };
-        (0..batch.rows()).map(&mut place).collect()
-    }
-
     fn call(&self, shard: usize, batch: Batch, has_faulted: &mut bool) -> Vec<Outcome> {
         let Some(shard) = self.shards.get(shard) else { return Vec::new() };
         let mut shard = shard.lock();
@@ -94,15 +75,6 @@ impl SharedNode {
         *has_faulted |= shard.has_faulted();
         outcomes
     }
-}
-
-/// The texts of a field, one per row; empty where a row lacks it.
-fn texts(batch: &Batch, path: &FieldPath) -> (Bytes, Vec<u32>) {
-    if path.is_whole() {
-        let (bytes, offsets, _) = batch.read(path, Form::Text);
-        return (bytes, offsets);
-    }
-    batch.project(&[path]).pop().map(|column| column.to_text()).unwrap_or_default()
 }
 
 /// A shared node as one worker calls it.
@@ -118,7 +90,7 @@ impl Process for Handle {
             return self.node.call(0, batch, &mut self.has_faulted);
         }
         let mut rows: Vec<Vec<u32>> = vec![Vec::new(); self.node.shards.len()];
-        for (row, place) in (0..).zip(self.node.places(&batch)) {
+        for (row, place) in (0..).zip(place::places(&batch, &self.node.key, self.node.shards.len())) {
             if let Some(rows) = rows.get_mut(place) {
                 rows.push(row);
             }
