@@ -13,6 +13,7 @@ mod crash;
 mod dedup;
 mod limits;
 mod redelivered;
+mod removed;
 mod sharing;
 mod waits;
 mod windows;

@@ -234,6 +234,7 @@ impl Runner {
             // Before the next snapshot, which must wait for these events.
             if let Some(slot) = &self.slot {
                 slot.made(&mut outcome.made);
+                slot.set_owes(self.compiled.description.holds_events);
             }
             self.keep();
         }
@@ -371,6 +372,9 @@ impl Process for Runner {
         let (instance, outcome) = self.tick_on(instance, is_last);
         self.instance = instance;
         if outcome.is_some() {
+            if let Some(slot) = self.slot.as_ref().filter(|_| is_last) {
+                slot.set_owes(false);
+            }
             self.keep();
         }
         outcome.into_iter().collect()
@@ -400,6 +404,7 @@ impl Process for Runner {
             return Ok(());
         }
         self.saved = Some(SavedState { is_newer: false, next: Instant::now(), careful_until: None });
+        slot.set_owes(self.compiled.description.holds_events);
         let snapshots = slot.get();
         // A node at rest restores it when it is needed.
         let Some(instance) = self.instance.as_mut().filter(|_| !snapshots.is_empty()) else { return Ok(()) };
@@ -428,7 +433,17 @@ impl Process for Runner {
             Err(fault) => {
                 self.stats.faults.add(&fault);
                 let (kind, error) = (fault.kind.name(), fault.summary());
-                tracing::warn!(node = %self.settings.name, kind, error, "cannot save the state; keeping the previous snapshot");
+                let hint = match fault.kind {
+                    FaultKind::OutputLimit => "raise `limits.state` of the node, or lower its options for memory",
+                    _ => "its sources send again what came since",
+                };
+                tracing::warn!(
+                    node = %self.settings.name,
+                    kind,
+                    error,
+                    hint,
+                    "cannot save the state; keeping the previous snapshot"
+                );
                 self.instance = None;
                 self.memory.set(0);
                 // The next instance continues from that snapshot.

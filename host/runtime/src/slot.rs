@@ -43,6 +43,8 @@ pub struct StateSlot {
     held: Mutex<Held>,
     /// Set to have the owner of the instance take a snapshot soon.
     wanted: AtomicBool,
+    /// Whether the node may hold events that it has not made yet.
+    owes: AtomicBool,
     /// Events that were made and came back, by port.
     returned: Arc<Returned>,
 }
@@ -56,6 +58,8 @@ struct Held {
     open: Epoch,
     /// What that snapshot contains and the one on disk does not.
     saved: Epoch,
+    /// Whether a snapshot is on its way to disk.
+    is_staged: bool,
     /// The files that contain its state as of the last write.
     files: Vec<PathBuf>,
     /// How long the instance took for its last snapshot.
@@ -135,8 +139,10 @@ impl Staged {
 impl StateSlot {
     /// Creates a slot with these snapshots.
     pub fn new(snapshots: Vec<Snapshot>) -> Self {
+        // Until an instance takes the snapshots over, nobody knows what is in them.
+        let owes = AtomicBool::new(!snapshots.is_empty());
         let held = Held { snapshots: snapshots.into(), ..Held::default() };
-        Self { held: Mutex::new(held), ..Self::default() }
+        Self { held: Mutex::new(held), owes, ..Self::default() }
     }
 
     /// Creates a slot with snapshots from these files.
@@ -149,6 +155,26 @@ impl StateSlot {
     /// The current snapshots.
     pub fn get(&self) -> Arc<[Snapshot]> {
         self.held.lock().snapshots.clone()
+    }
+
+    /// Sets whether the state may have events that the node has not made yet.
+    pub fn set_owes(&self, owes: bool) {
+        self.owes.store(owes, Ordering::Release);
+    }
+
+    /// Whether its state may have events that the node has not made yet.
+    pub fn owes(&self) -> bool {
+        self.owes.load(Ordering::Acquire) && !self.get().is_empty()
+    }
+
+    /// Whether nothing waits for a snapshot or for a sink, so that the slot can be removed.
+    pub fn is_done(&self) -> bool {
+        let held = self.held.lock();
+        let epochs = [&held.open, &held.saved];
+        let is_delivered = |epoch: &&Epoch| epoch.undelivered.iter().all(|number| number.load(Ordering::Acquire) == 0);
+        !held.is_staged
+            && epochs.iter().all(is_delivered)
+            && (!held.is_durable || epochs.iter().all(|epoch| epoch.acks.is_empty() && !epoch.is_changed))
     }
 
     /// Sets whether events are acknowledged by snapshots on disk.
@@ -187,6 +213,7 @@ impl StateSlot {
             held.saved.is_changed = true;
         }
         other.returned.move_to(Some(&self.returned));
+        self.owes.fetch_or(other.owes.swap(false, Ordering::AcqRel), Ordering::AcqRel);
         drop(before);
         // The state can move from a durable slot into one that is not.
         Self::acknowledge_unless_durable(held);
@@ -295,12 +322,14 @@ impl StateSlot {
             return None;
         }
         let epoch = std::mem::take(&mut held.saved);
+        held.is_staged = true;
         Some(Staged { snapshots: held.snapshots.clone(), epoch, files: held.files.clone() })
     }
 
     /// Takes a staged snapshot back that was not written.
     pub fn unstage(&self, staged: Staged) {
         let mut held = self.held.lock();
+        held.is_staged = false;
         if let Some(heir) = held.heir.clone() {
             drop(held);
             return heir.unstage(staged);
@@ -323,6 +352,7 @@ impl StateSlot {
     /// The state is in one file now, instead of in these.
     pub fn wrote(&self, file: PathBuf, before: &[PathBuf]) {
         let mut held = self.held.lock();
+        held.is_staged = false;
         if let Some(heir) = held.heir.clone() {
             drop(held);
             return heir.wrote(file, before);

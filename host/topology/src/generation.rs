@@ -272,6 +272,19 @@ impl Generation {
         set
     }
 
+    /// Marks the nodes that the next generation does not want.
+    pub(crate) fn end_nodes(&self, is_wanted: impl Fn(&str, &str) -> bool) {
+        for pipeline in &self.pipelines {
+            let ends = pipeline.nodes.iter().filter(|links| !is_wanted(&pipeline.name, &links.name));
+            ends.for_each(|links| links.ends.store(true, Ordering::Release));
+        }
+    }
+
+    /// Whether the next generation does not want some of the nodes.
+    pub(crate) fn ends_nodes(&self) -> bool {
+        self.pipelines.iter().flat_map(|pipeline| &pipeline.nodes).any(|links| links.ends.load(Ordering::Acquire))
+    }
+
     /// Whether a node inherits the state of that node in a canary that ended.
     pub(crate) fn is_heir_of(&self, pipeline: &str, node: &str) -> bool {
         let heirs = self.pipelines.iter().filter(|heir| canary_name(&heir.name) == pipeline);

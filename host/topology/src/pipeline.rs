@@ -72,6 +72,8 @@ pub(crate) struct NodeLinks {
     pub(crate) shared: Option<Arc<SharedNode>>,
     /// Place in the order of the graph: links lead from lower to higher ranks.
     pub(crate) rank: u32,
+    /// Set when a newer generation has no such node: it makes what it owes before its generation ends.
+    pub(crate) ends: AtomicBool,
     /// For a masking node: the quarantine for rows that it could not process; they leave without
     /// their contents.
     pub(crate) quarantine: Option<Arc<Quarantine>>,
@@ -238,7 +240,7 @@ impl Pipeline {
                 self.leave(nodes, links, port, batch, emitter);
             }
             // What the other workers' instances make at the end may lead to a shared node.
-            let is_last = is_last && (links.shared.is_none() || worker == 0);
+            let is_last = is_last && (links.shared.is_none() || worker == 0) || links.ends.load(Ordering::Acquire);
             let outcomes = nodes.get_mut(index).map(|node| node.tick(is_last)).unwrap_or_default();
             for outcome in outcomes {
                 self.apply(nodes, links, outcome, emitter);

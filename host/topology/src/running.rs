@@ -96,6 +96,15 @@ pub struct Topology {
     deliver_until: watch::Sender<Option<Instant>>,
 }
 
+/// Whether a plan has a node, in a pipeline or in a canary.
+fn has_node(plan: &Plan, pipeline: &str, node: &str) -> bool {
+    let is_in = |p: &PipelinePlan| p.nodes.iter().any(|n| n.name == node);
+    plan.pipelines.iter().any(|p| {
+        let canary = p.canary.as_ref().filter(|_| canary_name(&p.name) == pipeline);
+        p.name == pipeline && is_in(p) || canary.is_some_and(|canary| is_in(&canary.candidate))
+    })
+}
+
 /// Endpoints of a plan that are built but not started.
 struct Built {
     sinks: Vec<(SinkPlan, wattle_sink::Built, Option<Folder>)>,
@@ -158,6 +167,11 @@ impl Topology {
         topology.spawn_workers()?;
         buffer::report_orphans(&topology.settings.data_dir, |name| {
             plan.sinks.iter().any(|sink| sink.endpoint.name == name)
+        });
+        topology.states.report_orphans(|pipeline, node| {
+            // A canary that ended leaves its state to its pipeline.
+            let primary = pipeline.strip_suffix(&canary_name("")).unwrap_or(pipeline);
+            has_node(plan, pipeline, node) || has_node(plan, primary, node)
         });
         match topology.swap(plan).await {
             Ok(_) => Ok(topology),
@@ -248,7 +262,11 @@ impl Topology {
         }
         self.feeds = feeds(plan);
         generation.begin();
-        self.current.store(Arc::new(generation));
+        let generation = Arc::new(generation);
+        let is_wanted =
+            |pipeline: &str, node: &str| has_node(plan, pipeline, node) || generation.is_heir_of(pipeline, node);
+        self.current.load().end_nodes(is_wanted);
+        self.current.store(generation.clone());
         self.observer.set_generation(number);
         self.observer.stops().begin(number);
         self.lanes.wake_all();
@@ -256,14 +274,8 @@ impl Topology {
             self.start_source(&endpoint, source, plan);
         }
         self.leaving.retain(|task| !task.is_finished());
-        let current = self.current.load();
-        self.states.retain(|pipeline, node| {
-            let is_in = |p: &PipelinePlan| p.nodes.iter().any(|n| n.name == node);
-            plan.pipelines.iter().any(|p| {
-                let canary = p.canary.as_ref().filter(|_| canary_name(&p.name) == pipeline);
-                p.name == pipeline && is_in(p) || canary.is_some_and(|canary| is_in(&canary.candidate))
-            }) || current.is_heir_of(pipeline, node)
-        });
+        self.states.retain(number, is_wanted);
+        drop(generation);
         self.observer.shadow_reports().retain(plan);
         self.snapshots.iter().for_each(Snapshots::look_again);
         Ok(Swapped { generation: number, emptied })

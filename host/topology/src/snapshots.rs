@@ -150,6 +150,7 @@ impl Shared {
         // The workers have ended and saved their state.
         self.look(&mut progress, &mut said, true);
         self.look(&mut progress, &mut said, true);
+        self.states.report_undelivered();
     }
 
     /// Moves every slot a step on. Returns how long the thread may pause; `None` without slots.
@@ -184,6 +185,7 @@ impl Shared {
                 let waiting = slot.slot.waiting();
                 let is_due = waiting.is_changed
                     && (is_last
+                        || slot.leaves
                         || self.is_urgent.load(Ordering::Acquire)
                         || (is_early && waiting.is_awaited && own.written.elapsed() >= own.pause(waiting.saving))
                         || own.written.elapsed() >= slot.snapshot_interval);
@@ -215,7 +217,8 @@ impl Shared {
         if is_wanted {
             self.lanes.wake_all();
         }
-        (!slots.is_empty()).then_some(if is_busy { BUSY } else { IDLE })
+        let is_leaving = self.states.discard(|generation| self.lanes.users.uses_before(generation));
+        (!slots.is_empty() || is_leaving).then_some(if is_busy { BUSY } else { IDLE })
     }
 
     /// Writes a snapshot if everything before it is delivered. Returns it if it must wait. The last look comes after the

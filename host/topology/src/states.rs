@@ -68,6 +68,9 @@ struct NodeState {
     number: u64,
     /// What it replaces, until the plan that needs it runs.
     before: Option<Box<NodeState>>,
+    /// The first generation without the node. Its state stays until all events that the node held are
+    /// delivered.
+    leaves: Option<u64>,
 }
 
 /// The state of all nodes, by pipeline and node.
@@ -85,6 +88,8 @@ pub(crate) struct DurableSlot {
     pub(crate) index: usize,
     pub(crate) slot: Arc<StateSlot>,
     pub(crate) snapshot_interval: Duration,
+    /// Whether a reload removed the node.
+    pub(crate) leaves: bool,
     sharing: String,
     /// Its file, below the folder of all states.
     file: PathBuf,
@@ -115,6 +120,7 @@ impl States {
         let indivisible = |before: &str| Indivisible { before: before.to_owned(), now: sharing.clone() };
         let is_divisible = |before: &str| is_divisible(before, &sharing);
         if let Some(known) = all.get_mut(&key) {
+            known.leaves = None;
             if known.sharing == sharing {
                 known.is_durable = self.is_durable(settings);
                 known.snapshot_interval = settings.snapshot_interval;
@@ -210,7 +216,7 @@ impl States {
         let is_durable = self.is_durable(settings);
         slots.iter().for_each(|slot| slot.set_durable(is_durable));
         let (sharing, snapshot_interval) = (describe(settings), settings.snapshot_interval);
-        NodeState { sharing, is_durable, snapshot_interval, slots, number, before: None }
+        NodeState { sharing, is_durable, snapshot_interval, slots, number, before: None, leaves: None }
     }
 
     /// The slots of a canary that ended: in this run, or in one before.
@@ -243,6 +249,7 @@ impl States {
                 index,
                 slot: slot.clone(),
                 snapshot_interval: state.snapshot_interval,
+                leaves: state.leaves.is_some(),
                 sharing: state.sharing.clone(),
                 file: file_of(pipeline, node, index, state.number),
             })
@@ -278,21 +285,92 @@ impl States {
         Ok(())
     }
 
-    /// Discards the state of nodes that are no longer wanted.
-    pub(crate) fn retain(&self, wanted: impl Fn(&str, &str) -> bool) {
+    /// Begins to discard the state of nodes that this generation does not want;
+    /// [`discard`](Self::discard) ends it.
+    pub(crate) fn retain(&self, generation: u64, wanted: impl Fn(&str, &str) -> bool) {
         self.all.lock().retain(|(pipeline, node), state| {
             state.before = None;
-            let stays = wanted(pipeline, node);
-            // The heir removes the files of state that moved.
-            if !stays && !state.slots.iter().any(|slot| slot.has_moved()) {
-                if state.slots.iter().any(|slot| !slot.get().is_empty()) {
-                    tracing::warn!(pipeline, node, "the node was removed; its state is discarded");
-                }
-                // Otherwise the next node of that name would begin with state from the last drain.
-                self.remove(pipeline, node);
+            if wanted(pipeline, node) {
+                return true;
             }
-            stays
+            // The heir removes the files of state that moved.
+            if state.slots.iter().any(|slot| slot.has_moved()) {
+                return false;
+            }
+            state.leaves.get_or_insert(generation);
+            true
         });
+    }
+
+    /// Discards the state of removed nodes that are not in use any more, as soon as all events that they
+    /// held are delivered. Returns whether some still wait for that.
+    pub(crate) fn discard(&self, is_in_use_before: impl Fn(u64) -> bool) -> bool {
+        let mut waits = false;
+        self.all.lock().retain(|(pipeline, node), state| {
+            let Some(generation) = state.leaves else { return true };
+            let is_done =
+                !is_in_use_before(generation) && state.slots.iter().all(|slot| !slot.owes() && slot.is_done());
+            if !is_done {
+                waits = true;
+                return true;
+            }
+            if state.slots.iter().any(|slot| !slot.get().is_empty()) {
+                tracing::info!(
+                    pipeline,
+                    node,
+                    "the node was removed; what it held is delivered, and its state is discarded"
+                );
+            }
+            // Otherwise the next node of that name would begin with state from the last drain.
+            self.remove(pipeline, node);
+            false
+        });
+        waits
+    }
+
+    /// Logs state of removed nodes that stays at the end of a run, because what they held is not
+    /// delivered.
+    pub(crate) fn report_undelivered(&self) {
+        let Some(folder) = &self.folder else { return };
+        for ((pipeline, node), _) in self.all.lock().iter().filter(|(_, state)| state.leaves.is_some()) {
+            let (files, bytes) = size_of(&folder.join(pipeline).join(node));
+            tracing::error!(
+                pipeline,
+                node,
+                files,
+                bytes,
+                folder = %folder.join(pipeline).join(node).display(),
+                "a reload removed the node, and not all events that it held are delivered; keeping its state"
+            );
+        }
+    }
+
+    /// Logs state on disk of nodes that are not configured, and keeps it.
+    pub(crate) fn report_orphans(&self, is_configured: impl Fn(&str, &str) -> bool) {
+        let Some(folder) = &self.folder else { return };
+        let names = |folder: &Path| -> Vec<String> {
+            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+            let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+            names.sort();
+            names
+        };
+        for pipeline in names(folder) {
+            for node in names(&folder.join(&pipeline)) {
+                let own = folder.join(&pipeline).join(&node);
+                let (files, bytes) = size_of(&own);
+                if files > 0 && !is_configured(&pipeline, &node) {
+                    tracing::warn!(
+                        pipeline,
+                        node,
+                        files,
+                        bytes,
+                        folder = %own.display(),
+                        "keeping the state of a node that is not configured, with the events that it holds; configure \
+                         the node under this name to continue, or remove the folder"
+                    );
+                }
+            }
+        }
     }
 
     fn remove(&self, pipeline: &str, node: &str) {
@@ -310,7 +388,8 @@ impl States {
             if state.slots.iter().all(|slot| slot.get().is_empty()) {
                 continue;
             }
-            if state.is_durable {
+            // What a removed node could not deliver is reported.
+            if state.is_durable || (state.leaves.is_some() && state.slots.iter().all(|slot| !slot.owes())) {
                 continue;
             }
             for (index, slot) in state.slots.iter().enumerate() {
@@ -358,6 +437,12 @@ struct Saved {
     /// Below the folder of all states.
     path: PathBuf,
     content: Content,
+}
+
+/// Number and bytes of the files of a node.
+fn size_of(folder: &Path) -> (usize, u64) {
+    let sizes = file::names(folder).into_iter().map(|name| fs::metadata(folder.join(name.to_string())));
+    sizes.flatten().fold((0, 0), |(files, bytes), file| (files + 1, bytes + file.len()))
 }
 
 /// The file of a slot, below the folder of all states.

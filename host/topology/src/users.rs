@@ -48,6 +48,11 @@ impl Users {
         }
     }
 
+    /// Whether a worker uses a generation before this one.
+    pub(crate) fn uses_before(&self, number: u64) -> bool {
+        self.generations.lock().range(..number).next().is_some()
+    }
+
     /// Ends the use of a generation by a worker.
     pub(crate) fn leave(&self, number: u64) {
         let mut generations = self.generations.lock();

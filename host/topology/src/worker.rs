@@ -17,6 +17,8 @@ use crate::watch::LONG;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Shortest sleep before a timer is due.
 const MIN_SLEEP: Duration = Duration::from_millis(1);
+/// How long a worker waits for sinks before it makes the last events of nodes that a reload removed.
+const MAX_WAIT_FOR_SINKS: Duration = Duration::from_secs(5);
 /// A batch with a fault that took longer than this makes its source a suspect. This is much less
 /// than [`LONG`], after which the spare worker steps in: otherwise faults that each take a little
 /// less than [`LONG`] would occupy all workers and delay every other source again and again. It is
@@ -40,6 +42,7 @@ impl Worker {
             // Adopt a new generation: workers read the current one, a single pointer, only between
             // two batches.
             if self.current.load().number != generation.number {
+                self.end_nodes(&generation, &mut nodes);
                 save(&mut nodes);
                 drop(nodes);
                 self.lanes.users.leave(generation.number);
@@ -100,6 +103,36 @@ impl Worker {
         due.map_or(LOOK_AGAIN, |due| due.saturating_duration_since(now).clamp(MIN_SLEEP, LOOK_AGAIN))
     }
 
+    /// Has the nodes that the next generation lacks make what they hold. All workers do this for a node
+    /// that they share: the last one has what came after the others. If the sinks accept nothing in
+    /// time, the state of the nodes stays on disk (`states.rs`).
+    fn end_nodes(&self, generation: &Generation, nodes: &mut NodeSet) {
+        if !generation.ends_nodes() {
+            return;
+        }
+        let until = Instant::now() + MAX_WAIT_FOR_SINKS;
+        let begin = || loop {
+            match self.lanes.timers.begin() {
+                None if Instant::now() < until && !self.lanes.is_stopped() => std::thread::sleep(MIN_SLEEP),
+                begun => return begun,
+            }
+        };
+        self.lanes.watch.begin(self.index);
+        if let Some(sequence) = begin() {
+            tick(generation, nodes, self.index, false, Emitter::new(&self.lanes.timers, sequence));
+        }
+        if self.index == 0 {
+            let spare = self.lanes.watch.workers();
+            generation.with_resting_nodes(spare, |nodes| {
+                if let Some(sequence) = begin() {
+                    tick(generation, nodes, spare, false, Emitter::new(&self.lanes.timers, sequence));
+                }
+                nodes.iter_mut().flatten().for_each(|node| node.rest());
+            });
+        }
+        self.lanes.watch.end(self.index);
+    }
+
     fn tick(&self, generation: &Generation, nodes: &mut NodeSet, worker: usize) {
         // Too much waits for the sinks otherwise; a later call makes up for it.
         if let Some(sequence) = self.lanes.timers.begin() {
@@ -129,6 +162,9 @@ impl Worker {
                 Some(work) => process(&generation, &mut nodes, work),
                 None => self.lanes.wait(signals, LONG),
             }
+        }
+        if !self.lanes.is_stopped() && self.current.load().number != generation.number {
+            self.end_nodes(&generation, &mut nodes);
         }
         nodes.iter_mut().flatten().for_each(|node| node.rest());
         generation.give_back_nodes(self.index, nodes);

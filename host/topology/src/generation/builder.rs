@@ -225,6 +225,7 @@ impl Builder<'_> {
                 inherits,
                 shared,
                 rank,
+                ends: AtomicBool::new(false),
             }
         });
         Pipeline {

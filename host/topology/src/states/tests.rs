@@ -97,11 +97,11 @@ fn state_that_moves_is_on_disk_once_at_any_time() {
     let single = states.slots("main", "n", &settings(Sharing::Single), || {}).unwrap();
     let single_slot = single.slots.first().unwrap();
     single.shared_before.iter().for_each(|slot| single_slot.take_from(slot));
-    states.retain(|_, _| true);
+    states.retain(1, |_, _| true);
     assert_eq!(on_disk(), [1, 2, 3]);
     let again = states.slots("main", "n", &settings(Sharing::Worker), || {}).unwrap();
     again.slots.first().unwrap().take_from(again.shared_before.first().unwrap());
-    states.retain(|_, _| true);
+    states.retain(1, |_, _| true);
     again.slots.get(1).unwrap().take_from(&StateSlot::new(vec![snapshot(4, "")]));
     write_slot(&states, "n", 1);
     assert_eq!(on_disk(), [1, 2, 3, 4]);
@@ -133,7 +133,7 @@ fn the_state_of_a_canary_before_the_start_goes_to_its_heir() {
     let own = states.slots("main", "n", &settings, || {}).unwrap().slots;
     let left = states.ended("main@canary", "n", &settings).unwrap();
     own.iter().zip(&left).for_each(|(own, left)| own.take_from(left));
-    states.retain(|pipeline, _| pipeline == "main");
+    states.retain(1, |pipeline, _| pipeline == "main");
     let canary = dir.path().join("state/main@canary/n/0");
     assert!(canary.is_file(), "the heir has not written it");
     write_slot(&states, "n", 0);
@@ -152,9 +152,17 @@ fn the_state_of_a_removed_node_does_not_come_back() {
     }
     let states = States::new(Some(dir.path()), 1);
     let all = |node| held(&slots_of(&states, node)).concat();
-    assert_eq!(all("goes"), [snapshot(1, "goes")]);
+    let slots = slots_of(&states, "goes");
+    assert_eq!(held(&slots).concat(), [snapshot(1, "goes")]);
     assert_eq!(all("stays"), [snapshot(1, "stays")]);
-    states.retain(|_, node| node == "stays");
+    states.retain(1, |_, node| node == "stays");
+    let file = dir.path().join("state/main/goes/0");
+    assert!(states.discard(|_| false), "it may hold events");
+    slots.iter().for_each(|slot| slot.set_owes(false));
+    assert!(states.discard(|generation| generation == 1), "a worker still uses it");
+    assert!(file.is_file());
+    assert!(!states.discard(|_| false));
+    assert!(!file.exists());
     assert_eq!(all("goes"), []);
     assert_eq!(all("stays"), [snapshot(1, "stays")]);
     let next = States::new(Some(dir.path()), 1);
