@@ -185,9 +185,10 @@ impl Pattern {
         Some(slot)
     }
 
-    /// Makes the reports of an interval, and begins to count from zero.
+    /// Makes the reports of an interval, and begins to count from zero if it has ended.
     fn report(&mut self, window: Window, tick: &mut Tick<'_>) {
-        let mut reports = Reports::new(window, &self.id);
+        let is_partial = self.now < window.end;
+        let mut reports = Reports::new(window, is_partial, &self.id);
         let shows_group = self.group.is_some();
         let mut slots = self.store.by_age();
         let count = |store: &Store, slot: &u32| store.get(*slot).map_or(0, |pattern| pattern.seen.count);
@@ -207,6 +208,9 @@ impl Pattern {
             }
         }
         tick.emit(REPORTS, reports.events);
+        if is_partial {
+            return;
+        }
         for slot in slots {
             if let Some(pattern) = self.store.get_mut(slot) {
                 // A pattern of the warm-up is not new later.
@@ -223,12 +227,12 @@ impl Timed for Pattern {
         self.now = tick.now();
         let Some(length) = self.interval else { return Ok(()) };
         let window = self.window.unwrap_or_else(|| Window::at(self.now, length));
-        if self.now >= window.end || tick.is_last() {
+        let has_ended = self.now >= window.end;
+        if has_ended || tick.is_last() {
             self.report(window, tick);
-            self.window = Some(Window::at(self.now.max(window.end), length));
-        } else {
-            self.window = Some(window);
         }
+        // The run ends, but the next one may continue with the state.
+        self.window = Some(if has_ended { Window::at(self.now, length) } else { window });
         Ok(())
     }
 }

@@ -11,6 +11,8 @@ use crate::store::{Group, Pattern};
 /// Writes the reports of one interval.
 pub(crate) struct Reports<'a> {
     window: Window,
+    /// Whether it has not ended yet.
+    is_partial: bool,
     /// Begins the ids of the events with what identifies the node.
     id: &'a EventId,
     pub(crate) events: Events,
@@ -19,8 +21,8 @@ pub(crate) struct Reports<'a> {
 }
 
 impl<'a> Reports<'a> {
-    pub(crate) fn new(window: Window, id: &'a EventId) -> Self {
-        Self { window, id, events: Events::new(EventKind::Log), body: Vec::new(), attributes: Vec::new() }
+    pub(crate) fn new(window: Window, is_partial: bool, id: &'a EventId) -> Self {
+        Self { window, is_partial, id, events: Events::new(EventKind::Log), body: Vec::new(), attributes: Vec::new() }
     }
 
     /// Adds the report of a pattern. `group` has a name that is shown only if `shows_group` is set.
@@ -88,10 +90,17 @@ impl<'a> Reports<'a> {
         let id = self.id.clone().with_number(self.window.start).with(report.as_bytes()).with(&group.name).with(pattern);
         let id = id.finish();
         self.attributes.clear();
-        let pairs = [("id", &id[..]), ("report", report.as_bytes()), ("pattern", pattern), ("group", &group.name)];
+        let pairs = [
+            ("id", &id[..]),
+            ("report", report.as_bytes()),
+            ("pattern", pattern),
+            ("group", &group.name),
+            ("partial", b"true"),
+        ];
         let is_shown = |(key, _): &(&str, &[u8])| match *key {
             "pattern" => !pattern.is_empty(),
             "group" => shows_group,
+            "partial" => self.is_partial,
             _ => true,
         };
         write_object(pairs.into_iter().filter(is_shown), &mut self.attributes);

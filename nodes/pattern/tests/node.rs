@@ -300,6 +300,32 @@ proptest! {
     }
 }
 
+#[test]
+fn an_interval_continues_in_the_next_run() {
+    let options = json!({"interval": "1m"});
+    let mut node = learned(&options, &["hello"]);
+    let mut all = Vec::new();
+    for second in 1..=3 {
+        all.extend(tick(&mut node, second, true));
+        node = restarted(&node, &options);
+        tick(&mut node, second, false);
+        process(&mut node, &[json!({"body": "hello"})]);
+    }
+    all.extend(tick(&mut node, 60, false));
+    let of_pattern = |event: &&Value| event["attributes"]["report"] == "pattern";
+    let report = |event: &Value| {
+        let body: Value = serde_json::from_str(event["body"].as_str().unwrap()).unwrap();
+        (event["timestamp"].clone(), body["count"].as_u64().unwrap(), event["attributes"]["partial"] == "true")
+    };
+    let reports: Vec<_> = all.iter().filter(of_pattern).map(report).collect();
+    let minute = json!("1970-01-01T00:01:00Z");
+    let expected =
+        [(1, true), (2, true), (3, true), (4, false)].map(|(count, partial)| (minute.clone(), count, partial));
+    assert_eq!(reports, expected);
+    let ids: BTreeSet<_> = all.iter().filter(of_pattern).map(|e| e["attributes"]["id"].to_string()).collect();
+    assert_eq!(ids.len(), 1);
+}
+
 /// The number of events of the reports about coverage, which must be that of the patterns and of what they do not cover.
 fn events_in(reports: &[Value]) -> u64 {
     let bodies: Vec<Value> =

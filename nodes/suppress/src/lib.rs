@@ -104,7 +104,7 @@ impl Suppress {
                 Fate::Begins => {
                     // The claim ended a little before the next tick, or the first event was offered again.
                     if let Some((key, ended)) = self.windows.begin(key, now, time, shown) {
-                        self.owe(key, &ended, self.fingerprint, self.length);
+                        self.owe(key, &ended, self.fingerprint, self.length, false);
                     }
                 }
                 Fate::Repeats => others += u64::from(self.windows.repeat(key, now, time, shown)),
@@ -113,10 +113,10 @@ impl Suppress {
         others
     }
 
-    /// Writes the summary of a window.
-    fn owe(&mut self, key: KeyHash, window: &Repeated, fingerprint: u64, length: i64) {
+    /// Writes the summary of a window that has ended, or that is still open at the end of the run.
+    fn owe(&mut self, key: KeyHash, window: &Repeated, fingerprint: u64, length: i64, is_partial: bool) {
         if self.has_summaries {
-            let (body, attributes) = summary(key, window, fingerprint);
+            let (body, attributes) = summary(key, window, fingerprint, is_partial);
             self.owed.push(body, attributes, window.start.saturating_add(length));
         }
     }
@@ -210,9 +210,14 @@ impl Timed for Suppress {
         // One tick later than the window ends: it began after the tick that the node knows, so the host may still refuse
         // events of it, which would begin a window of their own here.
         let end = self.length.saturating_add(self.interval);
-        let until = if tick.is_last() { i64::MAX } else { self.now.saturating_sub(end) };
-        for (key, window) in self.windows.end(until) {
-            self.owe(key, &window, self.fingerprint, self.length);
+        for (key, window) in self.windows.end(self.now.saturating_sub(end)) {
+            self.owe(key, &window, self.fingerprint, self.length, false);
+        }
+        if tick.is_last() {
+            // The next run may continue with the state: the host remembers the event that passed.
+            for (key, window) in self.windows.so_far() {
+                self.owe(key, &window, self.fingerprint, self.length, true);
+            }
         }
         tick.emit(self.ports.1, self.owed.take(tick.is_last()));
         Ok(())
@@ -252,7 +257,7 @@ impl Stateful for Suppress {
             } else {
                 // Windows of other options have ended.
                 let ended = windows.into_iter().chain(other).filter(|(_, window)| window.count > 0);
-                ended.for_each(|(key, window)| self.owe(key, &window, fingerprint, length));
+                ended.for_each(|(key, window)| self.owe(key, &window, fingerprint, length, false));
             }
         }
         Ok(())

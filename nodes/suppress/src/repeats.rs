@@ -124,6 +124,12 @@ impl Windows {
         ended
     }
 
+    /// The open windows with repeats.
+    pub(crate) fn so_far(&self) -> Vec<(KeyHash, Repeated)> {
+        let all = self.tally.entries().iter().chain(&self.other);
+        all.filter(|(_, window)| window.count > 0).cloned().collect()
+    }
+
     /// Adds what another instance has counted.
     pub(crate) fn add(&mut self, (windows, other): Saved) {
         for (key, window) in windows {
@@ -196,7 +202,7 @@ fn read(reader: &mut Reader<'_>) -> Result<(KeyHash, Repeated), Damaged> {
 }
 
 /// The body and the attributes of a summary.
-pub(crate) fn summary(key: KeyHash, window: &Repeated, fingerprint: u64) -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn summary(key: KeyHash, window: &Repeated, fingerprint: u64, is_partial: bool) -> (Vec<u8>, Vec<u8>) {
     let mut body = b"{\"key\":".to_vec();
     body.extend_from_slice(&window.shown);
     body.extend_from_slice(format!(",\"suppressed\":{}", window.count).as_bytes());
@@ -209,6 +215,7 @@ pub(crate) fn summary(key: KeyHash, window: &Repeated, fingerprint: u64) -> (Vec
     let id = EventId::new("suppress").with(&fingerprint.to_le_bytes()).with_number(window.start);
     let id = id.with(&key.to_le_bytes()).finish();
     let mut attributes = Vec::new();
-    wattle_node::write_object([("id", id.as_slice()), ("summary", b"suppress")], &mut attributes);
+    let pairs = [("id", id.as_slice()), ("summary", b"suppress"), ("partial", b"true")];
+    wattle_node::write_object(pairs.into_iter().take(if is_partial { 3 } else { 2 }), &mut attributes);
     (body, attributes)
 }

@@ -184,6 +184,28 @@ fn an_event_passes_again_when_the_host_has_forgotten_it() {
     assert_eq!(run.counts()["a"], dropped as u64);
 }
 
+#[test]
+fn a_window_continues_in_the_next_run() {
+    let mut run = Run::new(&options(1, 10));
+    for number in 0..3 {
+        run.events(&['a', 'a']);
+        run.tick(number, true);
+        run.restart();
+        run.tick(number + 1, false);
+    }
+    run.tick(2 * HOUR, false);
+    assert_eq!(run.all.bodies("out"), ["a"]);
+    let suppressed = |event: &Value| {
+        let body: Value = serde_json::from_str(event["body"].as_str().unwrap()).unwrap();
+        (body["suppressed"].as_u64().unwrap(), event["attributes"]["partial"] == "true")
+    };
+    let all: Vec<_> = run.summaries().iter().map(suppressed).collect();
+    assert_eq!(all, [(1, true), (3, true), (5, true), (5, false)]);
+    let ids: std::collections::BTreeSet<_> =
+        run.summaries().iter().map(|e| e["attributes"]["id"].to_string()).collect();
+    assert_eq!(ids.len(), 1);
+}
+
 fn saved() -> (Value, Snapshot) {
     let options = options(1, 2);
     let mut run = Run::new(&options);

@@ -4,7 +4,7 @@ mod options;
 mod window;
 
 use wattle_condition::OneOrMany;
-use wattle_keyed::{KeyHash, Keys, Owed, When, nanoseconds, size, tick_interval};
+use wattle_keyed::{KeyHash, Keys, Owed, When, memory_time, size, tick_interval};
 use wattle_node::{Batch, Field, Form, Node, Setup, Sharing, Snapshot, Stateful, Tick, Timed, export_timed_node};
 use wattle_snapshot::{Reader, Window, Writer, hash};
 
@@ -34,12 +34,12 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// Writes the summaries of a window that has ended.
-    fn end(&mut self, window: Window, fingerprint: u64, (usages, other): Saved) {
+    /// Writes the summaries of a window that has ended, or that is still open at the end of the run.
+    fn end(&mut self, window: Window, fingerprint: u64, (usages, other): Saved, is_partial: bool) {
         for (key, usage) in
             usages.into_iter().chain(other).filter(|(_, usage)| self.has_summaries && usage.throttled > 0)
         {
-            let (body, attributes) = summary(window, key, &usage, fingerprint, self.body.is_some());
+            let (body, attributes) = summary(window, key, &usage, fingerprint, self.body.is_some(), is_partial);
             self.owed.push(body, attributes, window.end);
         }
     }
@@ -95,7 +95,7 @@ impl Node for Throttle {
         if options.max_keys == 0 {
             setup.error("max_keys", "must be at least 1");
         }
-        let length = nanoseconds("window", &options.window, setup);
+        let length = memory_time("window", &options.window, setup);
         let when = When::new(options.when.as_ref(), setup);
         let body = match &options.bytes {
             Some(_) => setup.read("bytes", "body").map(Some),
@@ -114,7 +114,7 @@ impl Node for Throttle {
             (port(options.excess == Excess::Route, THROTTLED), port(options.summary == Summary::Port, "summary"));
         setup.ports(ports);
         setup.share(if names.is_empty() { Sharing::Single } else { Sharing::Key(names.to_vec()) });
-        let length = length?;
+        let length = i64::try_from(length?.as_nanos()).unwrap_or(i64::MAX);
         setup.tick_every(tick_interval(length));
         let limit = Limit { events: options.events.unwrap_or(u64::MAX), bytes: bytes?.unwrap_or(u64::MAX) };
         Some(Self {
@@ -153,10 +153,14 @@ impl Node for Throttle {
 impl Timed for Throttle {
     fn tick(&mut self, tick: &mut Tick<'_>) -> Result<(), String> {
         let now = Window::at(tick.now(), self.length);
-        let ended = self.window.filter(|window| tick.is_last() || window.start != now.start);
-        if let Some(window) = ended {
-            let usages = self.usages.take();
-            self.end(window, self.fingerprint, usages);
+        match self.window {
+            Some(window) if window.start != now.start => {
+                let usages = self.usages.take();
+                self.end(window, self.fingerprint, usages, false);
+            }
+            // The next run may continue with the state, and a limit is for the whole window.
+            Some(window) if tick.is_last() => self.end(window, self.fingerprint, self.usages.so_far(), true),
+            _ => {}
         }
         self.window = Some(now);
         tick.emit(self.ports.1, self.owed.take(tick.is_last()));
@@ -201,7 +205,7 @@ impl Stateful for Throttle {
                 Some(window) if is_own(fingerprint) && Some(window) == latest => {
                     self.usages.add(usages);
                 }
-                Some(window) => self.end(window, fingerprint, usages),
+                Some(window) => self.end(window, fingerprint, usages, false),
                 None => {}
             }
         }

@@ -85,6 +85,11 @@ impl Usages {
         }
     }
 
+    /// All usages so far in their order.
+    pub(crate) fn so_far(&self) -> Saved {
+        (self.tally.entries().to_vec(), self.other.clone())
+    }
+
     /// Ends the window: all usages in their order.
     pub(crate) fn take(&mut self) -> Saved {
         (self.tally.take(), self.other.take())
@@ -137,6 +142,7 @@ pub(crate) fn summary(
     usage: &Usage,
     fingerprint: u64,
     with_bytes: bool,
+    is_partial: bool,
 ) -> (Vec<u8>, Vec<u8>) {
     let mut body = b"{\"key\":".to_vec();
     body.extend_from_slice(&usage.shown);
@@ -158,6 +164,7 @@ pub(crate) fn summary(
     let id = EventId::new("throttle").with(&fingerprint.to_le_bytes()).with_number(window.start);
     let id = id.with(&key.to_le_bytes()).finish();
     let mut attributes = Vec::new();
-    wattle_node::write_object([("id", id.as_slice()), ("summary", b"throttle")], &mut attributes);
+    let pairs = [("id", id.as_slice()), ("summary", b"throttle"), ("partial", b"true")];
+    wattle_node::write_object(pairs.into_iter().take(if is_partial { 3 } else { 2 }), &mut attributes);
     (body, attributes)
 }

@@ -48,6 +48,7 @@ fn wrong_options_are_reported_all_at_once() {
         ],
     );
     refuse(json!({"key": [], "events": 1}), &[("key", "at least one field")]);
+    refuse(json!({"events": 1, "window": "999us"}), &[("window", "less than `1ms`")]);
 }
 
 #[test]
@@ -79,8 +80,9 @@ impl Run {
         self.all.add(Ran::of(self.node.info().ports.clone().as_slice(), outcome, events.len()).unwrap());
     }
 
+    /// A tick at a time in milliseconds.
     fn tick(&mut self, now: i64, is_last: bool) {
-        let outcome = self.node.tick(now, is_last).unwrap();
+        let outcome = self.node.tick(now.saturating_mul(1_000_000), is_last).unwrap();
         self.all.add(Ran::of(self.node.info().ports.clone().as_slice(), outcome, 0).unwrap());
     }
 
@@ -121,7 +123,7 @@ fn act() -> impl Strategy<Value = Act> {
 proptest! {
     #[test]
     fn at_most_so_many_pass_and_all_others_are_counted(acts in prop::collection::vec(act(), 0..20), limit in 1..4_u64) {
-        let mut run = Run::new(&json!({"key": "body", "events": limit, "window": "10ns", "summary": "port"}));
+        let mut run = Run::new(&json!({"key": "body", "events": limit, "window": "10ms", "summary": "port"}));
         let (mut now, mut passing, mut expected) = (0, Vec::new(), Vec::new());
         let mut window: Vec<(char, u64, u64)> = Vec::new();
         let end = |window: &mut Vec<(char, u64, u64)>, expected: &mut Vec<(String, u64, u64)>| {
@@ -161,8 +163,29 @@ proptest! {
     }
 }
 
+#[test]
+fn a_window_continues_in_the_next_run() {
+    let mut run = Run::new(&json!({"key": "body", "events": 1, "window": "10ms", "summary": "port"}));
+    for number in 0..3 {
+        run.events(&["a", "a", "a"].map(|body| json!({"body": body})));
+        run.tick(number, true);
+        run.restart();
+        run.tick(number + 1, false);
+    }
+    run.tick(10, false);
+    assert_eq!(run.all.bodies("out"), ["a"]);
+    // Each has the window so far, with the same id; the last one is whole.
+    let passed: Vec<_> = run.summaries().into_iter().map(|(_, passed, throttled)| (passed, throttled)).collect();
+    assert_eq!(passed, [(1, 2), (1, 5), (1, 8), (1, 8)]);
+    let attributes = |event: &Value| (event["attributes"]["id"].clone(), event["attributes"]["partial"].clone());
+    let all: Vec<_> = run.all.ports["summary"].iter().map(attributes).collect();
+    assert!(all.iter().all(|(id, _)| *id == all[0].0), "{all:?}");
+    let partial: Vec<_> = all.iter().map(|(_, partial)| partial == "true").collect();
+    assert_eq!(partial, [true, true, true, false]);
+}
+
 fn saved() -> (Value, Snapshot) {
-    let options = json!({"key": "body", "events": 1, "window": "10ns", "summary": "port", "max_keys": 2});
+    let options = json!({"key": "body", "events": 1, "window": "10ms", "summary": "port", "max_keys": 2});
     let mut run = Run::new(&options);
     run.events(&["a", "b", "b", "c", "c"].map(|body| json!({"body": body})));
     (options, run.node.save())
@@ -209,7 +232,7 @@ fn counts_of_other_options_or_an_earlier_window_are_reported() {
 #[test]
 fn ids_of_summaries_depend_on_window_and_key_and_survive_restarts() {
     let ids = |restarts: bool| -> BTreeMap<String, usize> {
-        let mut run = Run::new(&json!({"key": "body", "events": 1, "window": "10ns", "summary": "port"}));
+        let mut run = Run::new(&json!({"key": "body", "events": 1, "window": "10ms", "summary": "port"}));
         for now in [1, 11] {
             run.events(&["a", "a", "b", "b"].map(|body| json!({"body": body})));
             if restarts {
