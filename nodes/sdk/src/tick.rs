@@ -39,7 +39,8 @@ impl Events {
             Some(object) => self.attributes.push(object),
             None => self.attributes.push_none(),
         }
-        self.timestamps.push(timestamp.unwrap_or(i64::MIN));
+        // The host reads the minimum as no timestamp.
+        self.timestamps.push(timestamp.map_or(i64::MIN, |time| time.max(i64::MIN + 1)));
     }
 
     /// Number of events.
@@ -113,5 +114,19 @@ impl<'a> Tick<'a> {
     /// Adds to a count of the node; see [`Batch::count`](crate::Batch::count).
     pub fn count(&mut self, name: &str, value: u64) {
         self.io.count(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earliest_time_is_a_timestamp() {
+        let mut events = Events::new(EventKind::Log);
+        for timestamp in [None, Some(i64::MIN), Some(0)] {
+            events.push(b"{}", None, timestamp);
+        }
+        assert_eq!(events.timestamps, [i64::MIN, i64::MIN + 1, 0]);
     }
 }

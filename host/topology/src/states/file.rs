@@ -18,6 +18,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use wattle_runtime::Snapshot;
 
 const HEAD: &[u8] = b"wattle state 2\n";
+/// The head of any version.
+const ANY_HEAD: &[u8] = b"wattle state ";
 /// Largest file: the whole memory of an instance, which 32-bit addresses bound.
 const MAX_BYTES: u64 = 4 << 30;
 
@@ -72,9 +74,12 @@ pub(super) fn names(folder: &Path) -> Vec<Name> {
 /// The file cannot be read.
 pub(super) fn read(path: &Path) -> io::Result<Option<Content>> {
     // The head first: what is no state at all can have any size.
-    let whole = has_head(path).and_then(|has| if has { wattle_files::read(path, MAX_BYTES) } else { Ok(Vec::new()) });
+    let whole = head(path).and_then(|head| {
+        let bytes = if head == HEAD { wattle_files::read(path, MAX_BYTES)? } else { Vec::new() };
+        Ok((head, bytes))
+    });
     let (content, reason) = match whole {
-        Ok(bytes) => (decode(&bytes), "its checksum or its form is wrong".to_owned()),
+        Ok((head, bytes)) => (decode(&bytes), what_is_wrong(&head).to_owned()),
         Err(error) if wattle_files::is_foreign(&error) => (None, error.to_string()),
         Err(error) => return Err(error),
     };
@@ -84,10 +89,19 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Content>> {
     Ok(content)
 }
 
-fn has_head(path: &Path) -> io::Result<bool> {
+fn head(path: &Path) -> io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(HEAD.len());
     wattle_files::open(path)?.take(HEAD.len() as u64).read_to_end(&mut head)?;
-    Ok(head == HEAD)
+    Ok(head)
+}
+
+/// Why a file with this head cannot be used.
+fn what_is_wrong(head: &[u8]) -> &'static str {
+    match head {
+        HEAD => "its checksum or its form is wrong",
+        _ if head.starts_with(ANY_HEAD) => "it has another version of the format than this agent reads, 2",
+        _ => "it is not a file of state",
+    }
 }
 
 fn set_aside(path: &Path, reason: &str) {
@@ -188,6 +202,17 @@ mod tests {
         assert_eq!(content, Content { sharing: "worker".into(), replaced, snapshots });
         for path in ["../../out", "/etc/passwd"] {
             assert_eq!(decode(&encode("worker", &[Path::new(path)], &[])), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_log_says_why_a_file_cannot_be_used() {
+        for (head, reason) in [
+            (HEAD, "its checksum or its form is wrong"),
+            (&b"wattle state 3\n"[..], "it has another version of the format than this agent reads, 2"),
+            (&b"{\"a\":1}"[..], "it is not a file of state"),
+        ] {
+            assert_eq!(what_is_wrong(head), reason);
         }
     }
 
