@@ -9,7 +9,7 @@
     reason = "a test that cannot go on fails; clippy exempts only the test functions themselves"
 )]
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -99,6 +99,10 @@ fn config(source: SocketAddr) -> Config {
         .ok_and_fails("keep")
 }
 
+fn until_it_listens(address: SocketAddr) {
+    wait_until("the agent listens", || TcpStream::connect(address).is_ok());
+}
+
 /// Requests with every field of logs, metrics and spans.
 fn requests() -> Vec<Value> {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("otlp/requests.ndjson")).unwrap();
@@ -118,8 +122,8 @@ fn every_field_arrives_as_it_was_sent() {
             .set("uri", format!("http://{far}"))
             .with(sink)
             .with("auth = { strategy = \"bearer\", token = \"geheim\" }\nrequest = { retry_initial_backoff = \"100ms\" }\nbatch = { timeout = \"10ms\" }");
-        let mut agent = folder.start(&config.drop_sink("none", &["p.fails"]).text());
-        agent.wait_for("listening");
+        let agent = folder.start(&config.drop_sink("none", &["p.fails"]).text());
+        until_it_listens(source);
         let answers = run(&["send", protocol, &source.port().to_string(), sent.to_str().unwrap()]);
         // Each request was answered when its events had arrived, after the failure of the first call.
         assert_eq!(answers, vec![json!({}); lines.len()]);
@@ -146,8 +150,8 @@ fn a_partial_success_is_passed_on_with_its_number() {
         .sink("out", "otlp", &["p.ok"])
         .set("uri", format!("http://{far}"))
         .with("request = { retry_initial_backoff = \"100ms\" }\nbatch = { timeout = \"10ms\" }");
-    let mut agent = folder.start(&config.drop_sink("none", &["p.fails"]).text());
-    agent.wait_for("listening");
+    let agent = folder.start(&config.drop_sink("none", &["p.fails"]).text());
+    until_it_listens(source);
     let record = |text: &str| json!({"body": {"stringValue": text}});
     let records = [record("fine"), record("reject-me"), record("fine too")];
     let request = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]});
@@ -165,8 +169,8 @@ fn applications_with_the_sdk_send_to_the_agent() {
     for protocol in ["grpc", "http"] {
         let (folder, source) = (Folder::new(), free_address());
         let config = config(source).file_sink("out", &["p.ok"], "out.ndjson").with("encoding = { codec = \"json\" }");
-        let mut agent = folder.start(&config.drop_sink("none", &["p.fails"]).text());
-        agent.wait_for("listening");
+        let agent = folder.start(&config.drop_sink("none", &["p.fails"]).text());
+        until_it_listens(source);
         run(&["sdk", protocol, &source.port().to_string()]);
         let ended = agent.stop();
         assert_eq!(ended.code, 0, "{}", ended.log);
@@ -201,8 +205,8 @@ fn a_server_that_is_down_and_a_kill_lose_nothing() {
         .with("request = { retry_initial_backoff = \"100ms\", retry_max_backoff = \"200ms\" }\nbatch = { timeout = \"10ms\" }\nbuffer = { type = \"disk\", max_size = \"64MiB\" }")
         .drop_sink("none", &["p.fails"])
         .text();
-    let mut agent = folder.start(&config);
-    agent.wait_for("listening");
+    let agent = folder.start(&config);
+    until_it_listens(source);
     let sent = folder.path("sent.ndjson");
     let lines: Vec<String> = requests().iter().map(Value::to_string).collect();
     std::fs::write(&sent, lines.join("\n")).unwrap();
