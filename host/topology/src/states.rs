@@ -334,6 +334,15 @@ impl States {
         let Some(folder) = &self.folder else { return };
         for ((pipeline, node), _) in self.all.lock().iter().filter(|(_, state)| state.leaves.is_some()) {
             let (files, bytes) = size_of(&folder.join(pipeline).join(node));
+            if files == 0 {
+                tracing::error!(
+                    pipeline,
+                    node,
+                    "a reload removed the node, and not all events that it held are delivered; they are lost, because its \
+                     state is in memory only"
+                );
+                continue;
+            }
             tracing::error!(
                 pipeline,
                 node,
