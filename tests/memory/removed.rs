@@ -13,8 +13,8 @@ fn text(node: &str, sharing: &str) -> String {
 fn wait_for_snapshot(folder: &Folder, node: &str) {
     let checkpoint = || std::fs::read_to_string(folder.path("data/sources/lines/checkpoints.json")).unwrap_or_default();
     let length = std::fs::metadata(folder.path("in.log")).unwrap().len();
+    wait_until("a snapshot", || folder.path(format!("data/state/main/{node}")).is_dir());
     wait_until("acknowledged events", || checkpoint().contains(&length.to_string()));
-    assert!(folder.path(format!("data/state/main/{node}")).is_dir());
 }
 
 #[test]
