@@ -249,3 +249,26 @@ fn dedup_passes_an_event_that_its_client_sends_again_after_a_sink_gave_up() {
     let ended = agent.stop();
     assert_eq!(ended.summary().pipeline().dropped, 50, "the duplicates of the last request");
 }
+
+#[test]
+fn a_grant_for_a_shorter_time_than_the_window_is_a_warning() {
+    let run = |max_age: &str| {
+        let folder = Folder::new();
+        folder.write("in.log", "{\"id\":1}\n{\"id\":2}\n");
+        let config = Config::new()
+            .file_source("lines", "in.log")
+            .pipeline("main", &["lines"])
+            .grants(&format!("seen = {{ max_keys = 10, max_age = \"{max_age}\" }}"))
+            .node("dedup", "builtin:dedup", &["input"])
+            .with("options = { key = \"body.id\", window = \"1h\" }")
+            .ok_and_fails("dedup")
+            .drop_sink("none", &["main.ok", "main.fails"]);
+        folder.once(&config.text()).log
+    };
+    let warning = "raise `max_age` of the grant `seen`";
+    let log = run("2s");
+    assert_eq!(log.matches(warning).count(), 1, "{log}");
+    assert!(log.contains("wanted=3600s max_age=2s"), "{log}");
+    let log = run("1h");
+    assert!(!log.contains(warning), "{log}");
+}

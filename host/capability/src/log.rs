@@ -1,6 +1,7 @@
 //! `log`: lines of nodes in the agent's log, limited per second and per call.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -49,13 +50,37 @@ pub(crate) struct LogBudget {
     pipeline: String,
     node: String,
     window: Mutex<Window>,
+    /// Whether the log already says that claims of keys end too early.
+    has_short_claims: AtomicBool,
+}
+
+impl LogTarget {
+    /// Whether lines go to the agent's log.
+    pub(crate) fn is_agent(&self) -> bool {
+        matches!(self, Self::Agent)
+    }
 }
 
 impl LogBudget {
     /// Creates the budget of a node.
     pub(crate) fn new(pipeline: &str, node: &str) -> Self {
         let window = Window { began: Instant::now(), lines: 0, suppressed: 0 };
-        Self { pipeline: pipeline.into(), node: node.into(), window: Mutex::new(window) }
+        let has_short_claims = AtomicBool::new(false);
+        Self { pipeline: pipeline.into(), node: node.into(), window: Mutex::new(window), has_short_claims }
+    }
+
+    /// Warns once that the node claims keys for longer than its grant allows.
+    pub(crate) fn warn_of_short_claims(&self, ttl_milliseconds: u64, max_age: Duration) {
+        if !self.has_short_claims.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                pipeline = %self.pipeline,
+                node = %self.node,
+                wanted = ?Duration::from_millis(ttl_milliseconds),
+                ?max_age,
+                "the node remembers keys for a shorter time than it wants, so later duplicates pass; raise `max_age` of the \
+                 grant `seen`"
+            );
+        }
     }
 
     /// Reserves one line. Returns `None` if the limit is reached, else the number of lines

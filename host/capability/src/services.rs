@@ -374,6 +374,9 @@ impl NodeServices {
     pub fn seen_claim(&self, keys: &Values, ttl: u64, claims: &mut Claims) -> Vec<u8> {
         let none = SeenGrant { max_keys: 0, ..SeenGrant::default() };
         let grant = self.0.grants.seen.as_ref().unwrap_or(&none);
+        if u128::from(ttl) > grant.max_age.as_millis() && self.0.target.is_agent() {
+            self.0.kept.log.warn_of_short_claims(ttl, grant.max_age);
+        }
         let claim = self.0.kept.seen.claim(grant, keys, ttl, self.0.clock.steady(), claims);
         self.meter(Capability::Seen).suppress(claim.forgotten);
         claim.is_new
