@@ -247,7 +247,8 @@ fn merge(object: &mut Map<String, Value>, added: &Map<String, Value>, is_deep: b
     for (key, value) in added {
         match (object.get_mut(key), value) {
             (Some(Value::Object(inner)), Value::Object(more)) if is_deep => merge(inner, more, is_deep, overwrite),
-            (Some(present), _) if !overwrite && !present.is_null() => {}
+            // Null never replaces a value.
+            (Some(present), _) if !present.is_null() && (!overwrite || value.is_null()) => {}
             _ => _ = object.insert(key.clone(), value.clone()),
         }
     }
@@ -260,8 +261,8 @@ pub(crate) fn shown(value: &Value) -> String {
 
 /// Gives one member another key, which the member keeps its place with.
 fn rename_member(object: &mut Map<String, Value>, from: &str, to: &str, overwrite: bool) {
-    if from == to || !object.contains_key(from) || (!overwrite && object.get(to).is_some_and(|value| !value.is_null()))
-    {
+    let is_null = |key: &str| object.get(key).is_none_or(Value::is_null);
+    if from == to || !object.contains_key(from) || !is_null(to) && (!overwrite || is_null(from)) {
         return;
     }
     let members = std::mem::take(object).into_iter().filter(|(key, _)| key != to);
