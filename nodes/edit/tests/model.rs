@@ -1,6 +1,7 @@
 //! Random documents and lists of steps, compared with the same steps on trees of serde_json.
 //!
-//! `PROPTEST_CASES=1000000 cargo test --release -p wattle-node-edit --test model` compares a million.
+//! `PROPTEST_CASES=1000000 PROPTEST_MAX_LOCAL_REJECTS=1000000 cargo test --release -p wattle-node-edit --test model` compares a
+//! million.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may stop at what must not be")]
 
 #[path = "model/change.rs"]
