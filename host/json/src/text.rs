@@ -36,7 +36,7 @@ pub fn unescape_lossy(inner: &[u8], out: &mut Vec<u8>) {
 
 /// Like [`unescape_lossy`], but keeps a lone surrogate as it is written, `\ud83d`, as it keeps other invalid escapes.
 ///
-/// For texts that have the escapes of JSON but are not JSON, so that nobody has checked them.
+/// For texts that have the escapes of JSON but are not JSON, so that their escapes are not checked.
 pub fn unescape_leniently(inner: &[u8], out: &mut Vec<u8>) {
     let repaired = unescape_with(inner, out, |at, _, out| {
         out.push(b'\\');

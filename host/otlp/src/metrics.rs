@@ -37,6 +37,19 @@ struct Common<'p> {
     exemplars: &'p [Exemplar],
 }
 
+/// What the types of data points have in common, of a data point and its exemplars.
+macro_rules! common {
+    ($point:ident, $exemplars:expr) => {
+        Common {
+            attributes: &$point.attributes,
+            start: $point.start_time_unix_nano,
+            time: $point.time_unix_nano,
+            flags: $point.flags,
+            exemplars: $exemplars,
+        }
+    };
+}
+
 fn points(metric: &Metric, builder: &mut Builder<'_>) {
     match &metric.data {
         None => {}
@@ -50,13 +63,7 @@ fn points(metric: &Metric, builder: &mut Builder<'_>) {
             });
         }),
         Some(Data::Histogram(histogram)) => histogram.data_points.iter().for_each(|point| {
-            let common = Common {
-                attributes: &point.attributes,
-                start: point.start_time_unix_nano,
-                time: point.time_unix_nano,
-                flags: point.flags,
-                exemplars: &point.exemplars,
-            };
+            let common = common!(point, &point.exemplars);
             event(metric, "histogram", &common, builder, |object| {
                 write_name("temporality", histogram.aggregation_temporality, &TEMPORALITIES, object);
                 object.display("count", point.count);
@@ -66,13 +73,7 @@ fn points(metric: &Metric, builder: &mut Builder<'_>) {
             });
         }),
         Some(Data::ExponentialHistogram(histogram)) => histogram.data_points.iter().for_each(|point| {
-            let common = Common {
-                attributes: &point.attributes,
-                start: point.start_time_unix_nano,
-                time: point.time_unix_nano,
-                flags: point.flags,
-                exemplars: &point.exemplars,
-            };
+            let common = common!(point, &point.exemplars);
             event(metric, "exponential_histogram", &common, builder, |object| {
                 write_name("temporality", histogram.aggregation_temporality, &TEMPORALITIES, object);
                 object.display("count", point.count);
@@ -93,13 +94,7 @@ fn points(metric: &Metric, builder: &mut Builder<'_>) {
             });
         }),
         Some(Data::Summary(summary)) => summary.data_points.iter().for_each(|point| {
-            let common = Common {
-                attributes: &point.attributes,
-                start: point.start_time_unix_nano,
-                time: point.time_unix_nano,
-                flags: point.flags,
-                exemplars: &[],
-            };
+            let common = common!(point, &[]);
             event(metric, "summary", &common, builder, |object| {
                 object.display("count", point.count);
                 double(point.sum, object.key(b"sum"));
@@ -133,13 +128,7 @@ fn number(
     builder: &mut Builder<'_>,
     about: impl FnOnce(&mut Object<'_>),
 ) {
-    let common = Common {
-        attributes: &point.attributes,
-        start: point.start_time_unix_nano,
-        time: point.time_unix_nano,
-        flags: point.flags,
-        exemplars: &point.exemplars,
-    };
+    let common = common!(point, &point.exemplars);
     event(metric, r#type, &common, builder, |object| {
         about(object);
         match point.value {

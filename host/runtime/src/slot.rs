@@ -139,7 +139,7 @@ impl Staged {
 impl StateSlot {
     /// Creates a slot with these snapshots.
     pub fn new(snapshots: Vec<Snapshot>) -> Self {
-        // Until an instance takes the snapshots over, nobody knows what is in them.
+        // Until an instance takes the snapshots over, their contents are unknown.
         let owes = AtomicBool::new(!snapshots.is_empty());
         let held = Held { snapshots: snapshots.into(), ..Held::default() };
         Self { held: Mutex::new(held), owes, ..Self::default() }

@@ -201,7 +201,7 @@ fn write_time(nanoseconds: i64, format: &str, out: &mut String) {
 
 fn value((bytes, offsets, kinds): &(Bytes, Vec<u32>, Vec<u8>), row: usize) -> &[u8] {
     let (Some(&start), Some(&end)) = (offsets.get(row), offsets.get(row + 1)) else { return &[] };
-    // `null` is no value, as a missing field is none.
+    // `null` counts as a missing field.
     if kinds.get(row).is_none_or(|&kind| kind == 0 || kind == Kind::Null as u8) {
         return &[];
     }

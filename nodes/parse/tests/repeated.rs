@@ -1,4 +1,4 @@
-//! Keys that occur more than once in a row, years that are none, and escapes that are none.
+//! Repeated keys, words that look like years, and invalid escapes.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at what must not be")]
 
 use serde_json::{Value, json};

@@ -85,7 +85,7 @@ impl Rendering<'_> {
                 }
                 Part::Field(field) => {
                     let Some((bytes, offsets, kinds)) = self.columns.get(*field) else { continue };
-                    // `null` is no value, as a missing field is none.
+                    // `null` counts as a missing field.
                     if kinds.get(row) == Some(&(Kind::Null as u8)) {
                         continue;
                     }

@@ -276,6 +276,20 @@ pub(super) fn check_path(option: &str, path: &str, errors: &mut OptionErrors) {
     }
 }
 
+/// The credentials of the options `token` and `auth`.
+pub(super) fn credentials(
+    token: Option<Secret>,
+    auth: Option<AuthOptions>,
+    errors: &mut OptionErrors,
+) -> Vec<Credential> {
+    if token.is_some() && auth.is_some() {
+        errors.add("token", "and `auth` are two ways to say the same; leave one out");
+    }
+    let token = token.map(|token| Credential::bearer("token", &token, errors));
+    let auth = auth.map(|auth| auth.check(errors));
+    token.into_iter().chain(auth).flatten().collect()
+}
+
 impl AuthOptions {
     pub(super) fn check(self, errors: &mut OptionErrors) -> Option<Credential> {
         match self {
@@ -292,12 +306,7 @@ impl Options {
         let mut settings = self.server(&[("address", &address)], errors);
         check_path("path", &self.path, errors);
         settings.path = self.path;
-        if self.token.is_some() && self.auth.is_some() {
-            errors.add("token", "and `auth` are two ways to say the same; leave one out");
-        }
-        let token = self.token.map(|token| Credential::bearer("token", &token, errors));
-        let auth = self.auth.map(|auth| auth.check(errors));
-        settings.credentials = token.into_iter().chain(auth).flatten().collect();
+        settings.credentials = credentials(self.token, self.auth, errors);
         settings.framing = self.framing;
         settings.invalid_json = self.invalid_json;
         settings.acknowledge = self.acknowledge.0;

@@ -20,8 +20,7 @@ use wattle_options::{OptionErrors, Secret};
 use wattle_otlp::{Encoding, Events, Signal};
 
 use super::body::Kinds;
-use super::credential::Credential;
-use super::options::{AuthOptions, Protocol, Settings, server_options};
+use super::options::{AuthOptions, Protocol, Settings, credentials, server_options};
 use super::refusal::Refusal;
 use super::response::{Body, Taken, respond_with};
 use crate::assemble::BatchLimits;
@@ -69,12 +68,7 @@ impl Options {
             addresses.truncate(1);
         }
         let mut settings = self.server(&addresses, errors);
-        if self.token.is_some() && self.auth.is_some() {
-            errors.add("token", "and `auth` are two ways to say the same; leave one out");
-        }
-        let token = self.token.map(|token| Credential::bearer("token", &token, errors));
-        let auth = self.auth.map(|auth| auth.check(errors));
-        settings.credentials = token.into_iter().chain(auth).flatten().collect();
+        settings.credentials = credentials(self.token, self.auth, errors);
         settings.protocol = Protocol::Otlp;
         settings
     }

@@ -4,7 +4,7 @@
 //! `aggregate` by their JSON without white space. A node must find all rows of a group on one shard,
 //! so the text that decides here is never finer than any of those: a missing value and `null` are the
 //! same, a string is its unescaped text, and what looks like an object or an array has no white space.
-//! Rows that a node tells apart may share a shard.
+//! Different keys may share a shard.
 
 use std::borrow::Cow;
 
