@@ -3,10 +3,10 @@
 //! Before a compiler sees the artifact, size, functions, nesting and sections are checked: compile
 //! time is about linear in size and functions, and partly quadratic in the nesting. Artifacts that
 //! are not built in are compiled in a separate process (`child.rs`), which ends when it exceeds its
-//! memory or time. An artifact that killed the compiler is recorded and refused, so it costs
+//! memory or time; the optimizer (`optimizer.rs`) compiles the others there too. An artifact that killed the compiler is recorded and refused, so it costs
 //! nothing when the agent restarts again and again.
 //!
-//! Without such a process (in tests), and for built-in artifacts, a thread compiles. A thread
+//! Without such a process (in tests), and for built-in artifacts at start, a thread compiles. A thread
 //! cannot be interrupted: if it takes too long, the agent stops waiting, and refuses the artifact
 //! while the thread runs.
 
@@ -86,12 +86,42 @@ impl Compiler {
         cache: Option<&Cache>,
         artifact: &Artifact,
     ) -> Result<Component, ArtifactError> {
+        self.compile_with(tier, cache, artifact, false)
+    }
+
+    /// Compiles an artifact in a separate process if there is one, also if it is built in. The optimizing compiler needs
+    /// ten times the memory of an idle agent, and each of its threads keeps a part of it until the process ends.
+    ///
+    /// # Errors
+    ///
+    /// As [`compile`](Self::compile).
+    pub(crate) fn compile_apart(
+        &self,
+        tier: &Tier,
+        cache: Option<&Cache>,
+        artifact: &Artifact,
+    ) -> Result<Component, ArtifactError> {
+        self.compile_with(tier, cache, artifact, true)
+    }
+
+    fn compile_with(
+        &self,
+        tier: &Tier,
+        cache: Option<&Cache>,
+        artifact: &Artifact,
+        apart: bool,
+    ) -> Result<Component, ArtifactError> {
         let bytes = artifact.bytes();
         self.check(&bytes)?;
         self.active.lock().push(artifact.name.clone());
         let _active = Active(self, &artifact.name);
         match (&artifact.origin, ChildCompiler::installed()) {
             (Origin::File(_), Some(child)) => self.compile_elsewhere(child, tier, cache, artifact, &bytes),
+            // A built-in artifact is trusted, so limits that are too low for it do not stop it.
+            (_, Some(child)) if apart => {
+                let compiled = self.compile_elsewhere(child, tier, cache, artifact, &bytes);
+                compiled.or_else(|_| self.compile_here(&tier.engine, artifact, bytes))
+            }
             _ => self.compile_here(&tier.engine, artifact, bytes),
         }
     }

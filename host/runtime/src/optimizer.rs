@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use wattle_plan::Artifact;
 
 use crate::artifact::{Code, Compiled};
+use crate::resident::unmap_idle_code;
 
 /// Delay. A swap goes first: it has more to compile, test and configure on the same cores.
 const AFTER: Duration = Duration::from_secs(1);
@@ -41,13 +42,15 @@ impl Optimizer {
         let work = move || {
             std::thread::sleep(AFTER);
             loop {
-                let Some((compiled, artifact)) = runtime.optimizer.next() else { return };
+                let Some((compiled, artifact)) = runtime.optimizer.next() else { break };
                 // Threads that wait for the code must not wait forever.
                 if catch_unwind(AssertUnwindSafe(|| optimize(&compiled, &artifact))).is_err() {
                     tracing::error!(artifact = artifact.name, "the optimizer panicked; please report this");
                 }
                 compiled.finalize();
             }
+            // The compiler is a third of the program, and seldom runs again.
+            let _ = unmap_idle_code();
         };
         match std::thread::Builder::new().name("wattle-optimize".into()).spawn(work) {
             Ok(_) => jobs.is_running = true,
@@ -74,12 +77,19 @@ fn optimize(compiled: &Compiled, artifact: &Artifact) {
         // time.
         cache.keep(&baseline.engine, &artifact.digest, baseline.component());
     }
-    let compiled_again = runtime.compiler.compile(tier, runtime.cache(), artifact);
+    let compiled_again = runtime.compiler.compile_apart(tier, runtime.cache(), artifact);
+    let compiled_again = compiled_again.map(|component| {
+        // Code in a file is resident only where it is executed, and the kernel can read it again.
+        let stored = runtime.cache().and_then(|cache| {
+            cache.store(&tier.engine, &artifact.digest, &component);
+            cache.load(&tier.engine, &artifact.digest)
+        });
+        stored.unwrap_or(component)
+    });
     let code = compiled_again.and_then(|component| Code::link(tier, &component));
     match code {
         Ok(code) => {
             if let Some(cache) = runtime.cache() {
-                cache.store(&tier.engine, &artifact.digest, code.component());
                 cache.remove(&baseline.engine, &artifact.digest);
             }
             compiled.replace(code);

@@ -26,6 +26,7 @@ use crate::pack_tests::{PackTests, PackTestsError};
 use crate::remote::Remotes;
 use crate::rollout::{Decision, RollbackError, Rollout, version_name};
 use crate::shadow;
+use crate::supervisor::unmap_idle_code;
 use crate::time::Moment;
 use crate::watch::{Change, Watch};
 
@@ -156,6 +157,7 @@ impl Running {
         };
         loader.remotes.poller().end_load(response.error.is_none());
         response.ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        unmap_idle_code();
         Some(response)
     }
 

@@ -194,6 +194,7 @@ impl Supervisor {
         history.add(&Entry::new(topology.generation(), Event::Started, "the agent started").running(&plan));
         let started = Instant::now();
         let watch = self.watch(&plan.files, loading);
+        unmap_idle_code();
         let running = Running {
             topology,
             admin,
@@ -245,6 +246,14 @@ impl Supervisor {
         watch.set(files);
         watch.catch_up(loading);
         Some(watch)
+    }
+}
+
+/// Unmaps the code that only start-up and reloads need.
+pub(crate) fn unmap_idle_code() {
+    match wattle_runtime::unmap_idle_code() {
+        Ok(bytes) => tracing::debug!(bytes, "unmapped idle code of the program"),
+        Err(error) => tracing::debug!(%error, "cannot unmap idle code of the program; it stays in memory"),
     }
 }
 
