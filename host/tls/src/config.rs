@@ -1,4 +1,4 @@
-//! The TLS configuration of a client, from the files that its options name.
+//! The TLS configuration of a client, from the files that its options name, and the errors of such files.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,11 @@ use crate::roots::system_roots;
 use crate::verify::{Listed, TrustAnyone};
 
 /// Name of the option with trusted authorities.
-const CA_FILE: &str = "tls.ca_file";
-/// Name of the option with the client certificate.
-const CRT_FILE: &str = "tls.crt_file";
+pub(crate) const CA_FILE: &str = "tls.ca_file";
+/// Name of the option with the certificate of this side.
+pub(crate) const CRT_FILE: &str = "tls.crt_file";
 /// Name of the option with the private key.
-const KEY_FILE: &str = "tls.key_file";
+pub(crate) const KEY_FILE: &str = "tls.key_file";
 
 /// The TLS options of a client.
 #[derive(Clone, Debug)]
@@ -70,6 +70,16 @@ pub enum TlsConfigError {
     /// The key file has no private key.
     #[error("`{}` contains no PEM private key without a passphrase", .0.display())]
     NoKey(PathBuf),
+    /// The private key needs a passphrase.
+    #[error(
+        "the key in `{path}` has a passphrase, which the agent cannot ask for; write it without one, with \
+         `openssl pkey -in {path} -out NEW_FILE`",
+        path = .0.display()
+    )]
+    EncryptedKey(PathBuf),
+    /// The PEM is complete, but what it contains is not a certificate.
+    #[error("`{}` contains a damaged certificate", .0.display())]
+    DamagedCertificate(PathBuf),
     /// The file has certificates, but none can serve as an authority.
     #[error("`{}` contains no usable certificate of an authority", .0.display())]
     NoAuthority(PathBuf),
@@ -109,9 +119,9 @@ impl TlsConfigError {
             Self::Unreadable { option, .. } | Self::NotPem { option, .. } | Self::NoCertificate { option, .. } => {
                 Some(option)
             }
-            Self::NoKey(_) | Self::KeyMismatch { .. } => Some(KEY_FILE),
+            Self::NoKey(_) | Self::EncryptedKey(_) | Self::KeyMismatch { .. } => Some(KEY_FILE),
             Self::NoAuthority(_) => Some(CA_FILE),
-            Self::Unusable { .. } => Some(CRT_FILE),
+            Self::DamagedCertificate(_) | Self::Unusable { .. } => Some(CRT_FILE),
             Self::NoSystemRoots | Self::Library(_) => None,
         }
     }
@@ -121,6 +131,16 @@ impl TlsConfigError {
         match error {
             pem::Error::Io(error) => Self::Unreadable { option, path, error },
             _ => Self::NotPem { option, path },
+        }
+    }
+
+    /// Why a certificate and a key cannot be used together.
+    pub(crate) fn pair(crt: &Path, key: &Path, error: rustls::Error) -> Self {
+        let (crt, key) = (crt.to_owned(), key.to_owned());
+        match error {
+            rustls::Error::InconsistentKeys(_) => Self::KeyMismatch { key, crt },
+            rustls::Error::InvalidCertificate(_) => Self::DamagedCertificate(crt),
+            error => Self::Unusable { crt, key, error },
         }
     }
 }
@@ -152,19 +172,28 @@ pub fn client_config(options: &ClientOptions, used: bool) -> Result<ClientConfig
     let (Some(crt), Some(key)) = (&options.crt_file, &options.key_file) else {
         return Ok(builder.with_no_client_auth());
     };
+    let (chain, private_key) = pair(crt, key)?;
+    builder.with_client_auth_cert(chain, private_key).map_err(|error| TlsConfigError::pair(crt, key, error))
+}
+
+/// Reads a certificate, with those of its authorities, and its private key.
+pub(crate) fn pair(
+    crt: &Path,
+    key: &Path,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsConfigError> {
     let chain = certificates(CRT_FILE, crt)?;
-    let private_key = PrivateKeyDer::from_pem_file(key).map_err(|error| match error {
-        pem::Error::NoItemsFound => TlsConfigError::NoKey(key.clone()),
+    let text = std::fs::read(key).map_err(|error| TlsConfigError::pem(KEY_FILE, key, pem::Error::Io(error)))?;
+    let private_key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
+        // In the label of the block, or in a header of it.
+        _ if memchr::memmem::find(&text, b"ENCRYPTED").is_some() => TlsConfigError::EncryptedKey(key.to_owned()),
+        pem::Error::NoItemsFound => TlsConfigError::NoKey(key.to_owned()),
         error => TlsConfigError::pem(KEY_FILE, key, error),
     })?;
-    builder.with_client_auth_cert(chain, private_key).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => TlsConfigError::KeyMismatch { key: key.clone(), crt: crt.clone() },
-        error => TlsConfigError::Unusable { crt: crt.clone(), key: key.clone(), error },
-    })
+    Ok((chain, private_key))
 }
 
 /// Reads the certificates in a file; an empty file is an error.
-fn certificates(option: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
+pub(crate) fn certificates(option: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
     let found = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| TlsConfigError::pem(option, path, error))?;

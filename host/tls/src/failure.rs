@@ -1,4 +1,4 @@
-//! Why a TLS handshake failed.
+//! Why a TLS handshake with a server failed.
 
 use std::error::Error as StdError;
 use std::io;
@@ -82,20 +82,25 @@ pub enum TlsFailure {
 impl TlsFailure {
     /// Finds the TLS error among the causes of another error.
     pub fn find(error: &(dyn StdError + 'static)) -> Option<Self> {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if let Some(found) = error.downcast_ref::<Error>() {
-                return Some(Self::from(found));
-            }
-            // `source` of an `io::Error` skips the error that it wraps.
-            let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-            next = match wrapped {
-                Some(wrapped) => Some(wrapped as &(dyn StdError + 'static)),
-                None => error.source(),
-            };
-        }
-        None
+        find_error(error).map(Self::from)
     }
+}
+
+/// Finds the TLS error among the causes of another error.
+pub(crate) fn find_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<Error>() {
+            return Some(found);
+        }
+        // `source` of an `io::Error` skips the error that it wraps.
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match wrapped {
+            Some(wrapped) => Some(wrapped as &(dyn StdError + 'static)),
+            None => error.source(),
+        };
+    }
+    None
 }
 
 impl From<&Error> for TlsFailure {

@@ -178,10 +178,7 @@ async fn secure(
     // A `ServerName` has no brackets around an IPv6 address.
     let name = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let Ok(name) = ServerName::try_from(name.to_owned()) else { return Err(ConnectError::NoHost { address }) };
-    let tls = tls.clone();
-    // Reading the TLS files blocks.
-    let config = tokio::task::spawn_blocking(move || tls.current()).await;
-    let Ok(mut config) = config else { return Err(ConnectError::Closed { address }) };
+    let mut config = tls.current().await;
     if is_http2 {
         Arc::make_mut(&mut config).alpn_protocols = vec![b"h2".to_vec()];
     }

@@ -1,67 +1,23 @@
 //! The sink with TLS servers.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
+use wattle_tls::testing::{Authority, Files, Identity, params, self_signed};
 
 use super::client::Client;
 use super::options::read;
 use crate::testing::Rig;
-
-/// A certificate and its key, in PEM.
-#[derive(Clone)]
-struct Identity {
-    certificate: String,
-    key: String,
-}
-
-fn params(name: &str, is_authority: bool) -> CertificateParams {
-    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    if is_authority {
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    }
-    params
-}
-
-/// A self-signed certificate; as an authority, it is like one made by `openssl req -x509`.
-fn self_signed(params: &CertificateParams) -> Identity {
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.self_signed(&key).unwrap();
-    Identity { certificate: certificate.pem(), key: key.serialize_pem() }
-}
-
-/// An authority that issues certificates.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        Self(CertifiedIssuer::self_signed(params(name, true), KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    fn issue(&self, name: &str) -> Identity {
-        let key = KeyPair::generate().unwrap();
-        let certificate = params(name, false).signed_by(&key, &self.0).unwrap();
-        Identity { certificate: certificate.pem(), key: key.serialize_pem() }
-    }
-}
 
 /// A server with an identity that responds 200 to every request. With `clients`, it requires a certificate of them.
 pub(super) struct Server {
@@ -82,7 +38,7 @@ impl Server {
             None => config.with_no_client_auth(),
             Some(authority) => {
                 let mut roots = RootCertStore::empty();
-                roots.add(authority.0.der().clone()).unwrap();
+                roots.add(authority.der()).unwrap();
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
                 config.with_client_cert_verifier(verifier)
             }
@@ -127,26 +83,6 @@ impl Server {
 pub(super) async fn any_server() -> (Server, String) {
     let identity = self_signed(&params("localhost", true));
     (Server::start(&identity, None).await, identity.certificate)
-}
-
-/// Replaces files atomically, as cert-manager does.
-struct Files(TempDir);
-
-impl Files {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let (path, new) = (self.0.path().join(name), self.0.path().join("new"));
-        std::fs::write(&new, text).unwrap();
-        std::fs::rename(new, &path).unwrap();
-        path
-    }
-
-    fn missing(&self) -> PathBuf {
-        self.0.path().join("missing.pem")
-    }
 }
 
 /// Sends one request; returns the status of the response, or the error.
