@@ -34,6 +34,8 @@ mod response;
 mod clients_tests;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod tls_tests;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -49,6 +51,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::error::SourceError;
+use crate::listen::{Acceptor, Stream};
 use crate::listeners::{Listeners, Registration};
 use crate::source::{Source, SourceContext, Stop};
 use connections::{Connections, Registered};
@@ -101,13 +104,18 @@ impl Source for HttpSource {
             let mut stop = context.stop.clone();
             let open = Arc::new(Connections::new(context.name.clone(), self.settings.max_connections));
             let settings = self.settings.clone();
+            let reply = response::TLS_REQUIRED;
+            let acceptor = Acceptor::new(&context, settings.tls.clone(), Some(settings.idle_timeout), reply);
+            let acceptor = Arc::new(acceptor);
             let handler = Arc::new(Handler::new(self.settings, context, open.clone()));
+            let mut files = std::pin::pin!(acceptor.follow_files());
             // Dropping the source drops this set, which closes the connections.
             let mut connections = JoinSet::new();
             loop {
                 let (stream, peer) = tokio::select! {
                     accepted = accept(&sockets) => accepted,
                     Some(_) = connections.join_next() => continue,
+                    never = &mut files => match never {},
                     () = stop.stopped() => break,
                 };
                 // A connection that was already accepted is served even if the source stops.
@@ -116,7 +124,8 @@ impl Source for HttpSource {
                     () = stop.stopped() => None,
                 };
                 let registered = open.register(place);
-                connections.spawn(serve(stream, peer, handler.clone(), registered, settings.clone(), stop.clone()));
+                let client = Client { stream, peer, registered };
+                connections.spawn(serve(client, acceptor.clone(), handler.clone(), settings.clone(), stop.clone()));
             }
             // Accept no new connections. Requests in progress still get a response: a client whose
             // connection just closes cannot know whether the source accepted its request. Clients
@@ -170,24 +179,34 @@ async fn accept(sockets: &[TcpListener]) -> (TcpStream, SocketAddr) {
     }
 }
 
-async fn serve(
+/// An accepted connection.
+struct Client {
     stream: TcpStream,
     peer: SocketAddr,
-    handler: Arc<Handler>,
     registered: Registered,
-    settings: Settings,
-    mut stop: Stop,
-) {
+}
+
+async fn serve(client: Client, acceptor: Arc<Acceptor>, handler: Arc<Handler>, settings: Settings, mut stop: Stop) {
+    let Client { stream, peer, registered } = client;
     // Responses are small and should be sent at once.
     let _ = stream.set_nodelay(true);
     let connection = registered.connection.clone();
-    let is_http2 = match settings.protocol {
-        Protocol::Otlp => tokio::select! {
-            begun = http2::is_begun(&stream, settings.idle_timeout) => begun,
-            () = connection.closing() => return,
-        },
-        Protocol::Events | Protocol::Firehose(_) => false,
+    let begun = async {
+        let stream = acceptor.accept(stream, peer).await?;
+        // The client was active until now.
+        connection.touch();
+        let is_http2 = match (&stream, settings.protocol) {
+            (Stream::Tls(_), _) => stream.protocol() == Some(b"h2"),
+            (Stream::Plain(stream), Protocol::Otlp) => http2::is_begun(stream, settings.idle_timeout).await,
+            (Stream::Plain(_), Protocol::Events | Protocol::Firehose(_)) => false,
+        };
+        Some((stream, is_http2))
     };
+    let begun = tokio::select! {
+        begun = begun => begun,
+        () = connection.closing() => None,
+    };
+    let Some((stream, is_http2)) = begun else { return };
     let service = service_fn(|request| {
         let (handler, connection) = (handler.clone(), connection.clone());
         async move { Ok::<_, Infallible>(handler.answer(peer, &connection, request).await) }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
+use wattle_tls::AcceptError;
 
 /// Counts of a source, read by metrics, the summary and the progress bar.
 #[derive(Debug, Default)]
@@ -44,8 +45,44 @@ pub struct SourceStats {
     pub read_bytes: AtomicU64,
     /// Address of a listening source.
     pub address: OnceLock<SocketAddr>,
+    /// Failed TLS handshakes of a listening source.
+    pub tls: TlsStats,
     /// Objects of a store, and the messages that announce them.
     pub queue: QueueStats,
+}
+
+/// The reason of a handshake that a client begins at a source without TLS.
+pub(crate) const UNEXPECTED_TLS: &str = "unexpected";
+
+/// Failed TLS handshakes, by reason.
+#[derive(Debug, Default)]
+pub struct TlsStats {
+    is_used: AtomicBool,
+    /// One for each of [`AcceptError::KINDS`].
+    failures: [AtomicU64; AcceptError::KINDS.len()],
+    unexpected: AtomicU64,
+}
+
+impl TlsStats {
+    /// Says that the source has TLS, so that counts of zero mean something.
+    pub(crate) fn set_used(&self) {
+        self.is_used.store(true, Ordering::Relaxed);
+    }
+
+    /// Counts a failed handshake.
+    pub(crate) fn count(&self, reason: &str) {
+        let known = AcceptError::KINDS.iter().position(|kind| *kind == reason);
+        add(known.and_then(|at| self.failures.get(at)).unwrap_or(&self.unexpected), 1);
+    }
+
+    /// Failed handshakes by reason; empty for a source to which TLS does not apply.
+    pub fn failures(&self) -> Vec<(&'static str, u64)> {
+        let named = AcceptError::KINDS.into_iter().chain([UNEXPECTED_TLS]);
+        let counts = self.failures.iter().chain([&self.unexpected]).map(|count| count.load(Ordering::Relaxed));
+        let counted: Vec<_> = named.zip(counts).collect();
+        let applies = self.is_used.load(Ordering::Relaxed) || counted.iter().any(|(_, count)| *count > 0);
+        if applies { counted } else { Vec::new() }
+    }
 }
 
 /// Counts of a source of objects, and of the messages that announce them.

@@ -41,6 +41,8 @@ pub const TYPES: &Table<Prepared> = &Table {
                 })
             },
             schema: schema_of::<http::Options>,
+            // The source follows the files of `tls` itself. As a part of the configuration, a renewed certificate would
+            // replace the source, and so close its connections. The same holds for the next two.
             files: no_files,
         },
         Row {

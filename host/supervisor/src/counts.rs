@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wattle_sink::SinkStats;
-use wattle_source::{LostBytes, QueueStats, SourceStats};
+use wattle_source::{LostBytes, QueueStats, SourceStats, TlsStats};
 use wattle_topology::{NodeCounts, PipelineCounts};
 
 use crate::metric::{Kind, Metric};
@@ -182,6 +182,7 @@ table! {
     one Counter "wattle_source_skipped_long_bytes_total" ["source"] "Bytes of those lines and documents." load(&s.skipped_long_bytes);
     one Counter "wattle_source_skipped_zero_bytes_total" ["source"] "Zero bytes in front of events that were skipped; truncated files contain them." load(&s.skipped_nuls);
     by Counter "wattle_source_lost_bytes_total" ["source", "reason"] "Bytes of log files that the source saw but never read: the file was `truncated` or rewritten, `removed` while it was not open, or `closed` after its removal because too many files were open." reasons(&s.lost_bytes), note "bytes of files were lost before they were read; see the log";
+    by Counter "wattle_source_tls_failures_total" ["source", "reason"] "TLS handshakes that failed: the `client_certificate` is missing or not valid, the client does not accept the `server_certificate`, the client does not use TLS (`not_tls`), violates the `protocol` or has no version in common, does not complete the handshake in time (`timeout`) or ends the connection (`closed`), or uses TLS although the source does not (`unexpected`)." tls_failures(&s.tls), note "TLS handshakes failed; see the log";
     by Counter "wattle_source_messages_total" ["source", "what"] "Messages of an SQS queue: `received`, of which `deleted` after their objects were delivered, `returned` to the queue to come again, `ignored` because they announce no new object, or `invalid`; and `extended`, how often a message was hidden for longer while its objects were in work." messages(&s.queue);
     by Counter "wattle_source_objects_total" ["source", "result"] "Objects of a store that were `read` and delivered, attempts that `failed`, objects that were `missing`, and announced objects that the options exclude (`filtered`)." objects(&s.queue);
     by Counter "wattle_source_digests_total" ["source", "result"] "Digests of CloudTrail by the result of their check: `verified`, `unlisted` (verified, but there are files of its time that it does not list), `unverifiable` (the signature or the key is missing), or `failed` (something was changed or is missing)." digests(&s.queue);
@@ -284,6 +285,10 @@ fn of_queue(queue: &QueueStats, counts: &[(&str, &AtomicU64)]) -> Vec<(String, u
         return Vec::new();
     }
     counts.iter().map(|(name, count)| ((*name).to_owned(), load(count))).collect()
+}
+
+fn tls_failures(tls: &TlsStats) -> Vec<(String, u64)> {
+    tls.failures().into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect()
 }
 
 fn reasons(lost: &LostBytes) -> Vec<(String, u64)> {

@@ -19,7 +19,7 @@ use wattle_options::{OptionErrors, Secret};
 
 use super::body::{documents, lines};
 use super::credential::Credential;
-use super::options::{Protocol, Settings, check_path, server_options};
+use super::options::{HTTP_1, Protocol, Settings, check_path, server_options};
 use super::refusal::Refusal;
 use crate::assemble::{BatchLimits, Chunk, cut};
 use crate::decompress::{Compression, ReadFailure, decompress};
@@ -39,7 +39,7 @@ const MAX_MESSAGE_CHARS: usize = 8192;
 
 server_options! {
     /// The options of an `aws_firehose` source.
-    Options, acknowledge_timeout = 150, {
+    Options, acknowledge_timeout = 150, protocols = HTTP_1, {
         /// Address to listen on: a host name or IP address, and a port. Default: `127.0.0.1:8080`.
         address = "127.0.0.1:8080",
         /// The only path that accepts events, with `POST` and `PUT`. Default: `/`.

@@ -9,7 +9,6 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
-use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 use wattle_batch::{Ack, Batch, ColumnTooLarge, Disposition, Origin};
@@ -24,6 +23,7 @@ use super::refusal::Refusal;
 use super::response::{self, Style, Taken};
 use crate::assemble::Chunk;
 use crate::in_flight::{InFlight, NoRoom, Share};
+use crate::log_limit::LogLimit;
 use crate::source::{Batches, SourceContext};
 use crate::stats::add;
 
@@ -44,27 +44,7 @@ pub(crate) struct Handler {
     in_flight: InFlight,
     /// At most one large body per core is decompressed at a time, which bounds the memory.
     unpacking: Arc<Semaphore>,
-    refusals: Mutex<Refusals>,
-}
-
-/// Keeps a client that is refused repeatedly from flooding the log.
-#[derive(Default)]
-struct Refusals {
-    quiet_until: Option<Instant>,
-    not_logged: u64,
-}
-
-impl Refusals {
-    /// Returns whether to log the next refusal, and how many were not logged.
-    fn log(&mut self) -> Option<u64> {
-        let now = Instant::now();
-        if self.quiet_until.is_some_and(|until| until > now) {
-            self.not_logged += 1;
-            return None;
-        }
-        self.quiet_until = Some(now + LOG_PAUSE);
-        Some(std::mem::take(&mut self.not_logged))
-    }
+    refusals: LogLimit,
 }
 
 /// Purpose of a request.
@@ -108,7 +88,7 @@ impl Handler {
             context,
             connections,
             unpacking: Arc::new(Semaphore::new(cores)),
-            refusals: Mutex::default(),
+            refusals: LogLimit::new(LOG_PAUSE),
         }
     }
 
@@ -154,7 +134,7 @@ impl Handler {
     fn refuse(&self, peer: SocketAddr, refusal: &Refusal, style: &Style) -> Response<response::Body> {
         let Refusal { status, reason } = refusal;
         self.context.stats.fail(format!("request refused with {}: {reason}", status.as_u16()));
-        if let Some(not_logged) = self.refusals.lock().log() {
+        if let Some(not_logged) = self.refusals.pass() {
             tracing::warn!(
                 source = %self.context.name, peer = %peer, status = status.as_u16(), reason = %reason,
                 not_logged, "request refused"

@@ -9,12 +9,18 @@ use wattle_options::{Flag, OptionErrors, Period, Secret};
 use super::credential::Credential;
 use super::firehose::RecordCompression;
 use crate::decompress::Caps;
+use crate::listen::{Tls, TlsOptions};
+
+/// Protocols of a server that speaks HTTP/1 only.
+pub(super) const HTTP_1: &[&str] = &["http/1.1", "http/1.0"];
+/// Protocols of a server that also speaks HTTP/2.
+pub(super) const HTTP_2: &[&str] = &["h2", "http/1.1", "http/1.0"];
 
 /// Defines the options of a source that is an HTTP server: those of every server, and its own. `serde(flatten)` would
 /// do without a macro, but accepts unknown options.
 macro_rules! server_options {
     (
-        $(#[$meta:meta])* $name:ident, acknowledge_timeout = $acknowledge_timeout:literal,
+        $(#[$meta:meta])* $name:ident, acknowledge_timeout = $acknowledge_timeout:literal, protocols = $protocols:expr,
         { $($(#[$address_meta:meta])* $address:ident = $address_default:literal,)* },
         { $($(#[$own_meta:meta])* $own:ident: $own_type:ty = $default:expr,)* }
     ) => {
@@ -28,6 +34,9 @@ macro_rules! server_options {
             /// Default: `/health`.
             health_path: String,
             $($(#[$own_meta])* $own: $own_type,)*
+            /// TLS of all connections, with certificates of clients if `tls.ca_file` is set. Default: none; connections are
+            /// not encrypted.
+            tls: Option<$crate::listen::TlsOptions>,
             /// Maximum size of a body in bytes, before and after decompression. Default: `64MiB`.
             max_body_bytes: wattle_options::Size,
             /// Maximum ratio of decompressed to compressed bytes of a body; the first MiB is exempt.
@@ -63,6 +72,7 @@ macro_rules! server_options {
                     $($address: $address_default.to_owned(),)*
                     health_path: "/health".to_owned(),
                     $($own: $default,)*
+                    tls: None,
                     max_body_bytes: wattle_options::Size(64 << 20),
                     max_decompression_ratio: wattle_options::Number(1000),
                     max_in_flight_bytes: wattle_options::Size(256 << 20),
@@ -85,6 +95,8 @@ macro_rules! server_options {
             ) -> $crate::http::options::Settings {
                 $crate::http::options::Server {
                     health_path: std::mem::take(&mut self.health_path),
+                    tls: self.tls.take(),
+                    protocols: $protocols,
                     max_body_bytes: self.max_body_bytes.0,
                     max_decompression_ratio: self.max_decompression_ratio.0,
                     max_in_flight_bytes: self.max_in_flight_bytes.0,
@@ -103,7 +115,7 @@ pub(super) use server_options;
 
 server_options! {
     /// The options as written.
-    Options, acknowledge_timeout = 60, {
+    Options, acknowledge_timeout = 60, protocols = HTTP_1, {
         /// Address to listen on: a host name or IP address, and a port. Default: `127.0.0.1:8080`.
         address = "127.0.0.1:8080",
         /// The only path that accepts events, with `POST` and `PUT`. Default: `/`.
@@ -179,6 +191,8 @@ pub(crate) enum InvalidJson {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) addresses: Vec<String>,
+    /// `None` without TLS.
+    pub(crate) tls: Option<Tls>,
     /// The only path for events, unless the protocol has its own.
     pub(crate) path: String,
     /// `None` where nothing answers probes.
@@ -213,6 +227,9 @@ pub(crate) enum Protocol {
 /// The options of every server, as written.
 pub(super) struct Server {
     pub(super) health_path: String,
+    pub(super) tls: Option<TlsOptions>,
+    /// The application protocols over TLS, as ALPN names them.
+    pub(super) protocols: &'static [&'static str],
     pub(super) max_body_bytes: u64,
     pub(super) max_decompression_ratio: u64,
     pub(super) max_in_flight_bytes: u64,
@@ -247,11 +264,13 @@ impl Server {
         if !(1..=1 << 20).contains(&max_connections) {
             errors.add("max_connections", "must be at least 1 and at most 1048576");
         }
+        let tls = self.tls.and_then(|tls| tls.check(self.protocols, errors));
         errors.not_zero("idle_timeout", self.idle_timeout);
         errors.not_zero("read_timeout", self.read_timeout);
         Settings {
             addresses: addresses.iter().map(|(_, address)| (*address).to_owned()).collect(),
             path: String::new(),
+            tls,
             health_path: Some(self.health_path).filter(|path| !path.is_empty()),
             credentials: Vec::new(),
             framing: HttpFraming::default(),

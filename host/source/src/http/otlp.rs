@@ -20,7 +20,7 @@ use wattle_options::{OptionErrors, Secret};
 use wattle_otlp::{Encoding, Events, Signal};
 
 use super::body::Kinds;
-use super::options::{AuthOptions, Protocol, Settings, credentials, server_options};
+use super::options::{AuthOptions, HTTP_2, Protocol, Settings, credentials, server_options};
 use super::refusal::Refusal;
 use super::response::{Body, Taken, respond_with};
 use crate::assemble::BatchLimits;
@@ -42,7 +42,7 @@ const GRPC_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bi
 
 server_options! {
     /// The options of an `otlp` source.
-    Options, acknowledge_timeout = 60, {
+    Options, acknowledge_timeout = 60, protocols = HTTP_2, {
         /// Address for gRPC: a host name or IP address, and a port. Both addresses accept gRPC and HTTP; an empty one is
         /// off. Default: `127.0.0.1:4317`.
         grpc_address = "127.0.0.1:4317",

@@ -1,0 +1,160 @@
+//! Begins connections: the TLS handshake, and the clients that fail it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use wattle_tls::{AcceptError, TlsConfigError, accept};
+
+use super::options::Tls;
+use super::stream::Stream;
+use crate::log_limit::LogLimit;
+use crate::source::SourceContext;
+use crate::stats::{SourceStats, UNEXPECTED_TLS};
+
+/// Maximum time of a handshake. Clients complete it within a few round trips.
+const MAX_HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Minimum time between two log lines about failed handshakes.
+const LOG_PAUSE: Duration = Duration::from_secs(1);
+
+/// Interval between checks of the files while no client connects, so that the log reports an unusable certificate before
+/// the previous one expires.
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Time for a client without TLS to read why it is refused.
+const LAST_ANSWER: Duration = Duration::from_millis(50);
+
+/// Maximum bytes of such a client that are read and ignored.
+const MAX_IGNORED: usize = 64 << 10;
+
+/// First byte of a TLS connection: the type of a record of the handshake (RFC 8446, section 5.1).
+const HANDSHAKE: u8 = 22;
+
+/// Begins the connections of a source.
+pub(crate) struct Acceptor {
+    source: Arc<str>,
+    stats: Arc<SourceStats>,
+    tls: Option<Tls>,
+    idle_timeout: Option<Duration>,
+    reply_without_tls: &'static [u8],
+    log: LogLimit,
+}
+
+impl Acceptor {
+    /// For the source of `context`. A client that sends nothing for `idle_timeout` loses its connection; `None` if it may
+    /// stay, which only concerns connections without TLS. With TLS, a client that does not use it gets
+    /// `reply_without_tls`, in the protocol of the source.
+    pub(crate) fn new(
+        context: &SourceContext,
+        tls: Option<Tls>,
+        idle_timeout: Option<Duration>,
+        reply_without_tls: &'static [u8],
+    ) -> Self {
+        if tls.is_some() {
+            context.stats.tls.set_used();
+        }
+        Self {
+            source: context.name.clone(),
+            stats: context.stats.clone(),
+            tls,
+            idle_timeout,
+            reply_without_tls,
+            log: LogLimit::new(LOG_PAUSE),
+        }
+    }
+
+    /// Begins an accepted connection; `None` if it has ended, which is logged and counted. Waits for the first bytes of the
+    /// client, so call it in the task of the connection. Dropping the future closes the connection.
+    pub(crate) async fn accept(&self, stream: TcpStream, peer: SocketAddr) -> Option<Stream> {
+        let Some(tls) = &self.tls else { return self.accept_plain(stream, peer).await };
+        let limit = self.idle_timeout.map_or(MAX_HANDSHAKE, |idle| idle.min(MAX_HANDSHAKE));
+        let accepted = tokio::time::timeout(limit, self.accept_tls(tls, stream, peer)).await;
+        accepted.unwrap_or(Err(AcceptError::Timeout(limit))).unwrap_or_else(|error| {
+            self.refuse(peer, error.kind(), &error.to_string());
+            None
+        })
+    }
+
+    async fn accept_tls(&self, tls: &Tls, stream: TcpStream, peer: SocketAddr) -> Result<Option<Stream>, AcceptError> {
+        let mut first = [0];
+        match stream.peek(&mut first).await {
+            // A probe, which only asks whether the port is open.
+            Ok(0) | Err(_) => {
+                tracing::debug!(source = %self.source, peer = %peer, "connection ended before the client sent anything");
+                return Ok(None);
+            }
+            Ok(_) if first == [HANDSHAKE] => {}
+            Ok(_) => {
+                self.reply(stream).await;
+                return Err(AcceptError::NotTls);
+            }
+        }
+        let config = tls.refreshed(self.log_change()).await;
+        Ok(Some(Stream::Tls(Box::new(accept(config, stream).await?))))
+    }
+
+    /// Without TLS, a client that begins a handshake gets no answer that it could read, so the log must say it.
+    async fn accept_plain(&self, stream: TcpStream, peer: SocketAddr) -> Option<Stream> {
+        let mut first = [0; 3];
+        let peeked = match self.idle_timeout {
+            Some(limit) => tokio::time::timeout(limit, stream.peek(&mut first)).await.ok()?,
+            None => stream.peek(&mut first).await,
+        };
+        // The version of the record follows the type.
+        if peeked.is_ok_and(|length| length == first.len()) && matches!(first, [HANDSHAKE, 3, 0..=4]) {
+            let reason = "the client uses TLS, but the source does not; set `tls.crt_file` and `tls.key_file`, or use \
+                          the client without TLS";
+            self.refuse(peer, UNEXPECTED_TLS, reason);
+            return None;
+        }
+        Some(Stream::Plain(stream))
+    }
+
+    /// Tells a client without TLS why its connection ends.
+    async fn reply(&self, mut stream: TcpStream) {
+        let replying = async {
+            stream.write_all(self.reply_without_tls).await?;
+            stream.shutdown().await?;
+            // Closing a socket with unread bytes resets the connection, and the client could lose the reply.
+            let (mut ignored, mut buffer) = (0, [0; 1024]);
+            while ignored < MAX_IGNORED {
+                match stream.read(&mut buffer).await? {
+                    0 => break,
+                    read => ignored += read,
+                }
+            }
+            std::io::Result::Ok(())
+        };
+        let _ = tokio::time::timeout(LAST_ANSWER, replying).await;
+    }
+
+    fn refuse(&self, peer: SocketAddr, kind: &'static str, reason: &str) {
+        self.stats.tls.count(kind);
+        if let Some(not_logged) = self.log.pass() {
+            tracing::warn!(source = %self.source, peer = %peer, reason, not_logged, "TLS handshake failed");
+        }
+    }
+
+    /// Checks the files while the source runs. Never returns.
+    pub(crate) async fn follow_files(&self) -> std::convert::Infallible {
+        let Some(tls) = &self.tls else { return std::future::pending().await };
+        loop {
+            tls.changed(CHECK_INTERVAL, self.log_change()).await;
+        }
+    }
+
+    /// Logs whether changed files can be used.
+    fn log_change(&self) -> impl Fn(Result<(), TlsConfigError>) + Clone + Send + 'static {
+        let source = self.source.clone();
+        move |result| match result {
+            Ok(()) => tracing::info!(source = %source, "TLS files changed; new connections use them"),
+            Err(error) => tracing::warn!(
+                source = %source, option = error.option(), %error,
+                "TLS files changed but cannot be used; new connections use the previous ones"
+            ),
+        }
+    }
+}
