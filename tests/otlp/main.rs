@@ -15,6 +15,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 use wattle_tests::{Config, Folder, free_address, json_lines, wait_until};
+use wattle_tls::testing::Authority;
 
 fn python() -> Command {
     // `cargo xtask test` installs the packages and names the folder of their Python.
@@ -89,10 +90,16 @@ fn records(request: &Value) -> Vec<Value> {
 
 /// The agent in the middle.
 fn config(source: SocketAddr) -> Config {
+    config_with(source, "")
+}
+
+/// The same with more options of the source.
+fn config_with(source: SocketAddr, options: &str) -> Config {
     Config::new()
         .source("in", "otlp")
         .set("grpc_address", source.to_string())
         .set("http_address", "")
+        .with(options)
         .pipeline("p", &["in"])
         .node("keep", "builtin:filter", &["input"])
         .with("options = { drop = { field = \"attributes.never\", exists = true } }")
@@ -194,6 +201,31 @@ fn applications_with_the_sdk_send_to_the_agent() {
         };
         assert_eq!((value("orders", "value"), value("sizes", "count")), (vec![json!(50); 2], vec![json!(100)]));
     }
+}
+
+#[test]
+fn applications_send_over_tls_with_certificates_of_their_own() {
+    let authority = Authority::new("authority");
+    let (folder, source) = (Folder::new(), free_address());
+    let (agent, client) = (authority.issue("localhost"), authority.issue("shop"));
+    let crt = folder.write("agent.pem", agent.certificate);
+    let key = folder.write("agent.key", agent.key);
+    let ca = folder.write("ca.pem", authority.pem());
+    folder.write("client.pem", client.certificate);
+    folder.write("client.key", client.key);
+    let tls = format!("tls = {{ crt_file = {crt:?}, key_file = {key:?}, ca_file = {ca:?} }}");
+    let config = config_with(source, &tls)
+        .file_sink("out", &["p.ok"], "out.ndjson")
+        .with("encoding = { codec = \"json\" }")
+        .drop_sink("none", &["p.fails"]);
+    let agent = folder.start(&config.text());
+    until_it_listens(source);
+    run(&["sdk", "grpc", &source.port().to_string(), folder.path("").to_str().unwrap()]);
+    let ended = agent.stop();
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    assert!(!ended.log.contains("TLS handshake failed"), "{}", ended.log);
+    ended.summary().pipeline();
+    assert_eq!(folder.events("out.ndjson").len(), 203);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 receive PORT FILE       answers requests over gRPC and appends each of them to FILE, as a line of JSON
 send grpc|http PORT FILE sends the requests in FILE, lines of JSON with the signal and the request
 sdk grpc|http PORT      sends what an application makes with the SDK
+sdk grpc PORT FOLDER    the same over TLS, with the files ca.pem, client.pem and client.key in the folder
 """
 
 import json
@@ -78,7 +79,7 @@ def send(protocol, port, path):
         print(json.dumps(json_format.MessageToDict(answer)), flush=True)
 
 
-def sdk(protocol, port):
+def sdk(protocol, port, folder=None):
     from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
     from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
     from opentelemetry.sdk.metrics import MeterProvider
@@ -91,6 +92,10 @@ def sdk(protocol, port):
         from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
         options = lambda _: {"endpoint": f"127.0.0.1:{port}", "insecure": True}
+        if folder:
+            ca, key, crt = (open(f"{folder}/{name}", "rb").read() for name in ("ca.pem", "client.key", "client.pem"))
+            credentials = grpc.ssl_channel_credentials(ca, key, crt)
+            options = lambda _: {"endpoint": f"localhost:{port}", "credentials": credentials}
     else:
         from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
