@@ -26,7 +26,7 @@ pub use cloudtrail::CloudTrail;
 pub use credentials::{Credentials, CredentialsError, CredentialsProblem};
 pub use error::{Error, ErrorKind, Retry};
 pub use http::{Body, Limits};
-pub use options::{AuthOptions, AwsOptions, ImdsOptions};
+pub use options::{AuthOptions, AwsOptions, ImdsOptions, files};
 pub use region::RegionError;
 pub use reqsign_core::{Env, OsEnv, StaticEnv};
 pub use s3::{
@@ -35,3 +35,4 @@ pub use s3::{
 };
 pub use session::{Session, SessionConfig, SessionError};
 pub use sqs::{BatchFailure, Message, Receive, Sqs};
+pub use wattle_tls::TlsOptions;

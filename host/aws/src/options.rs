@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 use wattle_options::{Flag, Number, OptionErrors, Period, Secret};
+use wattle_tls::{ClientOptions, TlsOptions, client_config};
 
 use crate::credentials::{Auth, Imds, default_session};
 use crate::endpoint;
@@ -39,6 +41,10 @@ pub struct AwsOptions {
     pub first_byte_timeout: Option<Period>,
     /// How long a request or response may pause. A slow transfer has no limit. Default: `30s`.
     pub idle_timeout: Option<Period>,
+    /// Trusted servers, and the client certificate, for servers with certificates of your own authority. A changed file
+    /// takes effect with the next reload. Default: the authorities in the file that the variable `AWS_CA_BUNDLE` names,
+    /// otherwise those of the system.
+    pub tls: TlsOptions,
     /// Credentials. Default: the first that is configured of the environment variables, the shared files (`AWS_PROFILE`),
     /// web identity (IRSA), the container (ECS, EKS Pod Identity), and the instance (IMDSv2).
     pub auth: AuthOptions,
@@ -181,10 +187,18 @@ impl AwsOptions {
         if auth.imds.max_attempts.is_some_and(|attempts| attempts.0 == 0) {
             add("auth.imds.max_attempts", "must be at least 1");
         }
-        valid.then(|| self.config())
+        let before = errors.count();
+        let tls = self.tls.check(errors);
+        // Authorities of the system are necessary only for connections.
+        if errors.count() == before
+            && let Err(error) = client_config(&tls, false)
+        {
+            errors.add(error.option().unwrap_or("tls"), error.to_string());
+        }
+        (valid && errors.count() == before).then(|| self.config(tls))
     }
 
-    fn config(&self) -> SessionConfig {
+    fn config(&self, tls: ClientOptions) -> SessionConfig {
         let (auth, default) = (&self.auth, SessionConfig::default());
         let imds = Imds::default();
         SessionConfig {
@@ -214,6 +228,7 @@ impl AwsOptions {
             },
             sts_region: auth.region.clone(),
             load_timeout: auth.load_timeout.map_or(default.load_timeout, |period| period.0),
+            tls,
             limits: Limits {
                 connect: self.connect_timeout.map_or(default.limits.connect, |period| period.0),
                 first_byte: self.first_byte_timeout.map_or(default.limits.first_byte, |period| period.0),
@@ -224,18 +239,33 @@ impl AwsOptions {
     }
 }
 
+/// The files that the options name and a source or sink reads when it starts, without checking them.
+pub fn files(options: &Value) -> Vec<PathBuf> {
+    let tls = options.get("tls").and_then(|tls| TlsOptions::deserialize(tls).ok());
+    tls.iter().flat_map(TlsOptions::files).collect()
+}
+
 fn is_secret(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use serde_json::{Value, json};
 
     fn errors(options: Value) -> Vec<String> {
         let read = wattle_options::read::<AwsOptions, _>(&options, |options, errors| options.resolve(errors));
         read.err().into_iter().flatten().map(|error| error.path).collect()
+    }
+
+    #[test]
+    fn files_of_tls_are_read_when_options_are_checked() {
+        assert_eq!(errors(json!({ "tls": { "crt_file": "/a" } })), ["tls.crt_file"]);
+        assert_eq!(errors(json!({ "tls": { "ca_file": "/nonexistent" } })), ["tls.ca_file"]);
+        let options = json!({ "tls": { "ca_file": "a", "crt_file": "b", "key_file": "c" } });
+        assert_eq!(files(&options), ["a", "b", "c"].map(PathBuf::from));
     }
 
     #[test]

@@ -99,10 +99,20 @@ impl Session {
     /// Certificates or shared files cannot be used, or there is no region.
     pub async fn new(config: SessionConfig) -> Result<Self, SessionError> {
         let env = config.env.clone();
-        let tls = Arc::new(client_config(&config.tls, true).or_else(|error| match (&error, &config.endpoint) {
+        let mut tls = config.tls;
+        if tls.ca_file.is_none() && tls.verify {
+            tls.ca_file = env.var("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
+        }
+        if !tls.verify {
+            tracing::warn!(
+                "`tls.verify` is false: the certificates of AWS are not verified, so others on the network path can read \
+                 and change objects and messages"
+            );
+        }
+        let tls = Arc::new(client_config(&tls, true).or_else(|error| match (&error, &config.endpoint) {
             // Plain HTTP to a custom endpoint needs no authorities.
             (TlsConfigError::NoSystemRoots, Some(endpoint)) if endpoint.starts_with("http://") => {
-                client_config(&config.tls, false)
+                client_config(&tls, false)
             }
             _ => Err(error),
         })?);

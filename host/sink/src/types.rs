@@ -23,7 +23,7 @@ pub const TYPES: &Table<Prepared> = &Table {
         Row { name: "http", prepare: http::prepare, schema: http::schema, files: http::files },
         Row { name: "otlp", prepare: http::otlp::prepare, schema: http::otlp::schema, files: http::files },
         #[cfg(feature = "aws")]
-        Row { name: "aws_s3", prepare: aws_s3::prepare, schema: aws_s3::schema, files: no_files },
+        Row { name: "aws_s3", prepare: aws_s3::prepare, schema: aws_s3::schema, files: wattle_aws::files },
         // Listed all the same, so that the error does not suggest that the type is misspelt.
         #[cfg(not(feature = "aws"))]
         Row {

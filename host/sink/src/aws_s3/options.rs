@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
-use wattle_aws::{AuthOptions, AwsOptions, Encryption, PutObject, SessionConfig, is_bucket};
+use wattle_aws::{AuthOptions, AwsOptions, Encryption, PutObject, SessionConfig, TlsOptions, is_bucket};
 use wattle_options::{Flag, Number, OptionError, OptionErrors, Period, Size};
 
 use super::format::{CompressionOption, Format};
@@ -122,6 +122,11 @@ struct S3Options {
     /// Whether to use the endpoints of AWS that IPv6 reaches as well. Default: the variable
     /// `AWS_USE_DUALSTACK_ENDPOINT`, otherwise false.
     dual_stack: Option<Flag>,
+    /// Trusted servers, and the client certificate, for servers with certificates of your own authority. A changed file
+    /// takes effect with the next reload. Default: the authorities in the file that the variable `AWS_CA_BUNDLE` names,
+    /// otherwise those of the system.
+    #[serde(default)]
+    tls: TlsOptions,
     /// Credentials. Default: the first that is configured of the environment variables, the shared files (`AWS_PROFILE`),
     /// web identity (IRSA), the container (ECS, EKS Pod Identity), and the instance (IMDSv2).
     #[serde(default)]
@@ -302,6 +307,7 @@ fn validate(options: S3Options, errors: &mut OptionErrors) -> Option<Checked> {
         path_style: options.path_style,
         fips: options.fips,
         dual_stack: options.dual_stack,
+        tls: options.tls.clone(),
         auth: options.auth.clone(),
         ..AwsOptions::default()
     };

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use wattle_options::{Flag, Number, OptionError, OptionErrors, Period, Secret, Size};
-use wattle_tls::ClientOptions;
+use wattle_tls::{ClientOptions, TlsOptions};
 
 use super::otlp::Call;
 use super::proxy::{self, ProxyOptions};
@@ -102,23 +102,6 @@ pub(super) enum AuthOptions {
         /// The token. Use a variable, such as `${TOKEN}`.
         token: Secret,
     },
-}
-
-/// Trusted servers, and the client certificate. The sink reads changed files again; new connections use them.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct TlsOptions {
-    /// File with certificates (PEM) of authorities to trust instead of the system's. May contain the certificate of the
-    /// server itself. Default: the system's authorities.
-    pub(crate) ca_file: Option<PathBuf>,
-    /// File with the client certificate (PEM), followed by the certificates of its authorities. Requires `key_file`.
-    /// Default: none.
-    pub(crate) crt_file: Option<PathBuf>,
-    /// File with the private key (PEM, without a passphrase) of the certificate in `crt_file`. Default: none.
-    pub(crate) key_file: Option<PathBuf>,
-    /// Whether to verify the server's certificate. With `false`, others on the network path can read and change events; the
-    /// log has a warning at every start. Default: true.
-    pub(crate) verify: Option<Flag>,
 }
 
 /// When a request is full.
@@ -213,21 +196,7 @@ pub(crate) fn schema() -> Value {
 /// The files that options name and the sink reads.
 pub(crate) fn files(options: &Value) -> Vec<PathBuf> {
     let tls = options.get("tls").and_then(|tls| TlsOptions::deserialize(tls).ok());
-    tls.iter()
-        .flat_map(|tls| tls.client().files().filter(|file| !file.as_os_str().is_empty()).cloned().collect::<Vec<_>>())
-        .collect()
-}
-
-impl TlsOptions {
-    /// The same options in the form of the TLS crate.
-    fn client(&self) -> ClientOptions {
-        ClientOptions {
-            ca_file: self.ca_file.clone(),
-            crt_file: self.crt_file.clone(),
-            key_file: self.key_file.clone(),
-            verify: self.verify.is_none_or(|verify| verify.0),
-        }
-    }
+    tls.iter().flat_map(TlsOptions::files).collect()
 }
 
 /// Reads and validates options.
@@ -257,13 +226,7 @@ pub(super) fn validate(options: HttpOptions, errors: &mut OptionErrors) -> Optio
     if let Some(proxy) = &options.proxy {
         proxy::check(proxy, errors);
     }
-    match (&options.tls.crt_file, &options.tls.key_file) {
-        (Some(_), None) => {
-            errors.add("tls.crt_file", "requires the private key of the certificate; set `tls.key_file`")
-        }
-        (None, Some(_)) => errors.add("tls.key_file", "requires the certificate of the key; set `tls.crt_file`"),
-        _ => {}
-    }
+    let tls = options.tls.check(errors);
     let array = options.format == Format::Array;
     let mut encoding = Encoding::new(&options.encoding, errors);
     encoding.framing = if array { Framing::None } else { Framing::Newline };
@@ -275,7 +238,7 @@ pub(super) fn validate(options: HttpOptions, errors: &mut OptionErrors) -> Optio
         uri: uri?,
         method: method?,
         headers,
-        tls: options.tls.client(),
+        tls,
         proxy: options.proxy,
         limits: BatchLimits {
             max_bytes: usize::try_from(options.batch.max_bytes.0).unwrap_or(usize::MAX),

@@ -23,11 +23,12 @@ use serde_json::Value;
 use wattle_batch::{Ack, Batch};
 use wattle_options::{OptionError, OptionErrors, Secret, schema_of};
 use wattle_otlp::{Encoder as Records, Encoding, Request, Signal};
+use wattle_tls::TlsOptions;
 
 use super::HttpSink;
 use super::client::{self, Client, Response, beginning};
 use super::options::{
-    AuthOptions, BatchOptions, Format, HttpOptions, RequestOptions, Settings, TlsOptions, default_method, validate,
+    AuthOptions, BatchOptions, Format, HttpOptions, RequestOptions, Settings, default_method, validate,
 };
 use super::proxy::ProxyOptions;
 use super::response::{Outcome, retry_after};

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
-use wattle_aws::{AuthOptions, AwsOptions, SessionConfig};
+use wattle_aws::{AuthOptions, AwsOptions, SessionConfig, TlsOptions};
 use wattle_options::{Flag, Number, OptionErrors, Period, Size};
 use wattle_trail::PublicKeys;
 
@@ -52,6 +52,10 @@ pub(crate) struct Options {
     /// Whether to use the endpoints of AWS that IPv6 reaches as well. Default: the variable
     /// `AWS_USE_DUALSTACK_ENDPOINT`, otherwise false.
     dual_stack: Option<Flag>,
+    /// Trusted servers, and the client certificate, for servers with certificates of your own authority. A changed file
+    /// takes effect with the next reload. Default: the authorities in the file that the variable `AWS_CA_BUNDLE` names,
+    /// otherwise those of the system.
+    tls: TlsOptions,
     /// Credentials. Default: the first that is configured of the environment variables, the shared files (`AWS_PROFILE`),
     /// web identity (IRSA), the container (ECS, EKS Pod Identity), and the instance (IMDSv2).
     auth: AuthOptions,
@@ -190,6 +194,7 @@ impl Default for Options {
             path_style: None,
             fips: None,
             dual_stack: None,
+            tls: TlsOptions::default(),
             auth: AuthOptions::default(),
             integrity: None,
             connect_timeout: None,
@@ -274,6 +279,7 @@ impl Settings {
             connect_timeout: options.connect_timeout,
             first_byte_timeout: options.first_byte_timeout,
             idle_timeout: options.idle_timeout,
+            tls: options.tls.clone(),
             auth: options.auth.clone(),
         };
         let session = aws.resolve(errors);
@@ -347,7 +353,8 @@ fn is_bucket(name: &str) -> bool {
 /// The files that the options name, without checking them.
 pub(crate) fn files(options: &Value) -> Vec<PathBuf> {
     let named = options.pointer("/integrity/public_keys").and_then(Value::as_array);
-    named.into_iter().flatten().filter_map(Value::as_str).map(PathBuf::from).collect()
+    let keys = named.into_iter().flatten().filter_map(Value::as_str).map(PathBuf::from);
+    keys.chain(wattle_aws::files(options)).collect()
 }
 
 impl IntegrityOptions {
