@@ -16,10 +16,13 @@ mod presets;
 mod rows;
 mod state;
 mod step;
+mod tail;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use wattle_condition::Spare;
+use wattle_keyed::KeyHash;
+use wattle_node::json::Kind;
 use wattle_node::{Batch, Column, Events, Node, Setup, Snapshot, Stateful, Tick, Timed, export_timed_node};
 
 use crate::group::{Ended, Group, Groups};
@@ -27,6 +30,7 @@ use crate::made::Maker;
 pub use crate::options::{As, AtLimit, Options, Preset, Rule, Test};
 use crate::prepare::Plan;
 use crate::rows::Rows;
+use crate::tail::{Seen, Tail};
 
 /// The configured node.
 pub struct Join {
@@ -37,11 +41,19 @@ pub struct Join {
     columns: Vec<Column>,
     rows: Rows,
     spare: Spare,
+    tail: Tail,
+    /// Keys of restored groups that got no row since.
+    restored: BTreeSet<KeyHash>,
+    /// Time of the first tick after that.
+    restored_at: Option<i64>,
 }
 
 /// Bytes of the events that a call makes beyond those of its batch; the rest waits for the next call. The host allows 1 MiB
 /// whatever the batch has.
 const CALL_BYTES: usize = 512 << 10;
+
+/// Time after a restart for which the node compares first rows: a source sends what it has to repeat as soon as it starts.
+const REPEAT_TIME: i64 = 60_000_000_000;
 
 impl Join {
     /// Makes the owed events up to this many bytes, but at least one, and counts them.
@@ -58,6 +70,28 @@ impl Join {
         }
         events
     }
+
+    /// Ends the restored groups of keys whose first rows are older than they are: the source sends rows again that came
+    /// before the snapshot.
+    fn end_repeated(&mut self, text: &Column, counts: &mut Counts) {
+        self.restored.retain(|key| self.groups.contains(*key));
+        let mut first: BTreeMap<KeyHash, Vec<Seen>> = BTreeMap::new();
+        for (row, bytes) in text.rows().enumerate().filter(|(row, _)| text.kind(*row) > Kind::Null) {
+            if let Some((key, _)) = self.plan.key(row, bytes).filter(|(key, _)| self.restored.contains(key)) {
+                first.entry(key).or_default().push(Seen::new(key, bytes));
+            }
+        }
+        for (key, rows) in first {
+            self.restored.remove(&key);
+            let events = self.groups.get_mut(key).map_or(0, |group| group.events);
+            if self.tail.is_repeated_by(&rows, events)
+                && let Some(group) = self.groups.remove(key)
+            {
+                counts.repeated += 1;
+                self.owed.push_back(Ended { group, is_whole: false });
+            }
+        }
+    }
 }
 
 /// What a call counts.
@@ -71,17 +105,20 @@ struct Counts {
     evicted: u64,
     /// Events that waited long enough.
     timed_out: u64,
+    /// Events that ended because their source sent rows from before them again.
+    repeated: u64,
     /// Made events of which a field could not be set.
     no_place: u64,
 }
 
 impl Counts {
-    fn each(&self) -> [(&'static str, u64); 5] {
+    fn each(&self) -> [(&'static str, u64); 6] {
         [
             ("joined", self.joined),
             ("split", self.split),
             ("evicted", self.evicted),
             ("timed-out", self.timed_out),
+            ("repeated", self.repeated),
             ("no-place", self.no_place),
         ]
     }
@@ -103,6 +140,9 @@ impl Node for Join {
             columns: Vec::new(),
             rows: Rows::default(),
             spare: Spare::default(),
+            tail: Tail::default(),
+            restored: BTreeSet::new(),
+            restored_at: None,
         })
     }
 
@@ -114,9 +154,12 @@ impl Node for Join {
         }
         let mut counts = Counts::default();
         let text = self.columns.get(self.plan.text).cloned().unwrap_or_default();
+        if !self.restored.is_empty() {
+            self.end_repeated(&text, &mut counts);
+        }
         self.rows.begin(batch.len());
         for row in 0..batch.len() {
-            self.rows.decide(row, &text, &mut self.plan, &mut self.groups, &mut counts);
+            self.rows.decide(row, &text, &mut self.plan, &mut self.groups, &mut counts, &mut self.tail);
         }
         // The columns are spans of the host's buffers; drop them before the batch ends.
         self.columns.clear();
@@ -140,6 +183,9 @@ impl Timed for Join {
         let is_late = |group: &Group| group.touched.is_some_and(|touched| now.saturating_sub(touched) >= timeout);
         let late = self.groups.remove_if(|group| is_last || is_late(group));
         self.groups.touch(now);
+        if now.saturating_sub(*self.restored_at.get_or_insert(now)) >= REPEAT_TIME {
+            self.restored.clear();
+        }
         let mut counts = Counts { timed_out: late.len() as u64, ..Counts::default() };
         self.owed.extend(late.into_iter().map(|group| Ended { group, is_whole: false }));
         let events = self.make(if is_last { usize::MAX } else { CALL_BYTES }, &mut counts);
@@ -153,7 +199,7 @@ impl Stateful for Join {
     const STATE_VERSION: u32 = state::VERSION;
 
     fn save(&self) -> Vec<u8> {
-        state::save(self.plan.fingerprint, self.groups.number, &self.groups.sorted(), &self.owed)
+        state::save(self.plan.fingerprint, self.groups.number, &self.groups.sorted(), &self.owed, &self.tail)
     }
 
     fn restore(&mut self, snapshots: Vec<Snapshot>) -> Result<(), String> {
@@ -162,9 +208,13 @@ impl Stateful for Join {
             let is_same = saved.fingerprint == self.plan.fingerprint;
             self.groups.number = self.groups.number.max(saved.number);
             self.owed.extend(saved.owed);
+            if is_same {
+                self.tail.append(saved.tail);
+            }
             for group in saved.open {
                 // A group of other options, or a second one of the same key, cannot continue.
                 if is_same && self.plan.engine.has(group.state) && !self.groups.contains(group.key) {
+                    self.restored.insert(group.key);
                     self.groups.insert(group);
                 } else {
                     self.owed.push_back(Ended { group, is_whole: false });

@@ -2,9 +2,11 @@
 
 use regex::bytes::Regex;
 use wattle_condition::{Compiler, ReadFields, ResolveField as _};
-use wattle_keyed::{Keys, nanoseconds, size, tick_interval};
+use wattle_keyed::{KeyHash, Keys, nanoseconds, size, tick_interval};
 use wattle_node::{Field, Setup, Sharing};
+use wattle_snapshot::hash;
 
+use crate::cri::Line;
 use crate::form::Form;
 use crate::lines::{Lines, regex};
 use crate::machine::Machine;
@@ -83,6 +85,30 @@ pub(crate) struct Plan {
     pub(crate) maker: Maker,
     /// A hash of the options that give open groups their meaning.
     pub(crate) fingerprint: u64,
+}
+
+impl Plan {
+    /// The key of the joined events of a row with this text, and the row as a line of a container runtime if that is what
+    /// the node joins. Returns `None` for a row that belongs to no joined event.
+    pub(crate) fn key<'t>(&mut self, row: usize, text: &'t [u8]) -> Option<(KeyHash, Option<Line<'t>>)> {
+        let mut key = self.keys.hash(row)?;
+        if let Some(id) = &self.id {
+            let found = id.captures(text)?;
+            key = with(key, found.get(1).or_else(|| found.get(0))?.as_bytes());
+        }
+        if !matches!(self.engine, Engine::Cri) {
+            return Some((key, None));
+        }
+        let line = Line::parse(text)?;
+        Some((with(key, line.stream), Some(line)))
+    }
+}
+
+/// The key of rows with this text.
+fn with(key: KeyHash, text: &[u8]) -> KeyHash {
+    // The halves differ by their seeds.
+    let text = u128::from(hash(2, text)) << 64 | u128::from(hash(3, text));
+    key.rotate_left(1) ^ text
 }
 
 /// Checks the options. Returns `None` after it reported all errors to `setup`.

@@ -4,15 +4,14 @@ use wattle_convert::time::Format;
 use wattle_keyed::KeyHash;
 use wattle_node::json::Kind;
 use wattle_node::{Batch, Column, ColumnWriter, Form};
-use wattle_snapshot::hash;
 
 use crate::Counts;
-use crate::cri::Line;
 use crate::group::{Ended, Group, Groups, Held};
 use crate::made::Target;
 use crate::options::AtLimit;
-use crate::prepare::{Engine, Handles, Plan};
+use crate::prepare::{Handles, Plan};
 use crate::step::{Next, START, Step};
+use crate::tail::{MAX_ROWS, Seen, Tail};
 
 /// Reason of a dropped row beyond a limit.
 const TOO_LONG: &str = "too-long";
@@ -50,20 +49,18 @@ impl Rows {
         plan: &mut Plan,
         groups: &mut Groups,
         counts: &mut Counts,
+        tail: &mut Tail,
     ) {
         if column.kind(row) <= Kind::Null {
             return;
         }
         let text = column.row(row);
-        let Some(mut key) = plan.keys.hash(row) else { return };
-        if let Some(id) = &plan.id {
-            let Some(found) = id.captures(text).and_then(|found| found.get(1).or_else(|| found.get(0))) else { return };
-            key = with(key, found.as_bytes());
+        let Some((key, line)) = plan.key(row, text) else { return };
+        // Earlier ones would be forgotten at once.
+        if row + MAX_ROWS >= column.rows().len() {
+            tail.add(Seen::new(key, text));
         }
-        let line = if matches!(plan.engine, Engine::Cri) { Some(Line::parse(text)) } else { None };
         if let Some(line) = line {
-            let Some(line) = line else { return };
-            key = with(key, line.stream);
             let next = Next { state: 1, ends: !line.is_part };
             let is_open = groups.contains(key);
             // Parts continue until the last one.
@@ -278,13 +275,6 @@ fn keep_resource(batch: &mut Batch<'_>, handles: &Handles) {
         let rows: Vec<u8> = (0..batch.len()).map(|row| u8::from(known.kind(row) == Kind::Missing)).collect();
         batch.set_json_from(field, handles.resource, &rows);
     }
-}
-
-/// The key of rows with this text.
-fn with(key: KeyHash, text: &[u8]) -> KeyHash {
-    // The halves differ by their seeds.
-    let text = u128::from(hash(2, text)) << 64 | u128::from(hash(3, text));
-    key.rotate_left(1) ^ text
 }
 
 /// Values of a few rows, in any order.

@@ -6,15 +6,19 @@ use wattle_node::Snapshot;
 use wattle_snapshot::{Damaged, Reader, Writer};
 
 use crate::group::{Ended, Group, Held};
+use crate::tail::Tail;
 
 /// Version of the format.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
+
+/// The version before, without the last rows.
+const WITHOUT_TAIL: u32 = 1;
 
 /// Bytes that a saved group has at least.
 const LEAST_BYTES: usize = 26;
 
 /// What a snapshot contains.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Saved {
     pub(crate) fingerprint: u64,
     /// Number of the next group.
@@ -23,10 +27,12 @@ pub(crate) struct Saved {
     pub(crate) open: Vec<Group>,
     /// Groups that have ended, but whose events were not made yet.
     pub(crate) owed: Vec<Ended>,
+    /// The last rows.
+    pub(crate) tail: Tail,
 }
 
 /// Writes a snapshot.
-pub(crate) fn save(fingerprint: u64, number: u64, open: &[&Group], owed: &VecDeque<Ended>) -> Vec<u8> {
+pub(crate) fn save(fingerprint: u64, number: u64, open: &[&Group], owed: &VecDeque<Ended>, tail: &Tail) -> Vec<u8> {
     let mut writer = Writer::new();
     writer.word(fingerprint);
     writer.number(number);
@@ -37,6 +43,7 @@ pub(crate) fn save(fingerprint: u64, number: u64, open: &[&Group], owed: &VecDeq
         writer.flag(*is_whole);
         write(group, &mut writer);
     }
+    tail.save(&mut writer);
     writer.finish()
 }
 
@@ -62,7 +69,7 @@ fn write(group: &Group, writer: &mut Writer) {
 ///
 /// It is of another version, or damaged.
 pub(crate) fn load(snapshot: &Snapshot) -> Result<Saved, String> {
-    if snapshot.version != VERSION {
+    if ![VERSION, WITHOUT_TAIL].contains(&snapshot.version) {
         return Err(format!("the state has version {}, and this node reads {VERSION}", snapshot.version));
     }
     let mut reader = Reader::new(&snapshot.bytes)?;
@@ -73,7 +80,11 @@ pub(crate) fn load(snapshot: &Snapshot) -> Result<Saved, String> {
         Ok(Ended { group: read(&mut reader)?, is_whole })
     });
     let owed = owed.collect::<Result<_, Damaged>>()?;
-    let saved = Saved { fingerprint, number, open, owed };
+    let mut tail = Tail::default();
+    if snapshot.version != WITHOUT_TAIL {
+        tail.load(&mut reader)?;
+    }
+    let saved = Saved { fingerprint, number, open, owed, tail };
     reader.end()?;
     Ok(saved)
 }

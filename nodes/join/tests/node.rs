@@ -238,6 +238,56 @@ fn states_of_several_instances_are_merged_without_loss() {
 }
 
 #[test]
+fn rows_that_come_again_from_before_the_open_event_do_not_join_it() {
+    let lines = |lines: &str| -> Vec<Value> { lines.split(' ').map(|line| json!({"body": line})).collect() };
+    let bodies_after = |again: &str, cuts: &[usize]| {
+        let mut run = Run::new(&json!({"start": "^s"}));
+        run.events(&lines("s1 a b"));
+        run.events(&lines("c s2 d"));
+        run.restart();
+        let again = lines(again);
+        let mut rest = again.as_slice();
+        for cut in cuts {
+            let (now, later) = rest.split_at(*cut);
+            run.events(now);
+            rest = later;
+        }
+        run.events(rest);
+        run.tick(1, true);
+        let repeated = run.all.counts.get("repeated").copied().unwrap_or(0);
+        let mut bodies = run.all.bodies("out");
+        bodies.sort();
+        (bodies.join(", ").replace('\n', "+"), repeated)
+    };
+    // The snapshot has all up to `d`; the source goes back to some line before.
+    assert_eq!(bodies_after("e s3", &[]), ("s1+a+b+c, s2+d+e, s3".to_owned(), 0));
+    assert_eq!(bodies_after("c s2 d e s3", &[]), ("c, s1+a+b+c, s2+d, s2+d+e, s3".to_owned(), 1));
+    assert_eq!(bodies_after("c s2 d e s3", &[3]), ("c, s1+a+b+c, s2+d, s2+d+e, s3".to_owned(), 1));
+    assert_eq!(bodies_after("s2 d e s3", &[]), ("s1+a+b+c, s2+d, s2+d+e, s3".to_owned(), 0));
+    let (bodies, repeated) = bodies_after("s1 a b c s2 d e s3", &[]);
+    assert_eq!((bodies.matches("s2+d+e").count(), repeated), (1, 1), "{bodies}");
+    assert!(!bodies.contains("d+a"), "{bodies}");
+}
+
+#[test]
+fn the_node_restores_snapshots_of_the_version_before() {
+    let (options, mut snapshot) = saved();
+    // The last rows are the end of the content, before its checksum.
+    let rows = 3;
+    let content = snapshot.bytes.len() - 8 - 8 * rows - 1;
+    snapshot.bytes.truncate(content);
+    let checksum = wattle_snapshot::hash(0, &snapshot.bytes).to_le_bytes();
+    snapshot.bytes.extend(checksum);
+    snapshot.version = 1;
+    let mut run = Run::new(&options);
+    run.node.restore(vec![snapshot]).unwrap();
+    run.tick(1, true);
+    let mut bodies = run.all.bodies("out");
+    bodies.sort();
+    assert_eq!(bodies, ["s0\nc2", "s1"]);
+}
+
+#[test]
 fn a_group_of_other_options_leaves_as_it_is() {
     let (_, snapshot) = saved();
     let mut run = Run::new(&json!({"preset": "java"}));

@@ -10,7 +10,7 @@ pub struct Damaged;
 
 impl fmt::Display for Damaged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the snapshot is damaged")
+        f.write_str("the snapshot is of another type of node, or damaged")
     }
 }
 
