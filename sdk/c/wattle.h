@@ -239,8 +239,9 @@ void wattle_emit(uint8_t port, const wattle_events *events);
 /* ---- time ---- */
 
 /* Acts on the time, between two batches: before the first one, and then at the interval of wattle_tick_every. `now` is in
- * nanoseconds since 1970. If `last` is true, the run ends and nothing restores the state: make all events that the node
- * still owes. Returns WATTLE_OK, or an error text, which is a fault. */
+ * nanoseconds since 1970. If `last` is true, make all events that the node still owes: the run ends with its input, or the
+ * state is larger than the node may save. The host saves the state afterwards, and more batches can follow. Returns
+ * WATTLE_OK, or an error text, which is a fault. */
 typedef wattle_text (*wattle_tick_function)(int64_t now, bool last);
 
 #define WATTLE_TIMER(function)                                                                                         \

@@ -57,7 +57,8 @@ func (e *Events) Len() int { return len(e.times) }
 type Tick struct {
 	// Now is the time in nanoseconds since 1970; it never decreases.
 	Now int64
-	// Last is true if the run ends and nothing restores the state: make all events that the node still owes.
+	// Last is true if the node must make all events that it still owes: the run ends with its input, or the state is larger
+	// than the node may save. The host saves the state afterwards, and more batches can follow.
 	Last bool
 }
 

@@ -135,7 +135,10 @@ export function stateOf(state: State): unknown;
 export interface Tick {
   /** Nanoseconds since 1970, exact to 256 ns; never decreases. */
   readonly now: bigint;
-  /** Whether the run ends and nothing restores the state: make all events that the node still owes. */
+  /**
+   * Whether to make all events that the node still owes: the run ends with its input, or the state is larger than the node
+   * may save. The host saves the state afterwards, and more batches can follow.
+   */
   readonly last: boolean;
   emit: Emit;
   /** Adds to a count that the agent shows under this name in its summary, metrics and status. */

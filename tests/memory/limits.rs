@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wattle_tests::{Metrics, free_address, get, wait_until};
+use wattle_tests::{Config, Metrics, free_address, get, wait_until};
 
 use super::{append, config, folder, total};
 
@@ -28,16 +28,74 @@ fn a_tick_that_spins_floods_or_fails_is_contained_and_its_rows_are_not_acknowled
 }
 
 #[test]
-fn state_beyond_its_limit_is_reported_and_loses_nothing() {
+fn a_node_whose_state_stays_too_large_starts_without_it_and_gets_on() {
+    for sharing in ["worker", "single", "key"] {
+        let folder = folder();
+        let address = free_address();
+        let options = format!("misbehave = \"grow\", window_ms = 600000, sharing = \"{sharing}\"");
+        let text = config(&options, "limits = { state = \"1MiB\" }").admin(address).text();
+        let mut agent = folder.start(&text);
+        append(&folder, 0, 100);
+        agent.wait_for("the state is too large to save; the node starts without state");
+        // The windows are open for ten minutes, so only the node that is relieved makes them.
+        wait_until("all rows", || total(&folder) == 100);
+        let unsaved = || {
+            let metrics = Metrics::read(&get(address, "/metrics").unwrap().text);
+            metrics.sum("wattle_node_unsaved_events", &[("pipeline", "main"), ("node", "count")])
+        };
+        wait_until("the acknowledgements", || unsaved() == 0.0);
+        let ended = agent.stop();
+        assert_eq!(ended.summary().pipeline().received, 100, "{sharing}: {}", ended.log);
+        let ended = folder.once(&text);
+        assert_eq!((ended.summary().pipeline().received, total(&folder)), (0, 100), "{sharing}: {}", ended.text());
+    }
+}
+
+#[test]
+fn joined_events_leave_when_they_exceed_what_a_snapshot_may_have() {
     let folder = folder();
-    let text = config("misbehave = \"grow\"", "limits = { state = \"1MiB\" }").text();
+    let text = Config::new()
+        .agent("workers = 2\nbatch.max_bytes = \"64KiB\"")
+        .file_source("lines", "in.log")
+        .set("glob_interval", "20ms")
+        .pipeline("main", &["lines"])
+        .node("join", "builtin:join", &["input"])
+        .with(
+            "options = { id = '^\\w+', timeout = \"1h\", max_memory = \"64MiB\", resource_field = \"\" }\n\
+             limits = { state = \"1MiB\" }\n\
+             state = { sharing = \"single\" }",
+        )
+        .output("ok", &["join", "join.failed"])
+        .file_sink("ok", &["main.ok"], "ok.ndjson")
+        .text();
+    // Open events of 3 MiB, each of which has its lines at both ends of the input.
+    let (keys, rounds) = (300, 10);
+    let lines =
+        (0..rounds).flat_map(|round| (0..keys).map(move |key| format!("k{key} {round} {}\n", "x".repeat(1000))));
+    folder.write("in.log", lines.collect::<String>());
     let mut agent = folder.start(&text);
-    append(&folder, 0, 100);
-    agent.wait_for("cannot save the state");
-    folder.replace("agent.toml", config("", "").text());
-    agent.wait_for("reloaded");
-    wait_until("all rows", || total(&folder) >= 100);
+    let warning = agent.wait_for("the node makes all that it holds");
+    assert!(warning.contains("limits.state"), "{warning}");
+    let parts = || {
+        let mut parts: Vec<String> = Vec::new();
+        for event in folder.events("ok.ndjson") {
+            let lines = event["body"].as_str().unwrap().lines();
+            parts.extend(lines.map(|line| line.trim_end_matches('x').to_owned()));
+        }
+        parts
+    };
+    wait_until("most lines", || parts().len() > keys * rounds / 2);
     agent.stop();
+    // What is left fits, so it is in the state, and nothing was read twice.
+    let ended = folder.once(&text);
+    let mut all = parts();
+    all.sort();
+    let mut expected: Vec<String> =
+        (0..keys).flat_map(|key| (0..rounds).map(move |round| format!("k{key} {round} "))).collect();
+    expected.sort();
+    assert_eq!(all, expected, "{}", ended.text());
+    assert_eq!(ended.summary().pipeline().received, 0);
+    assert!(folder.events("ok.ndjson").len() < keys * rounds / 2, "the events are joined");
 }
 
 #[test]

@@ -11,6 +11,7 @@
 mod clock;
 mod crash;
 mod dedup;
+mod joined;
 mod limits;
 mod redelivered;
 mod removed;

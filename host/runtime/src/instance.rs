@@ -15,7 +15,7 @@ use crate::bindings::{Configured, ConfiguredV01, Contract, GivenSharing, GuestOp
 use crate::fault::{Blame, Fault, FaultKind};
 use crate::memory;
 use crate::runtime::ticks;
-use crate::snapshot::{StateExports, StateFunctions};
+use crate::snapshot::{Saved, StateExports, StateFunctions};
 use crate::state::State;
 use crate::state::capabilities::Effects;
 use crate::tier::Kind;
@@ -260,7 +260,7 @@ impl Instance {
     }
 
     /// Takes a snapshot of its state, if it has any.
-    pub(crate) fn save(&mut self) -> Result<Option<Snapshot>, Fault> {
+    pub(crate) fn save(&mut self) -> Result<Option<Saved>, Fault> {
         self.state.as_ref().map(|state| state.save(&mut self.store)).transpose()
     }
 

@@ -7,6 +7,7 @@
 //! batch are limited; at a limit, the undecided rows fail together.
 
 mod instances;
+mod save;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,7 +17,7 @@ use wattle_batch::{Batch, Failure, NodeInfo, Outcome};
 use wattle_capability::{Budget, NodeServices};
 use wattle_plan::{NodeLimits, NodePlan, Sharing};
 
-use self::instances::{SAVE_PAUSE, SavedState, Timer, make};
+use self::instances::{SavedState, Timer, make};
 use crate::artifact::Compiled;
 use crate::bindings::Snapshot;
 use crate::fault::{Fault, FaultKind};
@@ -322,6 +323,7 @@ impl Process for Runner {
         if let Some(timer) = self.timer.as_mut().filter(|timer| !timer.early.is_empty()) {
             outcomes.splice(0..0, timer.early.drain(..));
         }
+        outcomes.extend(self.relieve());
         outcomes
     }
 
@@ -350,11 +352,15 @@ impl Process for Runner {
     }
 
     fn next_tick(&self) -> Option<Instant> {
-        self.timer.as_ref().map(|timer| timer.next)
+        let timer = self.timer.as_ref()?;
+        Some(if self.is_too_large() { Instant::now() } else { timer.next })
     }
 
     fn tick(&mut self, is_last: bool) -> Vec<Outcome> {
         let Some(timer) = &self.timer else { return Vec::new() };
+        if !is_last && self.is_too_large() {
+            return self.relieve().into_iter().collect();
+        }
         if !is_last && !timer.is_due() {
             return Vec::new();
         }
@@ -377,12 +383,12 @@ impl Process for Runner {
             }
             self.keep();
         }
-        outcome.into_iter().collect()
+        outcome.into_iter().chain(self.relieve()).collect()
     }
 
     fn save_if_wanted(&mut self) {
         if self.slot.as_ref().is_some_and(|slot| slot.is_wanted()) {
-            self.save();
+            self.store();
         }
     }
 
@@ -403,7 +409,7 @@ impl Process for Runner {
         if !self.is_stateful() {
             return Ok(());
         }
-        self.saved = Some(SavedState { is_newer: false, next: Instant::now(), careful_until: None });
+        self.saved = Some(SavedState::new());
         slot.set_owes(self.compiled.description.holds_events);
         let snapshots = slot.get();
         // A node at rest restores it when it is needed.
@@ -421,37 +427,7 @@ impl Process for Runner {
     }
 
     fn save(&mut self) {
-        let Some((saved, slot)) = self.saved.as_mut().zip(self.slot.as_ref()) else { return };
-        let Some(instance) = self.instance.as_mut().filter(|_| saved.is_newer) else { return };
-        let since = Instant::now();
-        match instance.save() {
-            Ok(Some(snapshot)) => {
-                self.stats.state_bytes.store(snapshot.bytes.len() as u64, Ordering::Relaxed);
-                slot.set(vec![snapshot], since.elapsed());
-            }
-            Ok(None) => {}
-            Err(fault) => {
-                self.stats.faults.add(&fault);
-                let (kind, error) = (fault.kind.name(), fault.summary());
-                let hint = match fault.kind {
-                    FaultKind::OutputLimit => "raise `limits.state` of the node, or lower its options for memory",
-                    _ => "its sources send again what came since",
-                };
-                tracing::warn!(
-                    node = %self.settings.name,
-                    kind,
-                    error,
-                    hint,
-                    "cannot save the state; keeping the previous snapshot"
-                );
-                self.instance = None;
-                self.memory.set(0);
-                // The next instance continues from that snapshot.
-                slot.roll_back();
-            }
-        }
-        saved.is_newer = false;
-        saved.next = Instant::now() + since.elapsed() * SAVE_PAUSE;
+        self.store_finally();
     }
 
     fn rest(&mut self) {

@@ -12,6 +12,7 @@ use crate::artifact::Compiled;
 use crate::bindings::{GuestOptionError, Snapshot};
 use crate::fault::Fault;
 use crate::instance::{ConfigureError, Instance, Processed, Requested, not_granted};
+use crate::snapshot::Saved;
 
 /// Why a node was not configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +112,11 @@ impl SingleInstance {
     ///
     /// The call faulted.
     pub fn save(&mut self) -> Result<Option<Snapshot>, Fault> {
-        self.instance.as_mut().map_or(Ok(None), Instance::save)
+        match self.instance.as_mut().map_or(Ok(None), Instance::save)? {
+            Some(Saved::Snapshot(snapshot)) => Ok(Some(snapshot)),
+            Some(Saved::TooLarge(fault)) => Err(fault),
+            None => Ok(None),
+        }
     }
 
     /// Restores state.

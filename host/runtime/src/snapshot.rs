@@ -23,6 +23,13 @@ impl StateExports {
     }
 }
 
+/// What an instance saved.
+pub(crate) enum Saved {
+    Snapshot(Snapshot),
+    /// More than the limit allows. The instance can still be used.
+    TooLarge(Fault),
+}
+
 /// The functions for state of one instance.
 pub(crate) struct StateFunctions {
     save: TypedFunc<(), (Snapshot,)>,
@@ -37,18 +44,19 @@ impl StateFunctions {
         })
     }
 
-    pub(crate) fn save(&self, store: &mut Store<State>) -> Result<Snapshot, Fault> {
+    pub(crate) fn save(&self, store: &mut Store<State>) -> Result<Saved, Fault> {
         instance::start_clock(store, store.data().limits.time);
         let most = store.data().limits.state_bytes;
-        // Do not even copy a snapshot that is too large.
-        store.set_hostcall_fuel(usize::try_from(most).unwrap_or(usize::MAX).saturating_add(1 << 10));
+        // No snapshot is larger than the memory that it comes from. A lower limit would end the call, and an instance whose
+        // call ended so cannot make what it holds.
+        store.set_hostcall_fuel(store.data().memory_bytes.saturating_add(1 << 10));
         let saved = self.save.call(&mut *store, ());
         let (snapshot,) = saved.map_err(|error| Fault::of(&error, store.data_mut()))?;
         if snapshot.bytes.len() as u64 > most {
             let message = format!("saved {} bytes of state; at most {most} are allowed", snapshot.bytes.len());
-            return Err(Fault::new(FaultKind::OutputLimit, message));
+            return Ok(Saved::TooLarge(Fault::new(FaultKind::OutputLimit, message)));
         }
-        Ok(snapshot)
+        Ok(Saved::Snapshot(snapshot))
     }
 
     /// Restores the state of an instance, or returns why it cannot; the instance must not be used

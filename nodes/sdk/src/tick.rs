@@ -99,7 +99,8 @@ impl<'a> Tick<'a> {
         self.now
     }
 
-    /// Whether the run ends and nothing restores the state: make all events that the node still owes.
+    /// Whether to make all events that the node still owes: the run ends with its input, or the state is larger than the
+    /// node may save. The host saves the state afterwards, and more batches can follow.
     pub fn is_last(&self) -> bool {
         self.is_last
     }

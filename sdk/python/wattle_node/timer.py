@@ -28,7 +28,8 @@ class Tick:
     def __init__(self, now: int, last: bool) -> None:
         # Nanoseconds since 1970; never decreases.
         self.now = now
-        # Whether the run ends and nothing restores the state: make all events that the node still owes.
+        # Whether to make all events that the node still owes: the run ends with its input, or the state is larger than the
+        # node may save. The host saves the state afterwards, and more batches can follow.
         self.last = last
 
     def emit(self, port: int, made: Sequence[Made], kind: str = "log") -> None:

@@ -26,6 +26,16 @@ pub(super) struct SavedState {
     pub(super) is_newer: bool,
     pub(super) next: Instant,
     pub(super) careful_until: Option<Instant>,
+    /// Whether the instance has more state than may be saved, and must make what it holds.
+    pub(super) is_too_large: bool,
+    /// When the log last said so.
+    pub(super) said: Option<Instant>,
+}
+
+impl SavedState {
+    pub(super) fn new() -> Self {
+        Self { is_newer: false, next: Instant::now(), careful_until: None, is_too_large: false, said: None }
+    }
 }
 
 /// The timer of a node.
@@ -169,13 +179,14 @@ impl Runner {
             let now = Instant::now();
             let is_careful = saved.careful_until.is_some_and(|until| now < until);
             if is_outgrown || is_superseded || is_careful || now >= saved.next {
-                self.save();
+                self.store();
             }
         } else if self.is_stateful() {
             // Without a slot, the state ends with the instance.
             return;
         }
-        if is_outgrown || is_superseded {
+        // An instance that must make what it holds first stays until then.
+        if (is_outgrown || is_superseded) && !self.is_too_large() {
             self.resting = !is_outgrown;
             self.instance = None;
             self.memory.set(0);

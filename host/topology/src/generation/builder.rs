@@ -319,7 +319,7 @@ fn check_shared(pipeline: &str, node: &NodePlan, shared: &SharedNode, slots: &Sl
 }
 
 fn mismatch(pipeline: &str, node: &NodePlan, error: &str) -> BuildError {
-    let hint = "give the node `on_state_mismatch = \"empty\"` to let it start without state";
+    let hint = "give the node another name, or discard the state with `on_state_mismatch = \"empty\"`";
     let message = format!("cannot restore the state of its predecessor: {error}; {hint}");
     BuildError { what: "node", name: format!("{pipeline}.{}", node.name), message }
 }
