@@ -170,22 +170,30 @@ async fn push_all(context: &SourceContext, tracker: &Tracker, batches: &mut mpsc
 async fn keep_saving(context: &SourceContext, store: &Arc<Store>, tracker: &Arc<Tracker>) {
     let begun = Instant::now();
     let mut outage = false;
+    // When the last save with a position that had moved began.
+    let mut moved: Option<Instant> = None;
     loop {
         tracker.changed().await;
         let start = Instant::now();
+        let moves = tracker.has_moved();
         let saved = save(store, tracker).await;
         // With very many files a save takes long. The pause limits saves to a tenth of the time.
         let pace = start.elapsed() * 10;
         match saved {
             Ok(()) => {
+                moved = if moves { Some(start) } else { moved };
                 if std::mem::take(&mut outage) {
                     tracing::info!(source = %context.name, "positions can be saved again");
                 }
                 tokio::time::sleep(BUSY_SAVE_INTERVAL.max(pace)).await;
                 if begun.elapsed() > FIRST_MOMENTS {
                     let rest = SAVE_INTERVAL.saturating_sub(start.elapsed());
+                    // The first position after a while is saved as it moves, not only after the rest that follows a save of
+                    // what was offered: nodes with durable state store a snapshot before they acknowledge its events, and
+                    // after a kill in between they would see these events again.
+                    let is_first = moved.is_none_or(|at| at.elapsed() >= SAVE_INTERVAL);
                     tokio::select! {
-                        () = tracker.delivered(MANY_EVENTS) => {}
+                        () = tracker.delivered(if is_first { 1 } else { MANY_EVENTS }) => {}
                         () = tokio::time::sleep(rest) => {}
                     }
                 }

@@ -384,6 +384,11 @@ impl Tracker {
         }
     }
 
+    /// Returns whether a position moved since the last snapshot.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.state.lock().unsaved_events > 0
+    }
+
     /// Records that a save failed.
     pub(crate) fn not_saved(&self) {
         self.state.lock().is_dirty = true;

@@ -60,6 +60,27 @@ async fn unacknowledged_events_are_read_again_after_a_kill() {
 }
 
 #[tokio::test]
+async fn a_position_that_moves_after_a_while_is_saved_at_once() {
+    let world = World::new();
+    world.write("a.log", "");
+    let running = world.start(json!({}));
+    // The short interval after a start has passed.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let saved = world.folder.path().join("data/sources/in/checkpoints.json");
+    let has = |text: &str| fs::read_to_string(&saved).is_ok_and(|saved| saved.contains(text));
+    world.append("a.log", "one\n");
+    let batch = world.rig.pop().await;
+    world.rig.until(|| has("\"offered\":4")).await;
+    // As after the snapshot of a node, not long after the save of what was offered.
+    let since = std::time::Instant::now();
+    batch.into_ack().deliver();
+    world.rig.until(|| has("\"position\":4")).await;
+    assert!(since.elapsed() < Duration::from_millis(250), "{:?}", since.elapsed());
+    world.rig.stop();
+    running.ended().await.unwrap();
+}
+
+#[tokio::test]
 async fn an_unacknowledged_document_is_read_again() {
     let world = World::new();
     world.write("a.json", "{}");
