@@ -1,5 +1,6 @@
 //! What all clients of a source or sink share: transport, credentials, region, and endpoints.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
