@@ -12,7 +12,7 @@ use crate::testing::{Rig, gzip, resource};
 
 const ACCOUNT: &str = "123456789012";
 
-/// A trail of three hours with two log files each, and its digests.
+/// A trail and its digests, one for each hour.
 struct Trail {
     fake: Fake,
     files: Vec<String>,
@@ -25,7 +25,7 @@ fn content(hour: usize, number: usize) -> String {
 
 fn file(hour: usize, number: usize) -> String {
     format!(
-        "AWSLogs/{ACCOUNT}/CloudTrail/eu-west-1/2026/01/31/{ACCOUNT}_CloudTrail_eu-west-1_20260131T{hour:02}3{number}Z_x.json.gz"
+        "AWSLogs/{ACCOUNT}/CloudTrail/eu-west-1/2026/01/31/{ACCOUNT}_CloudTrail_eu-west-1_20260131T{hour:02}30Z_{number:04}.json.gz"
     )
 }
 
@@ -34,14 +34,21 @@ fn time(hour: usize) -> String {
 }
 
 impl Trail {
+    /// A trail of three hours with two log files each.
     async fn new() -> Self {
+        Self::of(3, 2).await
+    }
+
+    /// A trail of so many hours with so many log files each.
+    async fn of(hours: usize, files_per_hour: usize) -> Self {
         let signer = Signer::generated().unwrap();
         let mut trail = Self { fake: Fake::start().await, files: Vec::new(), digests: Vec::new() };
         trail.fake.state.lock().public_keys = Some(signer.public_keys());
         let mut chain = Chain::new(ACCOUNT, "eu-west-1", BUCKET, "all");
-        for hour in 0..3 {
-            let files: Vec<(String, Hash)> =
-                (0..2).map(|number| (file(hour, number), Hash::of(content(hour, number).as_bytes()))).collect();
+        for hour in 0..hours {
+            let files: Vec<(String, Hash)> = (0..files_per_hour)
+                .map(|number| (file(hour, number), Hash::of(content(hour, number).as_bytes())))
+                .collect();
             for (number, (key, _)) in files.iter().enumerate() {
                 trail.put(key, &content(hour, number), hour);
                 trail.files.push(key.clone());
@@ -105,6 +112,35 @@ impl Trail {
     async fn read_all(&self) -> BTreeMap<String, Value> {
         self.read(self.keys(), json!({})).await
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requirement_20_nothing_is_reported_on_a_clean_trail_of_ten_thousand_files() {
+    const HOURS: usize = 20;
+    let trail = Trail::of(HOURS, 500).await;
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::new(folder.path());
+    let running = rig.start("aws_s3", trail.fake.options(json!({ "integrity": {}, "framing": "auto" })));
+    let keys = trail.keys();
+    for (number, part) in keys.chunks(20).enumerate() {
+        trail.fake.send(&format!("m{number}"), announce(&part.iter().map(String::as_str).collect::<Vec<_>>()));
+    }
+    let (mut events, mut results) = (0, Vec::new());
+    while events < keys.len() {
+        let batch = rig.pop().await;
+        events += batch.rows();
+        results.extend(resource(&batch).get("integrity").cloned());
+        deliver(batch);
+    }
+    assert_eq!((events, results.len()), (10_000 + HOURS, HOURS));
+    for result in &results {
+        assert_eq!((&result["result"], &result["files"]), (&json!(VERIFIED), &json!(500)), "{result}");
+    }
+    let counts = &rig.stats.queue.digests;
+    let counted = [&counts.verified, &counts.unlisted, &counts.unverifiable, &counts.failed].map(get);
+    assert_eq!(counted, [HOURS as u64, 0, 0, 0]);
+    rig.stop();
+    running.ended().await.unwrap();
 }
 
 /// The results and the names of the problems, by hour.
