@@ -10,7 +10,7 @@ use hyper::{Method, Uri};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
-use wattle_options::{Flag, Number, OptionError, OptionErrors, Period, Secret, Size};
+use wattle_options::{Number, OptionError, OptionErrors, Period, Secret, Size};
 use wattle_tls::{ClientOptions, TlsOptions};
 
 use super::otlp::Call;
