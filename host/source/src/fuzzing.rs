@@ -1,7 +1,9 @@
 //! Access to private functions for the fuzz targets of `tests/fuzz`: framing, decompression, bodies
-//! of requests.
+//! of requests, streams of messages.
 //!
 //! The functions only call the real ones and return types of the standard library.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
@@ -14,6 +16,8 @@ use crate::http::body;
 use crate::http::options::Options;
 use crate::http::refusal::Refusal;
 use crate::in_flight::InFlight;
+use crate::pool::Pool;
+use crate::socket::messages::{Messages, StreamFraming};
 
 /// Events of one batch, and the position in the input just after them.
 pub type Events = (Vec<Vec<u8>>, u64);
@@ -115,4 +119,65 @@ pub fn request(
     let content = body::decode(content, &kinds, &settings, &mut share).map_err(refused)?;
     let (chunks, empty) = body::frame(&content, &kinds, &settings, &mut share, limits).map_err(refused)?;
     Ok((chunks.iter().map(events).collect(), empty))
+}
+
+/// The messages of a stream.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Streamed {
+    /// The messages in order.
+    pub messages: Vec<Vec<u8>>,
+    /// Empty messages.
+    pub empty: u64,
+    /// Messages that were too long.
+    pub too_long: u64,
+    /// Bytes of an incomplete message at the end.
+    pub left: usize,
+    /// Whether the stream is not divided as the framing says.
+    pub is_wrong: bool,
+}
+
+/// Finds the messages of a stream that arrives in these pieces, like the sources `socket` and `syslog`, and takes them
+/// whenever there are `batch`.
+pub fn stream<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    framing: &str,
+    max_bytes: usize,
+    batch: usize,
+) -> Streamed {
+    let framing = match framing {
+        "auto" => StreamFraming::Auto,
+        "lines" => StreamFraming::Lines,
+        _ => StreamFraming::OctetCounting,
+    };
+    let mut found = Streamed::default();
+    let mut messages = Messages::new(framing, max_bytes, Pool::default());
+    let limits = BatchLimits { max_bytes: usize::MAX, max_events: batch, max_age: Duration::ZERO };
+    let take = |messages: &mut Messages, found: &mut Streamed| {
+        let columns = messages.take(&limits);
+        found.messages.extend(columns.iter().flat_map(|column| column.iter().map(<[u8]>::to_vec)));
+    };
+    'pieces: for mut piece in pieces {
+        while !piece.is_empty() {
+            let space = messages.space();
+            let Some((head, rest)) = piece.split_at_checked(piece.len().min(space.len())) else { break 'pieces };
+            if let Some(space) = space.get_mut(..head.len()) {
+                space.copy_from_slice(head);
+            }
+            piece = rest;
+            if messages.advance(head.len()).is_err() {
+                found.is_wrong = true;
+                break 'pieces;
+            }
+            if messages.is_full(&limits) {
+                take(&mut messages, &mut found);
+            }
+        }
+    }
+    let left = messages.finish();
+    // How much of a wrong stream was read depends on the pieces.
+    found.left = if found.is_wrong { 0 } else { left };
+    take(&mut messages, &mut found);
+    let skipped = messages.take_skipped();
+    (found.empty, found.too_long) = (skipped.empty, skipped.too_long);
+    found
 }

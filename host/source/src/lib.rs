@@ -29,6 +29,7 @@ mod pool;
 mod positions;
 mod reading;
 mod sample;
+mod socket;
 mod source;
 mod stats;
 mod stdin;

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener, ToSocketAddrs as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -30,8 +30,8 @@ pub(crate) struct Registration {
 
 impl Listeners {
     /// Registers the socket of a running source, so that its successor can continue with it.
-    pub(crate) fn register(&self, address: &str, listener: &TcpListener) -> io::Result<Registration> {
-        let socket = Arc::new(listener.as_fd().try_clone_to_owned()?);
+    pub(crate) fn register(&self, address: &str, socket: &impl AsFd) -> io::Result<Registration> {
+        let socket = Arc::new(socket.as_fd().try_clone_to_owned()?);
         let mut running = self.0.lock();
         running.retain(|(_, socket)| socket.strong_count() > 0);
         running.push((address.to_owned(), Arc::downgrade(&socket)));
@@ -46,8 +46,7 @@ impl Listeners {
     ///
     /// The system does not allow listening on the address.
     pub(crate) fn prepare(&self, address: &str) -> io::Result<Option<StdListener>> {
-        let running: Vec<(String, Arc<OwnedFd>)> =
-            self.0.lock().iter().filter_map(|(address, socket)| Some((address.clone(), socket.upgrade()?))).collect();
+        let running = self.running();
         // Port 0 requests a different free port each time.
         let is_fixed = !address.ends_with(":0");
         if let Some((_, socket)) = running.iter().find(|(known, _)| known == address && is_fixed) {
@@ -64,6 +63,30 @@ impl Listeners {
             Err(_) if running.iter().any(|(known, _)| port(known) == port(address)) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The same for a socket of another kind: that of the source that is replaced, or the one that `create` creates. `key`
+    /// names the kind and the address.
+    ///
+    /// # Errors
+    ///
+    /// Those of `create`.
+    pub(crate) fn prepare_with(&self, key: &str, create: impl FnOnce() -> io::Result<OwnedFd>) -> io::Result<OwnedFd> {
+        let running = self.running();
+        let is_fixed = !key.ends_with(":0");
+        match running.iter().find(|(known, _)| known == key && is_fixed) {
+            Some((_, socket)) => socket.try_clone(),
+            None => create(),
+        }
+    }
+
+    /// Whether a running source has registered a socket by this key.
+    pub(crate) fn is_registered(&self, key: &str) -> bool {
+        self.running().iter().any(|(known, _)| known == key)
+    }
+
+    fn running(&self) -> Vec<(String, Arc<OwnedFd>)> {
+        self.0.lock().iter().filter_map(|(address, socket)| Some((address.clone(), socket.upgrade()?))).collect()
     }
 }
 

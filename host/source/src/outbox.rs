@@ -21,8 +21,8 @@ use crate::waits::Waits;
 /// First pause before a batch is sent again; it doubles up to the maximum.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
-/// With this many bytes in flight, new chunks wait.
-const MAX_HELD_BYTES: usize = 16 << 20;
+/// With this many bytes in flight, new chunks wait, unless the source has an option for it.
+pub(crate) const MAX_HELD_BYTES: usize = 16 << 20;
 /// Interval at which a stop is checked.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -43,16 +43,24 @@ struct State {
     returned: Vec<Retained>,
 }
 
-#[derive(Default)]
 struct Shared {
+    max_held_bytes: usize,
     state: Mutex<State>,
     changed: Notify,
+    /// There may be room: for threads, and for tasks.
     room: Condvar,
+    task_room: Notify,
+}
+
+/// Events of one batch. Without an origin, they have that of the source.
+struct Accepted {
+    column: Column,
+    origin: Option<Arc<Origin>>,
 }
 
 /// The sender of framed chunks, for a thread.
 pub(crate) struct Intake {
-    chunks: mpsc::Sender<Chunk>,
+    chunks: mpsc::Sender<Accepted>,
     shared: Arc<Shared>,
     stop: Stop,
     waits: Waits,
@@ -66,11 +74,12 @@ impl Intake {
 
     /// Sends a chunk; waits while too many bytes are unacknowledged.
     pub(crate) fn send(&self, chunk: Chunk) -> Result<(), Unwanted> {
-        let bytes = chunk.column.byte_len();
+        let bytes = charged(&chunk.column);
+        let max = self.shared.max_held_bytes;
         let mut state = self.shared.state.lock();
-        let is_full = state.held_bytes >= MAX_HELD_BYTES && !self.stop.is_stopped();
+        let is_full = state.held_bytes >= max && !self.stop.is_stopped();
         let _wait = is_full.then(|| self.waits.begin());
-        while state.held_bytes >= MAX_HELD_BYTES && !self.stop.is_stopped() {
+        while state.held_bytes >= max && !self.stop.is_stopped() {
             if self.is_unwanted() {
                 return Err(Unwanted);
             }
@@ -78,7 +87,44 @@ impl Intake {
         }
         state.held_bytes += bytes;
         drop(state);
-        self.chunks.blocking_send(chunk).map_err(|_| Unwanted)
+        self.chunks.blocking_send(Accepted { column: chunk.column, origin: None }).map_err(|_| Unwanted)
+    }
+}
+
+/// The sender of events, for tasks. Clones send to the same outbox.
+#[derive(Clone)]
+pub(crate) struct TaskIntake {
+    chunks: mpsc::Sender<Accepted>,
+    shared: Arc<Shared>,
+    stop: Stop,
+    waits: Waits,
+}
+
+impl TaskIntake {
+    /// Sends the events of one origin; waits while too many bytes are unacknowledged.
+    pub(crate) async fn send(&self, column: Column, origin: Arc<Origin>) -> Result<(), Unwanted> {
+        let bytes = charged(&column);
+        let mut wait = None;
+        let mut stop = self.stop.clone();
+        loop {
+            let mut room = std::pin::pin!(self.shared.task_room.notified());
+            // Before the check, so that no release in between is missed.
+            room.as_mut().enable();
+            {
+                let mut state = self.shared.state.lock();
+                if state.held_bytes < self.shared.max_held_bytes || stop.is_stopped() {
+                    state.held_bytes += bytes;
+                    break;
+                }
+            }
+            wait.get_or_insert_with(|| self.waits.begin());
+            tokio::select! {
+                () = room => {}
+                () = stop.stopped() => {}
+                () = self.chunks.closed() => return Err(Unwanted),
+            }
+        }
+        self.chunks.send(Accepted { column, origin: Some(origin) }).await.map_err(|_| Unwanted)
     }
 }
 
@@ -86,17 +132,33 @@ impl Intake {
 pub(crate) struct Outbox {
     context: SourceContext,
     type_name: &'static str,
-    chunks: mpsc::Receiver<Chunk>,
+    chunks: mpsc::Receiver<Accepted>,
     shared: Arc<Shared>,
 }
 
 impl Outbox {
-    /// Creates an outbox and its sender.
+    /// Creates an outbox and its sender for a thread.
     pub(crate) fn new(context: SourceContext, type_name: &'static str) -> (Intake, Self) {
+        let (TaskIntake { chunks, shared, stop, waits }, outbox) = Self::for_tasks(context, type_name, MAX_HELD_BYTES);
+        (Intake { chunks, shared, stop, waits }, outbox)
+    }
+
+    /// Creates an outbox and its sender for tasks. At most about `max_held_bytes` are unacknowledged at a time.
+    pub(crate) fn for_tasks(
+        context: SourceContext,
+        type_name: &'static str,
+        max_held_bytes: usize,
+    ) -> (TaskIntake, Self) {
         let (sender, chunks) = mpsc::channel(1);
-        let shared: Arc<Shared> = Arc::default();
-        let intake =
-            Intake { chunks: sender, shared: shared.clone(), stop: context.stop.clone(), waits: context.waits.clone() };
+        let shared = Arc::new(Shared {
+            max_held_bytes,
+            state: Mutex::default(),
+            changed: Notify::new(),
+            room: Condvar::new(),
+            task_room: Notify::new(),
+        });
+        let (stop, waits) = (context.stop.clone(), context.waits.clone());
+        let intake = TaskIntake { chunks: sender, shared: shared.clone(), stop, waits };
         (intake, Self { context, type_name, chunks, shared })
     }
 
@@ -128,10 +190,10 @@ impl Outbox {
             tokio::select! {
                 // New chunks wait until returned batches are sent again, to keep the order.
                 chunk = self.chunks.recv(), if open && (retry_at.is_none() || stopped) => match chunk {
-                    Some(chunk) => {
-                        let origin = self.context.origin(self.type_name, &[]);
+                    Some(Accepted { column, origin }) => {
+                        let origin = origin.unwrap_or_else(|| self.context.origin(self.type_name, &[]));
                         number += 1;
-                        if !self.send(Retained { column: chunk.column, origin, attempt: 0, number }).await {
+                        if !self.send(Retained { column, origin, attempt: 0, number }).await {
                             open = false;
                             self.chunks.close();
                         }
@@ -152,7 +214,7 @@ impl Outbox {
     async fn send(&self, retained: Retained) -> bool {
         let Retained { column, origin, attempt, number } = retained;
         let events = column.rows() as u64;
-        let bytes = column.byte_len();
+        let (bytes, charge) = (column.byte_len(), charged(&column));
         self.shared.state.lock().outstanding += 1;
         let shared = self.shared.clone();
         let (again, again_origin) = (column.clone(), origin.clone());
@@ -163,11 +225,12 @@ impl Outbox {
             if disposition == Disposition::Retry {
                 state.returned.push(Retained { column: again, origin: again_origin, attempt: attempt + 1, number });
             } else {
-                state.held_bytes -= bytes;
+                state.held_bytes -= charge;
                 drop(again);
             }
             drop(state);
             shared.room.notify_all();
+            shared.task_room.notify_waiters();
             shared.changed.notify_one();
         });
         let mut batch = Batch::new(column, origin, ack);
@@ -212,6 +275,11 @@ impl Outbox {
         let state = self.shared.state.lock();
         state.outstanding == 0 && state.returned.is_empty()
     }
+}
+
+/// Memory of a column: small events use more than their bytes.
+fn charged(column: &Column) -> usize {
+    column.byte_len() + 64 * column.rows()
 }
 
 fn pause(attempt: u32) -> Duration {

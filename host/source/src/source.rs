@@ -53,7 +53,8 @@ impl Stop {
     }
 }
 
-/// The context of a running source.
+/// The context of a running source. Clones share everything.
+#[derive(Clone)]
 pub struct SourceContext {
     /// Name of the source in the configuration.
     pub name: Arc<str>,

@@ -47,6 +47,8 @@ pub struct SourceStats {
     pub address: OnceLock<SocketAddr>,
     /// Failed TLS handshakes of a listening source.
     pub tls: TlsStats,
+    /// UDP datagrams that the kernel dropped because its buffer was full.
+    pub dropped_datagrams: AtomicU64,
     /// Objects of a store, and the messages that announce them.
     pub queue: QueueStats,
 }
@@ -225,17 +227,22 @@ impl SourceStats {
 }
 
 impl SourceStats {
+    /// Counts data that the framing skipped.
+    pub(crate) fn count_skipped(&self, skipped: &crate::frame::Skipped) {
+        add(&self.skipped_empty, skipped.empty);
+        add(&self.skipped_nuls, skipped.nuls);
+        add(&self.skipped_long, skipped.too_long);
+        add(&self.skipped_long_bytes, skipped.too_long_bytes);
+    }
+
     /// Counts data that the framing skipped, and logs events that are too long; `path` names the
     /// input.
     pub(crate) fn skip(&self, source: &str, path: &str, skipped: &crate::frame::Skipped) {
-        add(&self.skipped_empty, skipped.empty);
-        add(&self.skipped_nuls, skipped.nuls);
+        self.count_skipped(skipped);
         if skipped.nuls > 0 {
             tracing::warn!(source, path, bytes = skipped.nuls, "skipped zero bytes before an event");
         }
         if let Some(position) = skipped.too_long_at {
-            add(&self.skipped_long, skipped.too_long);
-            add(&self.skipped_long_bytes, skipped.too_long_bytes);
             tracing::warn!(
                 source,
                 path,

@@ -1,5 +1,7 @@
 //! A queue, a context and a consumer for the tests of sources.
 
+pub(crate) mod tls;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use crate::aws_s3;
 use crate::error::SourceError;
 use crate::listeners::Listeners;
 use crate::source::Source;
-use crate::{demo, file, http, stdin};
+use crate::{demo, file, http, socket, stdin};
 
 type Prepared = Box<dyn Source>;
 
@@ -63,6 +63,28 @@ pub const TYPES: &Table<Prepared> = &Table {
                 })
             },
             schema: schema_of::<http::otlp::Options>,
+            files: no_files,
+        },
+        Row {
+            name: "socket",
+            prepare: |options| {
+                read(options, |options: socket::SocketOptions, errors| {
+                    let settings = options.check(errors)?;
+                    Some(Box::new(socket::SocketSource::new("socket", settings)) as Prepared)
+                })
+            },
+            schema: schema_of::<socket::SocketOptions>,
+            files: no_files,
+        },
+        Row {
+            name: "syslog",
+            prepare: |options| {
+                read(options, |options: socket::SyslogOptions, errors| {
+                    let settings = options.check(errors)?;
+                    Some(Box::new(socket::SocketSource::new("syslog", settings)) as Prepared)
+                })
+            },
+            schema: schema_of::<socket::SyslogOptions>,
             files: no_files,
         },
         #[cfg(feature = "aws")]
@@ -151,6 +173,9 @@ mod tests {
             ),
             ("otlp", json!({ "grpc_address": "localhost:0", "http_address": "localhost:0" })),
             ("otlp", json!({ "grpc_address": "", "http_address": "localhost:0", "token": "t" })),
+            ("socket", json!({ "address": "localhost:0" })),
+            ("socket", json!({ "mode": "udp", "address": "localhost:0", "receive_buffer_bytes": "1MiB" })),
+            ("syslog", json!({ "address": "localhost:0", "max_message_bytes": 2048, "framing": "octet_counting" })),
             ("demo", json!({})),
             ("demo", json!({ "records_per_document": [1, 5], "rate": "2.5", "seed": "7", "shape": "cloudwatch" })),
         ];
@@ -243,6 +268,25 @@ mod tests {
             &[("path", "unknown option"), ("grpc_address", "set one of them")],
         );
         expect("otlp", json!({ "grpc_address": "4317" }), &[("grpc_address", "has no port or no host")]);
+        expect("syslog", json!({}), &[("address", "is missing")]);
+        expect(
+            "socket",
+            json!({ "mode": "udp", "address": "514", "path": "/a", "framing": "lines", "max_message_bytes": 0,
+                "tls": { "crt_file": "/a", "key_file": "/b" } }),
+            &[
+                ("framing", "applies to connections"),
+                ("tls", "requires the mode `tcp`"),
+                ("max_message_bytes", "at least 1"),
+                ("path", "is for Unix sockets"),
+                ("address", "no port or no host"),
+                ("tls.crt_file", "cannot read"),
+            ],
+        );
+        expect(
+            "syslog",
+            json!({ "mode": "unix", "address": "a:1", "socket_file_mode": "888" }),
+            &[("address", "remove it"), ("socket_file_mode", "octal")],
+        );
         expect(
             "demo",
             json!({ "interval": "1s", "rate": 5, "records_per_document": [5, 1] }),

@@ -21,6 +21,7 @@ mod http_body;
 mod json;
 mod manifest;
 mod notification;
+mod syslog;
 
 pub use buffer::buffer;
 pub use decisions::decisions;
@@ -30,6 +31,7 @@ pub use http_body::http_body;
 pub use json::json;
 pub use manifest::manifest;
 pub use notification::notification;
+pub use syslog::syslog;
 
 /// A target: takes bytes, and panics on an error.
 pub type Target = fn(&[u8]);
@@ -44,6 +46,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("json", json),
     ("manifest", manifest),
     ("notification", notification),
+    ("syslog", syslog),
 ];
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! Clients over TLS, and clients that fail to use it.
 
-mod setup;
-
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
@@ -16,7 +14,7 @@ use super::tests::{World, send, start, start_type};
 use super::*;
 use crate::stats::get;
 use crate::testing::Rig;
-use setup::{ClientOf, Log, Sender, Setup, request};
+use crate::testing::tls::{ClientOf, Log, Sender, Setup, request};
 
 /// Failed handshakes of a reason.
 fn failures(world: &World, reason: &str) -> u64 {

@@ -22,26 +22,26 @@ use wattle_tls::testing::{Authority, Files, Identity};
 
 /// What a client trusts and presents.
 #[derive(Clone)]
-pub(super) struct ClientOf<'a> {
-    pub(super) trusts: &'a Authority,
-    pub(super) identity: Option<&'a Identity>,
-    pub(super) protocols: &'a [&'a str],
+pub(crate) struct ClientOf<'a> {
+    pub(crate) trusts: &'a Authority,
+    pub(crate) identity: Option<&'a Identity>,
+    pub(crate) protocols: &'a [&'a str],
 }
 
 impl<'a> ClientOf<'a> {
-    pub(super) fn new(trusts: &'a Authority) -> Self {
+    pub(crate) fn new(trusts: &'a Authority) -> Self {
         Self { trusts, identity: None, protocols: &[] }
     }
 
-    pub(super) fn with(self, identity: &'a Identity) -> Self {
+    pub(crate) fn with(self, identity: &'a Identity) -> Self {
         Self { identity: Some(identity), ..self }
     }
 
-    pub(super) fn speaking(self, protocols: &'a [&'a str]) -> Self {
+    pub(crate) fn speaking(self, protocols: &'a [&'a str]) -> Self {
         Self { protocols, ..self }
     }
 
-    pub(super) async fn connect(&self, address: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn connect(&self, address: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.trusts.der()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -61,7 +61,7 @@ impl<'a> ClientOf<'a> {
     }
 
     /// The status of the response to one event.
-    pub(super) async fn post(&self, address: SocketAddr) -> Result<StatusCode, String> {
+    pub(crate) async fn post(&self, address: SocketAddr) -> Result<StatusCode, String> {
         let stream = self.connect(address).await.map_err(|error| error.to_string())?;
         let mut sender = Sender::new(stream).await?;
         sender.post().await
@@ -69,34 +69,34 @@ impl<'a> ClientOf<'a> {
 }
 
 /// A connection that sends several requests.
-pub(super) struct Sender(pub(super) http1::SendRequest<Full<Bytes>>);
+pub(crate) struct Sender(pub(crate) http1::SendRequest<Full<Bytes>>);
 
-pub(super) fn request(path: &str) -> Request<Full<Bytes>> {
+pub(crate) fn request(path: &str) -> Request<Full<Bytes>> {
     Request::post(path).header("content-type", "application/json").body(Full::new(Bytes::from_static(b"{}"))).unwrap()
 }
 
 impl Sender {
-    pub(super) async fn new(stream: TlsStream<TcpStream>) -> Result<Self, String> {
+    pub(crate) async fn new(stream: TlsStream<TcpStream>) -> Result<Self, String> {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
         tokio::spawn(connection);
         Ok(Self(sender))
     }
 
-    pub(super) async fn post(&mut self) -> Result<StatusCode, String> {
+    pub(crate) async fn post(&mut self) -> Result<StatusCode, String> {
         self.0.ready().await.map_err(|error| error.to_string())?;
         self.0.send_request(request("/")).await.map(|response| response.status()).map_err(|error| error.to_string())
     }
 }
 
 /// An authority and the files of a source whose certificate it issued.
-pub(super) struct Setup {
-    pub(super) authority: Authority,
-    pub(super) files: Files,
-    pub(super) options: Value,
+pub(crate) struct Setup {
+    pub(crate) authority: Authority,
+    pub(crate) files: Files,
+    pub(crate) options: Value,
 }
 
 impl Setup {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (authority, files) = (Authority::new("authority"), Files::new());
         let setup = Self { authority, files, options: Value::Null };
         let (crt_file, key_file) = setup.write(&setup.authority.issue("localhost"));
@@ -104,25 +104,25 @@ impl Setup {
     }
 
     /// Writes a certificate and its key to the files of the source.
-    pub(super) fn write(&self, identity: &Identity) -> (PathBuf, PathBuf) {
+    pub(crate) fn write(&self, identity: &Identity) -> (PathBuf, PathBuf) {
         (self.files.write("crt.pem", &identity.certificate), self.files.write("key.pem", &identity.key))
     }
 
     /// The options with an authority of clients.
-    pub(super) fn with_clients_of(&self, authority: &Authority) -> Value {
+    pub(crate) fn with_clients_of(&self, authority: &Authority) -> Value {
         let mut options = self.options.clone();
         options["tls"]["ca_file"] = json!(self.files.write("ca.pem", &authority.pem()));
         options
     }
 
-    pub(super) fn client(&self) -> ClientOf<'_> {
+    pub(crate) fn client(&self) -> ClientOf<'_> {
         ClientOf::new(&self.authority)
     }
 }
 
 /// The log of a test, which must run on one thread.
 #[derive(Clone, Default)]
-pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -136,7 +136,7 @@ impl Write for Log {
 }
 
 impl Log {
-    pub(super) fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+    pub(crate) fn start() -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         let to = log.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || to.clone()).finish();
@@ -144,7 +144,7 @@ impl Log {
     }
 
     /// The text since the last call.
-    pub(super) fn take(&self) -> String {
+    pub(crate) fn take(&self) -> String {
         String::from_utf8(std::mem::take(&mut *self.0.lock())).unwrap()
     }
 }
