@@ -79,7 +79,6 @@ pub(crate) struct RequestBatch {
 
 impl RequestBatch {
     /// The events of a payload.
-    #[cfg(feature = "aws")]
     pub(crate) fn of(payload: Payload) -> Self {
         Self { chunks: vec![Chunk::new(payload)] }
     }

@@ -88,7 +88,6 @@ impl DeadLetters {
 
     /// Like [`reject`](Self::reject), for events that the sink itself refuses, such as records without a required column.
     /// Each reason is that of the next so many events.
-    #[cfg(feature = "aws")]
     pub(crate) async fn refuse(&self, batch: RequestBatch, reasons: Vec<(usize, String)>) {
         let events = batch.len();
         if let Some((_, reason)) = reasons.first()

@@ -11,6 +11,9 @@
 //! | `console` | standard output or standard error | `ConsoleOptions` |
 //! | `file` | files, at one path or at paths made from the events | `FileOptions` |
 //! | `http` | a server that accepts NDJSON or JSON arrays | `HttpOptions` |
+//! | `otlp` | a server of OTLP | `otlp::Options` |
+//! | `socket` | a server over TCP, UDP or a Unix socket | `SocketOptions` |
+//! | `syslog` | the same with messages of syslog | `SyslogOptions` |
 //!
 //! [`TYPES`] lists all types and validates options without I/O; [`build`] creates both halves.
 //!
@@ -41,6 +44,7 @@ mod path_template;
 mod preview;
 mod retry;
 mod sink;
+mod socket;
 mod sorting;
 mod stored;
 #[cfg(test)]

@@ -7,7 +7,7 @@ use wattle_options::{Row, Table, no_files};
 use crate::aws_s3;
 use crate::error::SinkError;
 use crate::sink::{Built, Prepared};
-use crate::{blackhole, console, file, http};
+use crate::{blackhole, console, file, http, socket};
 
 #[cfg(not(feature = "aws"))]
 const WITHOUT_AWS: &str = "this agent was built without the sink `aws_s3`; build it with the default features, as in \
@@ -22,6 +22,15 @@ pub const TYPES: &Table<Prepared> = &Table {
         Row { name: "file", prepare: file::prepare, schema: file::schema, files: no_files },
         Row { name: "http", prepare: http::prepare, schema: http::schema, files: http::files },
         Row { name: "otlp", prepare: http::otlp::prepare, schema: http::otlp::schema, files: http::files },
+        Row {
+            name: "socket",
+            prepare: socket::prepare_socket,
+            schema: socket::schema_of_socket,
+            // The sink follows the files of `tls` itself. As a part of the configuration, a renewed certificate would replace
+            // the sink, and so close its connection.
+            files: no_files,
+        },
+        Row { name: "syslog", prepare: socket::prepare_syslog, schema: socket::schema_of_syslog, files: no_files },
         #[cfg(feature = "aws")]
         Row { name: "aws_s3", prepare: aws_s3::prepare, schema: aws_s3::schema, files: wattle_aws::files },
         // Listed all the same, so that the error does not suggest that the type is misspelt.
@@ -80,7 +89,7 @@ mod tests {
                     "request": {"retry_attempts": 3, "concurrency": "1"}, "dead_letter": "dead.jsonl"}),
             ),
         ];
-        let cases = [&cases[..], &otlp_cases()].concat();
+        let cases = [&cases[..], &otlp_cases(), &socket_cases()].concat();
         #[cfg(feature = "aws")]
         let cases = [&cases[..], &aws_cases()].concat();
         for row in TYPES.rows.iter().filter(|row| cfg!(feature = "aws") || row.name != "aws_s3") {
@@ -89,6 +98,71 @@ mod tests {
         for (type_name, options) in cases {
             assert_eq!(TYPES.check(type_name, &options), Ok(()), "{options}");
             assert!(build("out", type_name, &options).is_ok(), "{options}");
+        }
+    }
+
+    fn socket_cases() -> Vec<(&'static str, Value)> {
+        vec![
+            ("socket", json!({"address": "localhost:9000"})),
+            (
+                "socket",
+                json!({"mode": "tcp", "address": "[::1]:9000", "framing": "octet_counting", "tls": {"verify": "false"},
+                    "encoding": {"codec": "text", "template": "{{ body }}"}, "dead_letter": "dead.jsonl",
+                    "request": {"retry_attempts": "3", "retry_initial_backoff": "10ms", "retry_max_backoff": "1s"}}),
+            ),
+            ("socket", json!({"mode": "udp", "address": "10.0.0.1:9000"})),
+            ("socket", json!({"mode": "unix", "path": "/run/s.sock"})),
+            ("syslog", json!({"address": "logs.example.com:514"})),
+            (
+                "syslog",
+                json!({"mode": "unix_datagram", "path": "/dev/log", "facility": "local7", "severity": 3, "app_name": "a",
+                    "hostname": "h", "encoding": {"codec": "json"}}),
+            ),
+        ]
+    }
+
+    #[test]
+    fn errors_in_options_of_sockets_name_the_option() {
+        for (type_name, options, expected) in [
+            ("socket", json!({}), &[("address", "is missing")][..]),
+            ("socket", json!({"address": "514"}), &[("address", "has no port or no host")]),
+            ("socket", json!({"address": "h:1", "facility": 1}), &[("facility", "unknown option")]),
+            (
+                "socket",
+                json!({"mode": "udp", "address": "h:1", "path": "/p", "framing": "lines", "tls": {},
+                    "encoding": {"framing": "none"}, "dead_letter": ""}),
+                &[
+                    ("framing", "applies to connections"),
+                    ("encoding.framing", "use `framing`"),
+                    ("tls", "requires the mode `tcp`"),
+                    ("dead_letter", "empty"),
+                    ("path", "is for Unix sockets"),
+                ],
+            ),
+            ("syslog", json!({"mode": "unix", "address": "h:1"}), &[("address", "remove it"), ("path", "is missing")]),
+            (
+                "syslog",
+                json!({"address": "h:1", "facility": "local9", "severity": 8, "app_name": "a b", "hostname": ""}),
+                &[
+                    ("facility", "from 0 to 23"),
+                    ("severity", "from 0 to 7"),
+                    ("app_name", "1 to 48 characters"),
+                    ("hostname", "1 to 255 characters"),
+                ],
+            ),
+            ("syslog", json!({"address": "h:1", "tls": {"crt_file": "/c"}}), &[("tls.crt_file", "set `tls.key_file`")]),
+            ("syslog", json!({"address": "h:1", "tls": {"ca_file": "/none"}}), &[("tls.ca_file", "cannot read")]),
+            (
+                "syslog",
+                json!({"address": "h:1", "encoding": {"codec": "json", "template": "x"}}),
+                &[("encoding.template", "text")],
+            ),
+        ] {
+            let errors = wrong(type_name, &options);
+            assert_eq!(errors.len(), expected.len(), "{errors:?}");
+            for ((path, message), (expected_path, part)) in errors.iter().zip(expected) {
+                assert!(path == expected_path && message.contains(part), "{errors:?}");
+            }
         }
     }
 
