@@ -13,6 +13,7 @@ use crate::tools;
 pub(crate) fn test() -> anyhow::Result<()> {
     tools::add_languages();
     tools::add_docker_registry();
+    tools::add_rsyslog();
     let moto = tools::add_moto()?;
     let readers = tools::add_parquet_readers()?;
     let opentelemetry = tools::add_opentelemetry()?;

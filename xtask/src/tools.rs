@@ -47,6 +47,11 @@ pub(crate) fn add_docker_registry() {
     add_from_debian(&["docker-registry"], &["docker-registry"], "tests of registries fail");
 }
 
+/// Installs the syslog server that sends to the agent and receives from it in tests.
+pub(crate) fn add_rsyslog() {
+    add_from_debian(&["rsyslogd"], &["rsyslog", "rsyslog-gnutls"], "tests of syslog fail");
+}
+
 /// Installs the server of S3 and SQS that the tests of S3 and SQS start: moto. Returns the folder of its programs.
 pub(crate) fn add_moto() -> anyhow::Result<PathBuf> {
     add_from_pypi("moto", &["moto[server]==5.2.5"], &["moto_server", "--help"], "tests of S3 and SQS fail")
@@ -102,7 +107,8 @@ fn add_from_pypi(name: &str, packages: &[&str], works: &[&str], otherwise: &str)
 /// Installs missing programs from Debian. If that is not permitted, it prints a message, and the
 /// tests that need the programs fail.
 fn add_from_debian(programs: &[&str], packages: &[&str], otherwise: &str) {
-    let is_there = |program: &&str| Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success());
+    // `rsyslogd` has no `--version`, and writes its usage then.
+    let is_there = |program: &&str| Command::new(program).arg("--version").output().is_ok();
     let apt =
         |arguments: &[&str]| Command::new("apt-get").args(arguments).status().is_ok_and(|status| status.success());
     let install = [&["install", "--yes", "--quiet", "--no-install-recommends"], packages].concat();
