@@ -44,3 +44,12 @@ impl SinkError {
         Self::Task { task, error }
     }
 }
+
+/// The text of a system error without its number.
+pub(crate) fn short(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((text, _)) => text.to_lowercase(),
+        None => text,
+    }
+}

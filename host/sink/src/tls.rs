@@ -1,4 +1,4 @@
-//! TLS of the sink, from files that may change while it runs.
+//! TLS of sinks, from files that may change while they run.
 //!
 //! The sink reads changed files again; new connections use them.
 
@@ -55,18 +55,28 @@ impl Tls {
     }
 }
 
+/// The words of a sink for its address, in hints.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Words {
+    /// The option with the address.
+    pub(crate) address: &'static str,
+    /// How to reach a server without TLS.
+    pub(crate) without_tls: &'static str,
+}
+
 /// A failed handshake with a hint which option of the sink to change.
-pub(crate) fn explain(failure: &TlsFailure) -> String {
+pub(crate) fn explain(failure: &TlsFailure, words: Words) -> String {
+    let Words { address, without_tls } = words;
     let hint = match failure {
         TlsFailure::AuthorityCertificate => "to trust this server, add this certificate to the file in `tls.ca_file`",
         TlsFailure::UnknownIssuer => "name a file with the authority's certificate in `tls.ca_file`",
-        TlsFailure::WrongName | TlsFailure::UnknownName => "check the name in `uri`",
+        TlsFailure::WrongName | TlsFailure::UnknownName => &format!("check the name in `{address}`"),
         TlsFailure::ClientCertificateRequired => "set `tls.crt_file` and `tls.key_file`",
         TlsFailure::ClientCertificateRejected => "check the certificate in `tls.crt_file`",
         TlsFailure::HandshakeFailure => {
             "it may require a client certificate (`tls.crt_file`, `tls.key_file`) or another version of TLS"
         }
-        TlsFailure::NotTls => "use `http://` in `uri`, or another port",
+        TlsFailure::NotTls => &format!("{without_tls}, or use another port"),
         _ => return failure.to_string(),
     };
     format!("{failure}; {hint}")

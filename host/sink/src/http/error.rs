@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use wattle_tls::TlsFailure;
 
-use crate::tls::explain;
+use crate::error::short;
+use crate::tls::{Words, explain};
+
+/// How this sink names its address.
+const WORDS: Words = Words { address: "uri", without_tls: "use `http://` in `uri`" };
 
 /// Why a request got no usable response.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +93,7 @@ impl ConnectError {
     /// Why a TLS handshake failed.
     pub(super) fn tls(address: String, error: &io::Error) -> Self {
         match TlsFailure::find(error) {
-            Some(failure) => Self::Tls { address, reason: explain(&failure) },
+            Some(failure) => Self::Tls { address, reason: explain(&failure, WORDS) },
             None if error.kind() == io::ErrorKind::UnexpectedEof => Self::Tls {
                 address,
                 reason: "the server closed the connection; check that it speaks TLS on this port".to_owned(),
@@ -107,7 +111,7 @@ impl RequestError {
             return Self::Connect(error.clone());
         }
         if let Some(failure) = TlsFailure::find(error) {
-            return Self::Connect(ConnectError::Tls { address: at(), reason: explain(&failure) });
+            return Self::Connect(ConnectError::Tls { address: at(), reason: explain(&failure, WORDS) });
         }
         if let Some(cause) = find::<hyper::Error>(error) {
             if cause.is_parse() {
@@ -149,15 +153,6 @@ fn find<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Optio
         };
     }
     None
-}
-
-/// The text of a system error without its number.
-fn short(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((text, _)) => text.to_lowercase(),
-        None => text,
-    }
 }
 
 #[cfg(test)]

@@ -7,13 +7,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wattle_options::{Number, OptionError, OptionErrors, Period};
-use wattle_tls::ClientOptions;
+use wattle_tls::{ClientOptions, TlsOptions};
 
 use super::address::Destination;
 use super::format::{Frame, SocketFormat};
 use super::header::{self, Header};
 use crate::encode::{Encoding, EncodingOptions, Framing, schema_without_parquet};
-use crate::tls::TlsOptions;
 
 /// The kind of the socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -264,10 +263,9 @@ impl Common {
         if self.encoding.framing.is_some() {
             errors.add("encoding.framing", "is not an option of this sink; use `framing`");
         }
-        match &self.tls {
-            Some(_) if self.mode != Mode::Tcp => errors.add("tls", "requires the mode `tcp`"),
-            Some(tls) => tls.check(errors),
-            None => {}
+        let tls = self.tls.as_ref().map(|tls| tls.check(errors));
+        if self.tls.is_some() && self.mode != Mode::Tcp {
+            errors.add("tls", "requires the mode `tcp`");
         }
         if self.dead_letter.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
             errors.add("dead_letter", "a path must not be empty");
@@ -284,7 +282,7 @@ impl Common {
         let settings = Settings {
             mode: self.mode,
             destination: destination?,
-            tls: self.tls.as_ref().map(TlsOptions::client),
+            tls,
             retry_initial_backoff: self.request.retry_initial_backoff.0,
             retry_max_backoff: self.request.retry_max_backoff.0,
             retry_attempts: self.request.retry_attempts.map(|count| count.0),
