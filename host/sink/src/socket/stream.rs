@@ -23,7 +23,7 @@ const MAX_HELD_BYTES: usize = 4 << 20;
 /// Interval between questions to the kernel what the server has acknowledged: the first one, and the last one after doubling.
 const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
 
-/// Time limit for telling the server that the connection ends.
+/// Time limit for closing the connection in order.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A payload that was written.
@@ -140,7 +140,7 @@ impl Streams {
         let ended = self.send(reader, &mut writer, &mut writing, &mut progress).await;
         let end = match ended {
             None => {
-                // Everything is acknowledged, so it does not matter whether the server hears this.
+                // Everything is acknowledged, so it does not matter whether the server receives this.
                 let _ = tokio::time::timeout(LAST_WORDS, writer.shutdown()).await;
                 return End::Done;
             }
