@@ -28,7 +28,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 const USER_TIMEOUT: u32 = 60_000;
 
 /// In TLS 1.3, a server can refuse the certificate of a client after the client has completed the handshake and sent data,
-/// which the kernel of the server has acknowledged and nobody reads. Servers that send something, usually tickets for later
+/// which the kernel of the server has acknowledged and no program reads. Servers that send something, usually tickets for later
 /// sessions, have accepted; others get this time to refuse.
 const REFUSAL: Duration = Duration::from_secs(1);
 

@@ -113,7 +113,7 @@ impl Acceptor {
         Some(Stream::Plain(stream))
     }
 
-    /// Tells a client without TLS why its connection ends.
+    /// Replies to a client without TLS why its connection ends.
     async fn reply(&self, mut stream: TcpStream) {
         let replying = async {
             stream.write_all(self.reply_without_tls).await?;
