@@ -22,7 +22,7 @@ use crate::waits::Waits;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
 /// With this many bytes in flight, new chunks wait, unless the source has an option for it.
-pub(crate) const MAX_HELD_BYTES: usize = 16 << 20;
+const MAX_HELD_BYTES: usize = 16 << 20;
 /// Interval at which a stop is checked.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -30,6 +30,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 struct Retained {
     column: Column,
     origin: Arc<Origin>,
+    /// Bytes that count as held until the events are acknowledged.
+    charge: usize,
     attempt: u32,
     /// Position in the order of the source.
     number: u64,
@@ -56,6 +58,7 @@ struct Shared {
 struct Accepted {
     column: Column,
     origin: Option<Arc<Origin>>,
+    charge: usize,
 }
 
 /// The sender of framed chunks, for a thread.
@@ -74,7 +77,7 @@ impl Intake {
 
     /// Sends a chunk; waits while too many bytes are unacknowledged.
     pub(crate) fn send(&self, chunk: Chunk) -> Result<(), Unwanted> {
-        let bytes = charged(&chunk.column);
+        let charge = chunk.column.byte_len();
         let max = self.shared.max_held_bytes;
         let mut state = self.shared.state.lock();
         let is_full = state.held_bytes >= max && !self.stop.is_stopped();
@@ -85,9 +88,9 @@ impl Intake {
             }
             self.shared.room.wait_for(&mut state, LOOK_AGAIN);
         }
-        state.held_bytes += bytes;
+        state.held_bytes += charge;
         drop(state);
-        self.chunks.blocking_send(Accepted { column: chunk.column, origin: None }).map_err(|_| Unwanted)
+        self.chunks.blocking_send(Accepted { column: chunk.column, origin: None, charge }).map_err(|_| Unwanted)
     }
 }
 
@@ -103,7 +106,8 @@ pub(crate) struct TaskIntake {
 impl TaskIntake {
     /// Sends the events of one origin; waits while too many bytes are unacknowledged.
     pub(crate) async fn send(&self, column: Column, origin: Arc<Origin>) -> Result<(), Unwanted> {
-        let bytes = charged(&column);
+        // Clients can send many small events, which use more memory than their bytes.
+        let charge = column.byte_len() + 64 * column.rows();
         let mut wait = None;
         let mut stop = self.stop.clone();
         loop {
@@ -113,7 +117,7 @@ impl TaskIntake {
             {
                 let mut state = self.shared.state.lock();
                 if state.held_bytes < self.shared.max_held_bytes || stop.is_stopped() {
-                    state.held_bytes += bytes;
+                    state.held_bytes += charge;
                     break;
                 }
             }
@@ -124,7 +128,7 @@ impl TaskIntake {
                 () = self.chunks.closed() => return Err(Unwanted),
             }
         }
-        self.chunks.send(Accepted { column, origin: Some(origin) }).await.map_err(|_| Unwanted)
+        self.chunks.send(Accepted { column, origin: Some(origin), charge }).await.map_err(|_| Unwanted)
     }
 }
 
@@ -190,10 +194,10 @@ impl Outbox {
             tokio::select! {
                 // New chunks wait until returned batches are sent again, to keep the order.
                 chunk = self.chunks.recv(), if open && (retry_at.is_none() || stopped) => match chunk {
-                    Some(Accepted { column, origin }) => {
+                    Some(Accepted { column, origin, charge }) => {
                         let origin = origin.unwrap_or_else(|| self.context.origin(self.type_name, &[]));
                         number += 1;
-                        if !self.send(Retained { column, origin, attempt: 0, number }).await {
+                        if !self.send(Retained { column, origin, charge, attempt: 0, number }).await {
                             open = false;
                             self.chunks.close();
                         }
@@ -212,9 +216,9 @@ impl Outbox {
 
     /// Returns whether the queue still accepts batches.
     async fn send(&self, retained: Retained) -> bool {
-        let Retained { column, origin, attempt, number } = retained;
+        let Retained { column, origin, charge, attempt, number } = retained;
         let events = column.rows() as u64;
-        let (bytes, charge) = (column.byte_len(), charged(&column));
+        let bytes = column.byte_len();
         self.shared.state.lock().outstanding += 1;
         let shared = self.shared.clone();
         let (again, again_origin) = (column.clone(), origin.clone());
@@ -223,7 +227,8 @@ impl Outbox {
             state.outstanding -= 1;
             // The bytes of a returned batch stay counted until it is delivered.
             if disposition == Disposition::Retry {
-                state.returned.push(Retained { column: again, origin: again_origin, attempt: attempt + 1, number });
+                let (column, origin, attempt) = (again, again_origin, attempt + 1);
+                state.returned.push(Retained { column, origin, charge, attempt, number });
             } else {
                 state.held_bytes -= charge;
                 drop(again);
@@ -275,11 +280,6 @@ impl Outbox {
         let state = self.shared.state.lock();
         state.outstanding == 0 && state.returned.is_empty()
     }
-}
-
-/// Memory of a column: small events use more than their bytes.
-fn charged(column: &Column) -> usize {
-    column.byte_len() + 64 * column.rows()
 }
 
 fn pause(attempt: u32) -> Duration {
