@@ -46,7 +46,7 @@ fn length(rest: &[u8], framing: &str) -> Option<Result<(usize, usize), ()>> {
     if digits > 10 || rest.first() == Some(&b'0') {
         return Some(Err(()));
     }
-    let Some(next) = rest.get(digits) else { return None };
+    let next = rest.get(digits)?;
     if digits == 0 || *next != b' ' {
         return Some(Err(()));
     }
