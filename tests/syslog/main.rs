@@ -67,7 +67,7 @@ pub(crate) fn until_it_listens(address: SocketAddr) {
     wait_until("the agent listens", || TcpStream::connect(address).is_ok());
 }
 
-/// Sends bytes over TLS, with Python, which has a library of its own.
+/// Sends bytes over TLS, with Python, which uses another TLS library.
 fn send_over_tls(address: SocketAddr, ca: &Path, bytes: &[u8]) {
     let script = "import socket, ssl, sys\n\
                   context = ssl.create_default_context(cafile=sys.argv[1])\n\

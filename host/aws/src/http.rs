@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::Mutex;
 use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
-use wattle_tls::TlsFailure;
+use wattle_tls::{TlsFailure, find_cause};
 
 use crate::connect::{ConnectError, Connector};
 use crate::error::ErrorKind;
@@ -234,7 +234,7 @@ impl hyper::body::Body for Upload {
 
 /// Why a request got no complete response, in words for operators.
 fn explain(error: &(dyn StdError + 'static)) -> HttpError {
-    if let Some(error) = find::<ConnectError>(error) {
+    if let Some(error) = find_cause::<ConnectError>(error) {
         return match error {
             ConnectError::Timeout(limit) => HttpError::ConnectTimeout(*limit),
             other => HttpError::Connection(other.to_string()),
@@ -243,7 +243,7 @@ fn explain(error: &(dyn StdError + 'static)) -> HttpError {
     if let Some(failure) = TlsFailure::find(error) {
         return HttpError::Connection(format!("TLS failed: {failure}"));
     }
-    if let Some(cause) = find::<hyper::Error>(error) {
+    if let Some(cause) = find_cause::<hyper::Error>(error) {
         if cause.is_incomplete_message() {
             return HttpError::Connection(
                 "the server closed the connection before its response was complete".to_owned(),
@@ -253,7 +253,7 @@ fn explain(error: &(dyn StdError + 'static)) -> HttpError {
             return HttpError::Connection("the server does not speak HTTP/1.1; check `endpoint`".to_owned());
         }
     }
-    let text = match find::<io::Error>(error) {
+    let text = match find_cause::<io::Error>(error) {
         Some(cause) => match cause.kind() {
             io::ErrorKind::ConnectionRefused => "nothing listens there (connection refused)".to_owned(),
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "the server reset the connection".to_owned(),
@@ -276,21 +276,4 @@ fn explain(error: &(dyn StdError + 'static)) -> HttpError {
         }
     };
     HttpError::Connection(text)
-}
-
-/// Finds an error of this type among the causes of another.
-fn find<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e T> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        // `source` of an `io::Error` skips the error that it wraps.
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        next = match wrapped {
-            Some(wrapped) => Some(wrapped as &(dyn StdError + 'static)),
-            None => error.source(),
-        };
-    }
-    None
 }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::failure::{find_error, is_authority};
+use crate::failure::{find_cause, is_authority};
 
 /// Begins TLS with a client. The caller limits the time.
 ///
@@ -115,7 +115,7 @@ impl AcceptError {
 
 impl From<&io::Error> for AcceptError {
     fn from(error: &io::Error) -> Self {
-        if let Some(error) = find_error(error) {
+        if let Some(error) = find_cause::<Error>(error) {
             return Self::from(error);
         }
         match error.kind() {

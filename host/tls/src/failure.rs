@@ -82,15 +82,15 @@ pub enum TlsFailure {
 impl TlsFailure {
     /// Finds the TLS error among the causes of another error.
     pub fn find(error: &(dyn StdError + 'static)) -> Option<Self> {
-        find_error(error).map(Self::from)
+        find_cause::<Error>(error).map(Self::from)
     }
 }
 
-/// Finds the TLS error among the causes of another error.
-pub(crate) fn find_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Error> {
+/// Finds an error of this type among the causes of another.
+pub fn find_cause<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e T> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<Error>() {
+        if let Some(found) = error.downcast_ref() {
             return Some(found);
         }
         // `source` of an `io::Error` skips the error that it wraps.

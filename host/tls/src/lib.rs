@@ -20,7 +20,7 @@ pub use accept::{AcceptError, accept};
 #[cfg(feature = "ureq")]
 pub use client::{explain, ureq_config};
 pub use config::{ClientOptions, TlsConfigError, client_config};
-pub use failure::TlsFailure;
+pub use failure::{TlsFailure, find_cause};
 pub use options::TlsOptions;
 pub use reload::Reloaded;
 pub use roots::system_roots;

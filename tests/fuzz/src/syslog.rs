@@ -40,7 +40,7 @@ pub fn syslog(bytes: &[u8]) {
     assert_eq!(stream(pieces, setup.framing, max, batch), expected, "{setup:?}");
 }
 
-/// The length of a counted message and of its head; `Err` if there is none, `None` if the stream ends too early to know.
+/// The length of a counted message and of its head; `Err` without one, `None` if the stream ends too early to know.
 fn length(rest: &[u8], framing: &str) -> Option<Result<(usize, usize), ()>> {
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     if digits > 10 || rest.first() == Some(&b'0') {

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
-use wattle_tls::TlsFailure;
+use wattle_tls::{TlsFailure, find_cause};
 
 use crate::error::short;
 use crate::tls::{Words, explain};
@@ -79,7 +79,7 @@ impl ConnectError {
     pub(super) fn connect(address: String, limit: Duration, error: &(dyn StdError + 'static)) -> Self {
         // The resolver's error type is private, so compare the text.
         let is_name = error.to_string().contains("dns error");
-        let Some(cause) = find::<io::Error>(error) else {
+        let Some(cause) = find_cause::<io::Error>(error) else {
             return Self::Connect { address, error: error.to_string() };
         };
         match cause.kind() {
@@ -107,13 +107,13 @@ impl RequestError {
     /// Why a request to `address` got no response, from the errors of the HTTP client.
     pub(super) fn of(address: &str, error: &(dyn StdError + 'static)) -> Self {
         let at = || address.to_owned();
-        if let Some(error) = find::<ConnectError>(error) {
+        if let Some(error) = find_cause::<ConnectError>(error) {
             return Self::Connect(error.clone());
         }
         if let Some(failure) = TlsFailure::find(error) {
             return Self::Connect(ConnectError::Tls { address: at(), reason: explain(&failure, WORDS) });
         }
-        if let Some(cause) = find::<hyper::Error>(error) {
+        if let Some(cause) = find_cause::<hyper::Error>(error) {
             if cause.is_parse() {
                 return Self::NotHttp { address: at() };
             }
@@ -121,7 +121,7 @@ impl RequestError {
                 return Self::Closed { address: at() };
             }
         }
-        match find::<io::Error>(error) {
+        match find_cause::<io::Error>(error) {
             Some(cause) if matches!(cause.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
                 Self::Reset { address: at() }
             }
@@ -136,23 +136,6 @@ impl RequestError {
             }
         }
     }
-}
-
-/// Finds an error of this type among the causes of another.
-fn find<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e T> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        // `source` of an `io::Error` skips the error that it wraps.
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        next = match wrapped {
-            Some(wrapped) => Some(wrapped as &(dyn StdError + 'static)),
-            None => error.source(),
-        };
-    }
-    None
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ mod tests {
     fn batch(bodies: &[&str]) -> Batch {
         let origin = Arc::new(Origin { source: "in".into(), resource: "{}".into(), observed: 1_000_000_000 });
         let mut batch = Batch::new(Column::from_rows(bodies).unwrap(), origin, Ack::none());
-        // The second event has a timestamp of its own.
+        // Only the second event has a timestamp.
         let times: Vec<i64> = (0..bodies.len()).map(|row| if row == 1 { 2_500_000_000 } else { i64::MIN }).collect();
         batch.set_timestamps(&times);
         batch

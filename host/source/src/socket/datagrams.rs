@@ -19,7 +19,7 @@ use crate::stats::add;
 /// 208 KiB unless an administrator raised it.
 const DATAGRAM_BYTES: usize = 1 << 20;
 
-/// Senders with a batch of their own. Beyond it, all batches are sent.
+/// Maximum number of senders with a separate batch. Beyond it, all batches are sent.
 const MAX_SENDERS: usize = 1024;
 
 /// A socket for datagrams.

@@ -279,7 +279,7 @@ impl Messages {
     }
 
     /// Ends the stream. Without a length before it, the rest of the stream is the last message. Returns the bytes of an
-    /// incomplete message, which is none: the client said that it has more bytes.
+    /// incomplete message, which is not an event: the client announced more bytes.
     pub(crate) fn finish(&mut self) -> usize {
         let rest = self.buffer.get(self.start..self.filled).unwrap_or_default();
         let bytes = rest.len();

@@ -125,7 +125,7 @@ async fn a_stop_does_not_wait_for_a_sender_of_datagrams_that_never_pauses() {
         move || {
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
             while !ends.load(std::sync::atomic::Ordering::Relaxed) {
-                // Nobody receives at the end, which is an error.
+                // No program receives at the end, which is an error.
                 let _ = socket.send_to(b"endless", address);
             }
         }
