@@ -25,7 +25,7 @@ pub(super) const METHODS: &str = "OPTIONS, POST, PUT";
 const RETRY_AFTER: &str = "1";
 
 /// The response to a client without TLS on a port with TLS. The status says that the client may send its events again: they
-/// are not wrong, and nobody has read them.
+/// are not wrong, and the source has not read them.
 pub(super) const TLS_REQUIRED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 55\r\n\r\n{\"error\":\"this port requires TLS; send to `https://`\"}\n";
 
 /// What became of the events of a request.
