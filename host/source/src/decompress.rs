@@ -24,9 +24,6 @@ const MAX_WHOLE: usize = 64 << 20;
 /// Reason for incomplete compressed input.
 pub(crate) const ENDS_EARLY: &str = "it ends too early";
 
-/// Reason for other data after a compressed member or frame.
-const JUNK: &str = "data that is not compressed follows";
-
 /// Reason for a zstd frame with a larger window than allowed.
 const WINDOW: &str = "its zstd window, as `zstd --long` makes it, is larger than `max_zstd_window`; raise that option";
 
@@ -82,19 +79,26 @@ pub(crate) enum ReadFailure {
     /// The compressed data is damaged or incomplete.
     #[error("is damaged after {after} decompressed bytes: {reason}")]
     Damaged { after: u64, reason: String },
-    #[error("contains more than {0} decompressed bytes; raise the limit if that is expected")]
+    /// The compressed data is complete, and other data follows it.
+    #[error("has other data after its compressed data, which ends after {0} decompressed bytes")]
+    Followed(u64),
+    #[error("contains more than {0} decompressed bytes; raise `max_decompressed_bytes` if that is expected")]
     TooLarge(u64),
-    #[error("expands more than {0} times, like a decompression bomb; raise the limit if that is expected")]
+    #[error(
+        "expands more than {0} times, like a decompression bomb; raise `max_decompression_ratio` if that is expected"
+    )]
     TooDense(u64),
 }
 
-/// A limit of [`Caps`] is exceeded; wrapped in an [`io::Error`].
+/// Why [`Decoder`] reads no further; wrapped in an [`io::Error`].
 #[derive(Debug, thiserror::Error)]
-enum Exceeded {
+enum Refused {
     #[error("too large")]
     Size,
     #[error("too dense")]
     Ratio,
+    #[error("followed by other data")]
+    Followed,
 }
 
 /// Counts bytes, and remembers whether the inner reader failed.
@@ -138,15 +142,14 @@ pub(crate) type Tap = Arc<Mutex<dyn Write + Send>>;
 
 /// Decompresses an input: gzip with any number of members, zstd with any number of frames.
 ///
-/// After [`io::ErrorKind::WouldBlock`] of the input, reading can continue.
+/// Zero bytes after the compressed data are padding. Other data there is an error, which comes after all decompressed
+/// bytes. After [`io::ErrorKind::WouldBlock`] of the input, reading can continue.
 pub(crate) struct Decoder<R: Read> {
     inner: Inner<R>,
     caps: Caps,
     produced: u64,
     /// The compressed data ended.
     is_over: bool,
-    /// Other data follows the compressed data and is not read.
-    has_junk: bool,
     tap: Option<Tap>,
 }
 
@@ -161,7 +164,7 @@ impl<R: Read> Decoder<R> {
             Compression::Deflate => Inner::Deflate(flate2::bufread::DeflateDecoder::new(buffered(counted))),
             Compression::Zstd => Inner::Zstd(zstd::stream::read::Decoder::with_buffer(buffered(counted))?),
         };
-        Ok(Self { inner, caps, produced: 0, is_over: false, has_junk: false, tap: None })
+        Ok(Self { inner, caps, produced: 0, is_over: false, tap: None })
     }
 
     /// Accepts zstd windows of up to 2 to the power of `log` bytes.
@@ -178,12 +181,7 @@ impl<R: Read> Decoder<R> {
         self
     }
 
-    /// Returns whether data that is neither compressed nor zero bytes follows the compressed data.
-    pub(crate) fn has_junk(&self) -> bool {
-        self.has_junk
-    }
-
-    /// Returns whether an error means that no further member or frame follows a complete one.
+    /// Returns whether an error means that something other than a member or frame follows a complete one.
     fn is_behind_the_end(&self, error: &io::Error) -> bool {
         // Both libraries report this only as text.
         self.produced > 0
@@ -194,27 +192,28 @@ impl<R: Read> Decoder<R> {
             }
     }
 
-    /// Skips the data after the compressed data; zero bytes are usual padding, everything else is
-    /// junk.
-    fn pass_over_rest(&mut self) -> io::Result<()> {
-        fn is_junk(input: &mut impl BufRead) -> io::Result<bool> {
-            let mut is_junk = false;
+    /// Skips the padding after the compressed data. Fails at the first byte of other data.
+    fn skip_padding(&mut self) -> io::Result<()> {
+        fn skip(input: &mut impl BufRead) -> io::Result<()> {
             loop {
                 let bytes = input.fill_buf()?;
-                if bytes.is_empty() {
-                    return Ok(is_junk);
+                if bytes.iter().any(|byte| *byte != 0) {
+                    return Err(io::Error::other(Refused::Followed));
                 }
-                is_junk |= bytes.iter().any(|byte| *byte != 0);
                 let len = bytes.len();
+                if len == 0 {
+                    return Ok(());
+                }
                 input.consume(len);
             }
         }
-        self.has_junk |= match &mut self.inner {
-            Inner::Gzip(decoder) => is_junk(decoder.get_mut())?,
-            Inner::Zstd(decoder) => is_junk(decoder.get_mut())?,
-            Inner::Plain(_) | Inner::Zlib(_) | Inner::Deflate(_) | Inner::Changing => false,
-        };
-        Ok(())
+        match &mut self.inner {
+            Inner::Gzip(decoder) => skip(decoder.get_mut()),
+            Inner::Zlib(decoder) => skip(decoder.get_mut()),
+            Inner::Deflate(decoder) => skip(decoder.get_mut()),
+            Inner::Zstd(decoder) => skip(decoder.get_mut()),
+            Inner::Plain(_) | Inner::Changing => Ok(()),
+        }
     }
 
     /// Number of bytes taken from the input, decompressed or not.
@@ -224,9 +223,10 @@ impl<R: Read> Decoder<R> {
 
     /// Explains an error of [`read`](Read::read).
     pub(crate) fn explain(&self, error: io::Error) -> ReadFailure {
-        match error.get_ref().and_then(|inner| inner.downcast_ref::<Exceeded>()) {
-            Some(Exceeded::Size) => return ReadFailure::TooLarge(self.caps.max_bytes),
-            Some(Exceeded::Ratio) => return ReadFailure::TooDense(self.caps.max_ratio),
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<Refused>()) {
+            Some(Refused::Size) => return ReadFailure::TooLarge(self.caps.max_bytes),
+            Some(Refused::Ratio) => return ReadFailure::TooDense(self.caps.max_ratio),
+            Some(Refused::Followed) => return ReadFailure::Followed(self.produced),
             None => {}
         }
         if self.counted().2 || matches!(self.inner, Inner::Plain(_)) {
@@ -260,13 +260,13 @@ impl<R: Read> Decoder<R> {
 
     /// Advances to the next member; returns whether there is one.
     fn next_member(&mut self) -> io::Result<bool> {
-        let Inner::Gzip(decoder) = &mut self.inner else { return Ok(false) };
-        let first = decoder.get_mut().fill_buf()?.first().copied();
+        let first = match &mut self.inner {
+            Inner::Gzip(decoder) => decoder.get_mut().fill_buf()?.first().copied(),
+            _ => None,
+        };
         if first != Some(0x1f) {
             self.is_over = true;
-            if first.is_some() {
-                self.pass_over_rest()?;
-            }
+            self.skip_padding()?;
             return Ok(false);
         }
         if let Inner::Gzip(decoder) = std::mem::replace(&mut self.inner, Inner::Changing) {
@@ -277,12 +277,12 @@ impl<R: Read> Decoder<R> {
 
     fn check(&self) -> io::Result<()> {
         if self.produced > self.caps.max_bytes {
-            return Err(io::Error::other(Exceeded::Size));
+            return Err(io::Error::other(Refused::Size));
         }
         let (bytes, waiting, _) = self.counted();
         let consumed = bytes.saturating_sub(waiting as u64).max(1);
         if self.produced > RATIO_FREE_BYTES && self.produced / consumed > self.caps.max_ratio {
-            return Err(io::Error::other(Exceeded::Ratio));
+            return Err(io::Error::other(Refused::Ratio));
         }
         Ok(())
     }
@@ -291,7 +291,7 @@ impl<R: Read> Decoder<R> {
 impl<R: Read> Read for Decoder<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.is_over {
-            self.pass_over_rest()?;
+            self.skip_padding()?;
             return Ok(0);
         }
         loop {
@@ -313,8 +313,12 @@ impl<R: Read> Read for Decoder<R> {
             };
             match result {
                 Err(error) if self.is_behind_the_end(&error) => {
+                    // The header took the bytes that `skip_padding` would find.
+                    if matches!(self.inner, Inner::Gzip(_)) {
+                        return Err(io::Error::other(Refused::Followed));
+                    }
                     self.is_over = true;
-                    self.pass_over_rest()?;
+                    self.skip_padding()?;
                     return Ok(0);
                 }
                 Ok(0) if !out.is_empty() && self.next_member()? => {}
@@ -362,12 +366,7 @@ pub(crate) fn gunzip_whole(compressed: &[u8], caps: Caps) -> Option<Vec<u8>> {
 pub(crate) fn read_whole<R: Read>(decoder: &mut Decoder<R>, max_bytes: u64) -> (Vec<u8>, Option<ReadFailure>) {
     let mut out = Vec::new();
     let result = decoder.by_ref().take(max_bytes.saturating_add(1)).read_to_end(&mut out);
-    let junk = || ReadFailure::Damaged { after: out.len() as u64, reason: JUNK.to_owned() };
-    let failure = match result {
-        Ok(_) => decoder.has_junk().then(junk),
-        Err(error) => Some(decoder.explain(error)),
-    };
-    (out, failure)
+    (out, result.err().map(|error| decoder.explain(error)))
 }
 
 /// Decompresses bytes in memory, at most `max_bytes` and one more, like [`read_whole`].

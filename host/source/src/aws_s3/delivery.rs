@@ -31,6 +31,8 @@ struct State {
     parts: BTreeMap<u64, Part>,
     outstanding: usize,
     has_returned: bool,
+    /// No more parts of the object are read now.
+    is_cut: bool,
     /// What keeps the position over a restart.
     progress: Option<Progress>,
 }
@@ -73,6 +75,7 @@ impl Delivery {
         let mut state = self.0.state.lock();
         state.outstanding += 1;
         state.parts.insert(start, Part { end, events, is_done: false });
+        state.keep();
         drop(state);
         let shared = self.0.clone();
         Ack::new(move |disposition| {
@@ -82,6 +85,13 @@ impl Delivery {
             drop(share);
             shared.changed.notify_one();
         })
+    }
+
+    /// The object is not read to its end now.
+    pub(super) fn cut(&self) {
+        let mut state = self.0.state.lock();
+        state.is_cut = true;
+        state.keep();
     }
 
     /// Waits until every sent part is acknowledged.
@@ -114,9 +124,17 @@ impl State {
             self.events += part.events;
             self.batches += 1;
         }
-        // Under the lock: an object that is settled is forgotten, and nothing must keep it after that.
-        if let Some(progress) = self.progress.as_ref().filter(|_| self.done_to > before) {
-            progress.delivered(self.batches, self.done_to);
+        if self.done_to > before {
+            // Under the lock: an object that is settled is forgotten, and nothing must keep it after that.
+            self.keep();
+        }
+    }
+
+    /// Keeps the position over a restart, unless the first batch may be the whole object, as that of most objects is.
+    fn keep(&self) {
+        let is_part = self.is_cut || self.batches > 1 || !self.parts.is_empty();
+        if let Some(progress) = self.progress.as_ref().filter(|_| self.batches > 0 && is_part) {
+            progress.keep(self.done_to);
         }
     }
 }

@@ -31,6 +31,10 @@ const MAX_LISTED: usize = 100;
 /// A file that was written so close to the begin or the end of the time of a digest may be in the one before or after.
 const MARGIN: SignedDuration = SignedDuration::from_mins(5);
 
+/// AWS writes a digest soon after the end of its hour. One that was written later than this is a copy, and so are the
+/// files beside it.
+const COPIED_AFTER: SignedDuration = SignedDuration::from_hours(12);
+
 /// How long before and after a digest the keys are asked for.
 const KEYS_AROUND: SignedDuration = SignedDuration::from_hours(24);
 
@@ -86,9 +90,7 @@ impl Integrity {
 
     /// Remembers a file that was read to its end.
     pub(super) fn saw(&self, place: &Place, facts: &ObjectHead, hash: Hash) {
-        let modified = facts.last_modified.as_deref().and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
-        let modified = modified.map(|time| time.timestamp());
-        self.seen.lock().add(name(&place.bucket, &place.key), hash, modified);
+        self.seen.lock().add(name(&place.bucket, &place.key), hash, modified(facts));
     }
 
     /// Checks a digest, counts and logs the result, and returns it for `resource.source.integrity`. Blocks, so it must run
@@ -101,10 +103,12 @@ impl Integrity {
         &self,
         reader: &Reader,
         place: &Place,
-        signature: Option<&str>,
+        facts: &ObjectHead,
         content: &[u8],
         runtime: &Handle,
     ) -> Result<Value, ObjectError> {
+        let signature = facts.metadata.iter().find(|(name, _)| name == "signature");
+        let signature = signature.map(|(_, signature)| signature.as_str());
         let mut problems = Vec::new();
         let (mut files, mut unlisted) = (0, Vec::new());
         match Digest::parse(content) {
@@ -123,7 +127,7 @@ impl Integrity {
                     });
                 }
                 files = digest.log_files.len();
-                unlisted = self.unlisted(place, &digest);
+                unlisted = self.unlisted(place, &digest, modified(facts));
                 // The next digest names this one.
                 self.seen.lock().add(name(&place.bucket, &place.key), hash, None);
             }
@@ -205,23 +209,39 @@ impl Integrity {
         }
     }
 
-    /// Files that were read and written in the time of a digest, and that it does not list.
-    fn unlisted(&self, place: &Place, digest: &Digest) -> Vec<String> {
+    /// Files that were read and written in the time of a digest, and that it does not list. `written` is when the digest
+    /// itself was written.
+    fn unlisted(&self, place: &Place, digest: &Digest, written: Option<Timestamp>) -> Vec<String> {
         let time = |text: &str| text.parse::<Timestamp>().ok();
         let times = time(&digest.digest_start_time).zip(time(&digest.digest_end_time));
         let (Some(folder), Some((from, to))) = (folder_of(&place.key), times) else { return Vec::new() };
         let folder = name(&place.bucket, &folder);
         let listed: std::collections::HashSet<&str> =
             digest.log_files.iter().map(|file| file.s3_object.as_str()).collect();
+        let is_copy = written.is_some_and(|written| written.duration_since(to) > COPIED_AFTER);
         let seen = self.seen.lock();
         let files = seen.files.range(folder.clone()..).take_while(|(name, _)| name.starts_with(&folder));
-        let files = files.filter(|(_, (_, modified))| {
-            modified
-                .is_some_and(|modified| modified.duration_since(from) >= MARGIN && to.duration_since(modified) > MARGIN)
+        let files = files.filter(|(name, (_, modified))| {
+            // Only S3 sets the time of writing, so the time in the name counts only where that one is lost.
+            let time = if is_copy { delivered(name) } else { *modified };
+            time.is_some_and(|time| time.duration_since(from) >= MARGIN && to.duration_since(time) > MARGIN)
         });
         let keys = files.filter_map(|(name, _)| name.split_once('/').map(|(_, key)| key));
         keys.filter(|key| !listed.contains(key)).map(str::to_owned).collect()
     }
+}
+
+/// When an object was written.
+fn modified(facts: &ObjectHead) -> Option<Timestamp> {
+    let time = jiff::fmt::rfc2822::parse(facts.last_modified.as_deref()?).ok()?;
+    Some(time.timestamp())
+}
+
+/// When CloudTrail delivered a log file, by its name: `ACCOUNT_CloudTrail_REGION_YYYYMMDDTHHMMZ_RANDOM.json.gz`.
+fn delivered(name: &str) -> Option<Timestamp> {
+    let time = name.rsplit('/').next()?.rsplit('_').nth(1)?.strip_suffix('Z')?;
+    let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M", time).ok()?;
+    Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
 }
 
 /// Counts and logs a result. Returns it for `resource.source.integrity`.

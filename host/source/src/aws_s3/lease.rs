@@ -124,7 +124,7 @@ impl Leases {
                 Some(failure) => {
                     if !std::mem::replace(&mut entry.has_complained, true) {
                         tracing::warn!(
-                            source = %self.source, message = %id, error = %failure.error,
+                            source = %self.source, message_id = %id, error = %failure.error,
                             "cannot extend the time that a message stays hidden; its objects may be read twice"
                         );
                     }

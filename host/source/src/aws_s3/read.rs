@@ -194,6 +194,9 @@ impl Reader {
             }
             _ => self.read_events(&mut object, place, start.position, &send(None)),
         };
+        if matches!(ended, Ended::Stopped | Ended::Failed(_)) {
+            delivery.cut();
+        }
         Read { ended, etag, size }
     }
 
@@ -225,9 +228,8 @@ impl Reader {
             (content, None) => content,
             (_, Some(failure)) => return Err(ended_by_reading(failure.into())),
         };
-        let signature = object.facts().metadata.iter().find(|(name, _)| name == "signature");
-        let signature = signature.map(|(_, signature)| signature.as_str());
-        let result = integrity.check(self, place, signature, &content, runtime).map_err(|error| ended_by(&error))?;
+        let result =
+            integrity.check(self, place, object.facts(), &content, runtime).map_err(|error| ended_by(&error))?;
         Ok((result, content))
     }
 
@@ -321,12 +323,6 @@ impl Reader {
         let Ok(read) = read else { return Ended::Stopped };
         let path = &format!("s3://{}/{}", place.bucket, place.key);
         self.context.stats.skip(&self.context.name, path, &read.skipped);
-        if read.has_junk {
-            tracing::warn!(
-                source = %self.context.name, path,
-                "data that is not compressed follows the compressed data; ignoring it"
-            );
-        }
         match read.failure {
             Some(failure) => ended_by_reading(failure),
             None if read.skipped.too_long > 0 => Ended::Broken(format!(

@@ -21,9 +21,6 @@ const MAX_OBJECTS: usize = 1000;
 /// Interval of saves.
 const SAVE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Batches of an object that are delivered before its position is kept. Most objects have only one.
-const MIN_BATCHES: u64 = 2;
-
 /// An object, as saved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
@@ -173,11 +170,8 @@ impl Progress {
         Self { resume: resume.clone(), place: place.clone(), etag: etag.to_owned() }
     }
 
-    /// So many batches are delivered, up to a position.
-    pub(super) fn delivered(&self, batches: u64, position: u64) {
-        if batches < MIN_BATCHES {
-            return;
-        }
+    /// Everything before a position is delivered.
+    pub(super) fn keep(&self, position: u64) {
         let Place { bucket, key, version, .. } = self.place.clone();
         let entry = Entry { bucket, key, version, etag: self.etag.clone(), position };
         self.resume.state.lock().insert(id_of(&self.place), entry, false);
@@ -203,18 +197,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let resume = Resume::load("in".into(), folder.path());
         for number in 0..MAX_OBJECTS {
-            Progress::new(&resume, &place(number), "e").delivered(2, 10);
+            Progress::new(&resume, &place(number), "e").keep(10);
         }
         // The first one is newer now than the second one.
-        Progress::new(&resume, &place(0), "e").delivered(3, 20);
-        Progress::new(&resume, &place("one more"), "e").delivered(2, 10);
-        Progress::new(&resume, &place("small"), "e").delivered(1, 10);
+        Progress::new(&resume, &place(0), "e").keep(20);
+        Progress::new(&resume, &place("one more"), "e").keep(10);
         assert_eq!(resume.state.lock().entries.len(), MAX_OBJECTS);
         assert_eq!(resume.find(&place(0)), None, "it is announced twice in one run");
         resume.save().await.unwrap();
         let again = Resume::load("in".into(), folder.path());
         assert_eq!(again.state.lock().entries.len(), MAX_OBJECTS);
-        assert_eq!([1.to_string(), "small".to_owned()].map(|key| again.find(&place(key))), [None, None]);
+        assert_eq!(again.find(&place(1)), None);
         let expected = Start { position: 20, etag: Some("e".to_owned()), is_again: true };
         assert_eq!(again.find(&place(0)), Some(expected));
         again.forget(&place(0));
@@ -231,7 +224,7 @@ mod tests {
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
         let resume = Resume::load("in".into(), &file.join("objects"));
-        Progress::new(&resume, &place("a"), "e").delivered(2, 10);
+        Progress::new(&resume, &place("a"), "e").keep(10);
         resume.save().await.unwrap();
         assert_eq!(resume.state.lock().entries.len(), 1);
     }

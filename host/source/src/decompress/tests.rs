@@ -118,8 +118,49 @@ fn a_damaged_input_gives_its_readable_part_and_the_reason() {
     }
     let (out, failure) = decompress(Compression::Gzip, b"\x1f\x8b\x08\x00garbage that is no deflate", CAPS);
     assert!(out.is_empty() && matches!(failure, Some(ReadFailure::Damaged { after: 0, .. })), "{failure:?}");
-    let (out, failure) = decompress(Compression::Gzip, &[gzip(&a), b"tail".to_vec()].concat(), CAPS);
-    assert!(out == a && matches!(failure, Some(ReadFailure::Damaged { .. })), "{failure:?}");
+}
+
+#[test]
+fn other_data_after_the_compressed_data_is_an_error_and_padding_is_not() {
+    let a = text(100_000);
+    type Pack = fn(&[u8]) -> Vec<u8>;
+    let packed: [(Compression, Pack); 3] =
+        [(Compression::Gzip, |bytes| gzip(bytes)), (Compression::Zlib, zlib), (Compression::Zstd, zstd)];
+    let tails = [
+        b"tail\n".to_vec(),
+        [vec![0; 70_000], b"tail".to_vec()].concat(),
+        b"\x1ftail that begins as a member of gzip".to_vec(),
+        b"\x1f\x8btail that begins as a member of gzip".to_vec(),
+        gzip(b"other"),
+        zstd(b"other"),
+        zlib(b"other"),
+    ];
+    for (compression, pack) in packed {
+        for tail in &tails {
+            if Compression::detect(tail) == compression {
+                continue;
+            }
+            let bytes = [pack(&a), tail.clone()].concat();
+            let (out, failure) = decompress(compression, &bytes, CAPS);
+            assert!(out == a, "{compression:?}: {} bytes before {tail:02x?}", out.len());
+            assert!(matches!(failure, Some(ReadFailure::Followed(100_000))), "{compression:?}: {failure:?}");
+            // The error stays, also after interrupted reads.
+            let mut decoder = Decoder::new(compression, Halting(&bytes, false), CAPS).unwrap();
+            let mut out = Vec::new();
+            let mut failures = 0;
+            while failures < 2 {
+                match decoder.read_to_end(&mut out) {
+                    Ok(_) => panic!("{compression:?}: no error for {tail:02x?}"),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => failures += 1,
+                }
+            }
+            assert!(out == a, "{compression:?} with halts: {} bytes before {tail:02x?}", out.len());
+        }
+        let padded = [pack(&a), vec![0; 70_000]].concat();
+        let (out, failure) = decompress(compression, &padded, CAPS);
+        assert!(out == a && failure.is_none(), "{compression:?}: {failure:?}");
+    }
 }
 
 #[test]

@@ -180,9 +180,6 @@ impl Reader {
             watched.has_news = true;
             return Ok(Turn::Paused);
         }
-        if read.has_junk {
-            self.say(watched, "data that is not compressed follows the compressed data; ignoring it");
-        }
         // If the file were deleted or moved, the skipped event would be lost with it.
         watched.has_failed |= read.skipped.too_long > 0;
         let is_partial = is_json && is_quiet && read.position < metadata.len();

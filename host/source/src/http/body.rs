@@ -134,12 +134,13 @@ pub(crate) fn unpack(body: Bytes, kinds: &Kinds, settings: &Settings, share: &mu
             return Ok(unpacked.into());
         }
     }
-    let refuse = |failure: ReadFailure| {
-        let status = match failure {
-            ReadFailure::TooLarge(_) | ReadFailure::TooDense(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            _ => StatusCode::BAD_REQUEST,
-        };
-        Refusal::new(status, format!("the body {failure}"))
+    let refuse = |failure: ReadFailure| match failure {
+        ReadFailure::TooLarge(most) => {
+            let reason = format!("the body contains more than {most} decompressed bytes (`max_body_bytes`)");
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, reason)
+        }
+        ReadFailure::TooDense(_) => Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body {failure}")),
+        _ => Refusal::new(StatusCode::BAD_REQUEST, format!("the body {failure}")),
     };
     let mut decoder =
         Decoder::new(compression, &body[..], settings.caps).map_err(|error| refuse(ReadFailure::Io(error)))?;
@@ -157,10 +158,6 @@ pub(crate) fn unpack(body: Bytes, kinds: &Kinds, settings: &Settings, share: &mu
             return Err(refuse(ReadFailure::TooLarge(settings.max_body_bytes)));
         }
         if (read as u64) < free {
-            if decoder.has_junk() {
-                let reason = "the body has other data after the end of its compressed part";
-                return Err(Refusal::new(StatusCode::BAD_REQUEST, reason));
-            }
             return Ok(unpacked.into());
         }
         room = room.saturating_mul(2).min(limit);

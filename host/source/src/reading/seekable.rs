@@ -82,8 +82,6 @@ pub(crate) struct EventsRead {
     /// Bytes read from the input, before decompression.
     pub(crate) taken: u64,
     pub(crate) skipped: Skipped,
-    /// Whether uncompressed data follows the compressed data.
-    pub(crate) has_junk: bool,
     pub(crate) failure: Option<ReadError>,
     /// Reading paused as the receiver requested.
     pub(crate) is_paused: bool,
@@ -98,7 +96,6 @@ impl EventsRead {
             is_waiting: false,
             taken: 0,
             skipped: Skipped::default(),
-            has_junk: false,
             failure: None,
             is_paused: false,
         }
@@ -168,7 +165,6 @@ impl Reading {
         read.failure = self.pump(&mut input, &mut framer, &mut flow, emit)?;
         read.is_paused = flow == Flow::Pause;
         read.taken = input.input.taken();
-        read.has_junk = input.input.has_junk();
         self.end(framer, part, read, emit)
     }
 
@@ -181,7 +177,8 @@ impl Reading {
         emit: &mut dyn FnMut(Chunk) -> Result<Flow, Unwanted>,
     ) -> Result<EventsRead, Unwanted> {
         let ends = match &read.failure {
-            None => part.end == End::Last || part.end == End::LastDamaged,
+            // The other data after the compressed data does not belong to the last event.
+            None | Some(ReadError::Read(ReadFailure::Followed(_))) => matches!(part.end, End::Last | End::LastDamaged),
             // The rest of the last event will never follow.
             Some(ReadError::Read(ReadFailure::Damaged { .. })) => part.end == End::LastDamaged,
             Some(_) => false,
@@ -294,7 +291,9 @@ impl Reading {
         let document = transcode(document, self.rules.encoding);
         match failure {
             None if document.len() as u64 > max => (Vec::new(), Some(too_long.into())),
-            None | Some(ReadFailure::Damaged { .. }) => (document, failure.map(ReadError::from)),
+            None | Some(ReadFailure::Damaged { .. } | ReadFailure::Followed(_)) => {
+                (document, failure.map(ReadError::from))
+            }
             Some(failure) => (Vec::new(), Some(failure.into())),
         }
     }

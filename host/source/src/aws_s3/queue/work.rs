@@ -57,7 +57,7 @@ impl Queue {
             Verdict::TestEvent => return End::Delete,
             Verdict::Ignored => {
                 add(&stats.queue.ignored, 1);
-                tracing::debug!(source = %context.name, message = %message.id, events = ?found.ignored, "no new object");
+                tracing::debug!(source = %context.name, message_id = %message.id, events = ?found.ignored, "no new object");
                 return End::Delete;
             }
             Verdict::Invalid | Verdict::Objects => {}
@@ -77,7 +77,7 @@ impl Queue {
         add(&context.stats.queue.invalid, 1);
         context.stats.fail(format!("message {}: {why}", message.id));
         tracing::warn!(
-            source = %context.name, message = %message.id, reason = %why,
+            source = %context.name, message_id = %message.id, reason = %why,
             "a message is not a notification of objects; leaving it to the redrive policy of the queue"
         );
     }
@@ -197,7 +197,7 @@ impl Queue {
         }
         let fail = |what: &str, reason: &str| {
             stats.fail(format!("s3://{bucket}/{key} {reason}"));
-            tracing::error!(source = %context.name, bucket, key, message = %message.id, reason, "{what}");
+            tracing::error!(source = %context.name, bucket, key, message_id = %message.id, reason, "{what}");
         };
         match ended {
             Ended::Whole => {

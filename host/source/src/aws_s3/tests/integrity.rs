@@ -219,6 +219,18 @@ async fn requirement_20_every_kind_of_tampering_is_named() {
     assert_eq!(short(&results), [clean("01"), ("02", "unlisted", vec![]), clean("03")]);
     assert_eq!(results["02"]["unlisted"], json!([added]));
 
+    // A copy of the bucket, made later: only the names of its files have the time.
+    let trail = Trail::new().await;
+    trail.fake.put_at(&added, gzip(content(1, 9)), "2026-02-28T12:00:00Z");
+    for number in 0..3 {
+        let key = trail.files[number * 2].clone();
+        trail.fake.put_at(&key, gzip(content(number, 0)), "2026-02-28T12:00:00Z");
+        trail.fake.put_at(&trail.digests[number].key, gzip(&trail.digests[number].content), "2026-02-28T12:00:01Z");
+    }
+    let results = trail.read_all().await;
+    assert_eq!(short(&results), [clean("01"), ("02", "unlisted", vec![]), clean("03")]);
+    assert_eq!(results["02"]["unlisted"], json!([added]));
+
     let trail = Trail::new().await;
     let digest = &trail.digests[1];
     let text = String::from_utf8(digest.content.clone()).unwrap().replace(&file(1, 0), &file(1, 1));

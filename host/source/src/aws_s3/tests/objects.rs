@@ -163,8 +163,13 @@ async fn requirement_19_broken_objects_are_counted_and_their_events_delivered_on
     let mut damaged = gzip("one\ntwo\nthree\n");
     damaged.truncate(damaged.len() - 9);
     let long = format!("one\n{}\ntwo\n", "x".repeat(5000));
+    let followed = |tail: Vec<u8>| [gzip("one\ntwo"), tail].concat();
+    let after = "other data after its compressed data";
     for (body, wanted, reason) in [
-        (bomb, &["other"][..], "bomb"),
+        (bomb, &["other"][..], "raise `max_decompression_ratio`"),
+        (followed(b"lost\n".to_vec()), &["one", "other", "two"], after),
+        (followed(zstd::encode_all(&b"lost\n"[..], 1).unwrap()), &["one", "other", "two"], after),
+        ([zstd::encode_all(&b"one\n"[..], 1).unwrap(), gzip("lost\n")].concat(), &["one", "other"], after),
         (damaged, &["one", "other", "three", "two"], "ends too early"),
         (long.into_bytes(), &["one", "other", "two"], "longer than `max_line_bytes`"),
     ] {

@@ -86,6 +86,40 @@ async fn requirement_17_a_large_object_is_continued_after_a_crash() {
 }
 
 #[tokio::test]
+async fn requirement_17_an_object_that_is_stopped_after_its_first_batch_is_continued() {
+    for how in ["queue", "listing"] {
+        let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
+        fake.put("a", gzip(lines(0..1000)));
+        fake.send("m1", announce(&["a"]));
+        let options = match how {
+            "queue" => fake.options(json!({})),
+            _ => fake.storage_options(json!({ "listing": { "bucket": "logs", "interval": "50ms" } })),
+        };
+        let first = rig(folder.path());
+        let running = first.start("aws_s3", options.clone());
+        deliver(first.pop().await);
+        first.stop();
+        // What was sent before the stop returns undelivered.
+        let mut ended = std::pin::pin!(running.ended());
+        loop {
+            tokio::select! {
+                result = &mut ended => break result.unwrap(),
+                batch = first.pop() => drop(batch),
+            }
+        }
+        assert_eq!(saved(folder.path()), [("a".to_owned(), 1200)], "{how}");
+        let second = rig(folder.path());
+        let running = second.start("aws_s3", options);
+        let batch = first_batch(&second, &fake).await;
+        assert_eq!((texts(&batch)[0].as_str(), batch.position()), ("line 000100", Some(1200)), "{how}");
+        deliver(batch);
+        assert_eq!(second.take(800).await.last().unwrap(), "line 000999");
+        second.stop();
+        running.ended().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn requirement_17_another_object_with_the_key_is_read_from_its_start() {
     let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
     fake.put("a", lines(0..1000));

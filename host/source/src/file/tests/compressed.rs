@@ -153,7 +153,7 @@ async fn a_compressed_file_copied_with_long_pauses_is_read_completely() {
 }
 
 #[tokio::test]
-async fn data_after_the_compressed_data_is_skipped() {
+async fn zeros_after_the_compressed_data_are_padding_and_other_data_is_a_failure() {
     let zstd = |text: &str| zstd::encode_all(text.as_bytes(), 1).unwrap();
     let world = World::once();
     world.write("a.log.gz", [gzip("a\n"), vec![0; 512]].concat());
@@ -161,7 +161,9 @@ async fn data_after_the_compressed_data_is_skipped() {
     world.write("c.log.zst", [zstd("c\n"), b"junk and more of it".to_vec()].concat());
     world.write("d.log.zst", [zstd("d\n"), vec![0; 512]].concat());
     assert_eq!(world.all(json!({})).await, ["a", "b", "b2", "c", "d"]);
-    assert_eq!(world.rig.stats.last_failure.lock().clone().map(|(_, why)| why), None);
+    assert_eq!(crate::stats::get(&world.rig.stats.failures), 2);
+    let (_, why) = world.rig.stats.last_failure.lock().clone().unwrap();
+    assert!(why.contains("other data after its compressed data"), "{why}");
 }
 
 #[tokio::test]
