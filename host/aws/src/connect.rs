@@ -16,6 +16,7 @@ use reqsign_core::Env;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tower_service::Service;
+use wattle_tls::TlsFailure;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -51,6 +52,14 @@ pub(crate) enum ConnectError {
         "the proxy in the environment must begin with `http://` or `https://`; check `HTTPS_PROXY` and `HTTP_PROXY`"
     )]
     ProxyScheme,
+    /// No connection to the proxy, or it refused the tunnel.
+    #[error("the proxy `{proxy}` of the environment: {cause}; check `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`")]
+    Proxy {
+        /// Its address, without credentials.
+        proxy: String,
+        /// What went wrong.
+        cause: String,
+    },
     /// The address has no valid host.
     #[error("the address has no valid host name; check `endpoint`")]
     Host,
@@ -101,15 +110,26 @@ impl Connector {
             return Err(ConnectError::ProxyScheme.into());
         }
         let mut to_proxy = self.https(self.http.clone(), proxy.uri())?;
+        let failed = |error: BoxError| ConnectError::Proxy {
+            proxy: address(proxy.uri()),
+            cause: crate::http::describe(&*error),
+        };
         // Plain HTTP needs no tunnel: the proxy forwards each request.
         if !is_https {
-            return Ok(Link { io: Box::new(to_proxy.call(proxy.uri().clone()).await?), is_proxied: true });
+            let io = to_proxy.call(proxy.uri().clone()).await.map_err(failed)?;
+            return Ok(Link { io: Box::new(io), is_proxied: true });
         }
         let mut tunnel = Tunnel::new(proxy.uri().clone(), to_proxy);
         if let Some(credentials) = proxy.basic_auth() {
             tunnel = tunnel.with_auth(credentials.clone());
         }
-        Ok(Link { io: Box::new(self.https(tunnel, &uri)?.call(uri).await?), is_proxied: false })
+        let mut through = self.https(tunnel, &uri)?;
+        // With TLS begins the part of the server.
+        let io = through.call(uri).await.map_err(|error| match TlsFailure::find(&*error) {
+            Some(_) => error,
+            None => failed(error).into(),
+        })?;
+        Ok(Link { io: Box::new(io), is_proxied: false })
     }
 
     fn https<C>(&self, connector: C, uri: &Uri) -> Result<HttpsConnector<C>, ConnectError> {
@@ -120,6 +140,12 @@ impl Connector {
         let resolver = Arc::new(FixedServerNameResolver::new(name));
         Ok(HttpsConnector::new(connector, self.tls.clone(), false, resolver))
     }
+}
+
+/// The address of a proxy, without credentials.
+fn address(proxy: &Uri) -> String {
+    let port = proxy.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}", proxy.scheme_str().unwrap_or_default(), proxy.host().unwrap_or_default())
 }
 
 impl Service<Uri> for Connector {

@@ -153,6 +153,18 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Writes how an operator fixes it; nothing if waiting fixes it.
+    fn write_fix(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fix = match self.code.as_deref() {
+            Some("NonExistentQueue" | "QueueDoesNotExist") => Some("check `queue_url`: its region, account and name"),
+            Some("NoSuchBucket") => Some("check the name of the bucket, and `endpoint`"),
+            _ => self.kind.fix(),
+        };
+        fix.map_or(Ok(()), |fix| write!(f, "; {fix}"))
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of `{}` failed: {}", self.operation, self.resource, self.reason)?;
@@ -160,13 +172,13 @@ impl fmt::Display for Error {
             (Some(code), Some(status)) => write!(f, " ({code}, status {status}")?,
             (Some(code), None) => write!(f, " ({code}")?,
             (None, Some(status)) => write!(f, " (status {status}")?,
-            (None, None) => return self.kind.fix().map_or(Ok(()), |fix| write!(f, "; {fix}")),
+            (None, None) => return self.write_fix(f),
         }
         if let Some(id) = &self.request_id {
             write!(f, ", request {id}")?;
         }
         f.write_str(")")?;
-        self.kind.fix().map_or(Ok(()), |fix| write!(f, "; {fix}"))
+        self.write_fix(f)
     }
 }
 

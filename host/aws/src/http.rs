@@ -240,20 +240,23 @@ fn explain(error: &(dyn StdError + 'static)) -> HttpError {
             other => HttpError::Connection(other.to_string()),
         };
     }
+    HttpError::Connection(describe(error))
+}
+
+/// What went wrong with a connection.
+pub(crate) fn describe(error: &(dyn StdError + 'static)) -> String {
     if let Some(failure) = TlsFailure::find(error) {
-        return HttpError::Connection(format!("TLS failed: {failure}"));
+        return format!("TLS failed: {failure}");
     }
     if let Some(cause) = find_cause::<hyper::Error>(error) {
         if cause.is_incomplete_message() {
-            return HttpError::Connection(
-                "the server closed the connection before its response was complete".to_owned(),
-            );
+            return "the server closed the connection before its response was complete".to_owned();
         }
         if cause.is_parse() {
-            return HttpError::Connection("the server does not speak HTTP/1.1; check `endpoint`".to_owned());
+            return "the server does not speak HTTP/1.1; check `endpoint`".to_owned();
         }
     }
-    let text = match find_cause::<io::Error>(error) {
+    match find_cause::<io::Error>(error) {
         Some(cause) => match cause.kind() {
             io::ErrorKind::ConnectionRefused => "nothing listens there (connection refused)".to_owned(),
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "the server reset the connection".to_owned(),
@@ -274,6 +277,5 @@ fn explain(error: &(dyn StdError + 'static)) -> HttpError {
             }
             format!("the connection failed ({last})")
         }
-    };
-    HttpError::Connection(text)
+    }
 }

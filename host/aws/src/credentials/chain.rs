@@ -121,12 +121,9 @@ impl Chain {
     /// Credentials before `auth.assume_role`.
     async fn base(&self) -> Result<Credential, CredentialsError> {
         if let (Some(id), Some(secret)) = (&self.auth.access_key_id, &self.auth.secret_access_key) {
-            return Ok(Credential {
-                access_key_id: id.reveal().to_owned(),
-                secret_access_key: secret.reveal().to_owned(),
-                session_token: self.auth.session_token.as_ref().map(|token| token.reveal().to_owned()),
-                expires_in: None,
-            });
+            let names = ["auth.access_key_id", "auth.secret_access_key", "auth.session_token"];
+            let token = self.auth.session_token.as_ref().map(|token| token.reveal().to_owned());
+            return of_key("the options", names, id.reveal().to_owned(), secret.reveal().to_owned(), token);
         }
         // A named profile is the only provider; with a file of its own, its default profile is.
         let option = self.auth.profile.clone();
@@ -178,8 +175,9 @@ impl Chain {
         let (id, secret) = (self.variable("AWS_ACCESS_KEY_ID"), self.variable("AWS_SECRET_ACCESS_KEY"));
         let session_token = self.variable("AWS_SESSION_TOKEN");
         match (id, secret) {
-            (Some(access_key_id), Some(secret_access_key)) => {
-                Ok(Some(Credential { access_key_id, secret_access_key, session_token, expires_in: None }))
+            (Some(id), Some(secret)) => {
+                let names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+                of_key(ENVIRONMENT, names, id, secret, session_token).map(Some)
             }
             (None, None) => Ok(None),
             (Some(_), None) => Err(half("AWS_SECRET_ACCESS_KEY")),
@@ -246,12 +244,9 @@ impl Chain {
         }
         match (get("aws_access_key_id"), get("aws_secret_access_key")) {
             (Some(id), Some(secret)) => {
-                return Ok(Some(Credential {
-                    access_key_id: id.to_owned(),
-                    secret_access_key: secret.to_owned(),
-                    session_token: get("aws_session_token").map(str::to_owned),
-                    expires_in: None,
-                }));
+                let names = ["aws_access_key_id", "aws_secret_access_key", "aws_session_token"];
+                let token = get("aws_session_token").map(str::to_owned);
+                return of_key(&provider, names, id.to_owned(), secret.to_owned(), token).map(Some);
             }
             (None, None) => {}
             _ => {
@@ -384,6 +379,27 @@ fn role_of(profile: &Properties, arn: &str) -> Role {
         external_id: profile.get("external_id").cloned(),
         duration,
     }
+}
+
+/// The credentials of a long-term key. `names` are those of its parts, for errors.
+///
+/// # Errors
+///
+/// A part has characters that break the request, as when a file with a line break at its end becomes a variable.
+fn of_key(
+    provider: &str,
+    names: [&str; 3],
+    id: String,
+    secret: String,
+    session_token: Option<String>,
+) -> Result<Credential, CredentialsError> {
+    let parts = [Some(&id), Some(&secret), session_token.as_ref()];
+    let wrong = names.iter().zip(parts).find(|(_, part)| part.is_some_and(|part| part.contains(char::is_control)));
+    if let Some((name, _)) = wrong {
+        let reason = format!("`{name}` has a line break or another control character");
+        return Err(CredentialsError::new(provider, CredentialsProblem::Invalid, reason, "remove it"));
+    }
+    Ok(Credential { access_key_id: id, secret_access_key: secret, session_token, expires_in: None })
 }
 
 fn half(missing: &str) -> CredentialsError {
