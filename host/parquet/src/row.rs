@@ -236,10 +236,7 @@ fn put(leaf: &mut Leaf, r#type: &LeafType, text: &[u8], value: Value, at: At) ->
         (Values::Bigint(out), LeafType::Timestamp(format)) => {
             time(text, value, format).map(|time| out.push(time.div_euclid(1_000)))
         }
-        (Values::Int(out), LeafType::Date(format)) => {
-            let days = time(text, value, format).map(|time| time.div_euclid(86_400_000_000_000));
-            days.and_then(|days| i32::try_from(days).ok()).map(|days| out.push(days))
-        }
+        (Values::Int(out), LeafType::Date(format)) => days(text, value, format).map(|days| out.push(days)),
         _ => None,
     };
     if done.is_some() {
@@ -260,11 +257,29 @@ fn boolean(text: &[u8], value: Value) -> Option<bool> {
     }
 }
 
+/// Days since 1970. A date such as `9999-12-31` need not fit into 64 bits of nanoseconds.
+fn days(text: &[u8], value: Value, format: &Format) -> Option<i32> {
+    let date = value.string(text).filter(|_| matches!(format, Format::Auto)).filter(|text| text.len() == 10);
+    let date = date.and_then(|text| std::str::from_utf8(text).ok()?.parse::<jiff::civil::Date>().ok());
+    if let Some(date) = date {
+        return date.since(jiff::civil::date(1970, 1, 1)).ok().map(|span| span.get_days());
+    }
+    let nanoseconds = time(text, value, format)?;
+    i32::try_from(nanoseconds.div_euclid(86_400_000_000_000)).ok()
+}
+
 /// Nanoseconds since 1970.
 fn time(text: &[u8], value: Value, format: &Format) -> Option<i64> {
     match value.kind {
         Kind::Number => format.parse_any_in(value.text(text), &Context::UTC),
-        Kind::String => format.parse_any_in(value.string(text)?, &Context::UTC),
+        Kind::String => {
+            let text = value.string(text)?;
+            let time = format.parse_any_in(text, &Context::UTC);
+            // `Auto` needs a time of day; a date alone is its midnight here.
+            time.or_else(|| {
+                Format::Iso8601.parse_any_in(text, &Context::UTC).filter(|_| matches!(format, Format::Auto))
+            })
+        }
         _ => None,
     }
 }

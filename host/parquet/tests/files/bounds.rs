@@ -130,3 +130,23 @@ fn epochs_and_formats_become_times() {
     assert_eq!(rows[1]["any"], 1_699_444_800_000_000_i64);
     assert_eq!(rows[2]["ms"], -1_000);
 }
+
+#[test]
+fn dates_alone_are_dates_and_midnights() {
+    let columns = r#"columns = [
+        { name = "day", type = "date", path = "d" },
+        { name = "time", type = "timestamp", path = "d" },
+    ]"#;
+    let records =
+        ["2026-01-01", "1969-12-31", "9999-12-31", "0001-01-01", "2026-01-01T23:59:59Z", "2026-02-30", "2026-1-1"];
+    let records: Vec<String> = records.map(|date| serde_json::json!({ "d": date }).to_string()).into();
+    let (rows, file) = round_trip(&schema(columns), &records.iter().map(String::as_str).collect::<Vec<_>>());
+    let days: Vec<Option<i64>> = rows.iter().map(|row| row["day"].as_i64()).collect();
+    assert_eq!(days, [Some(20_454), Some(-1), Some(2_932_896), Some(-719_162), Some(20_454), None, None]);
+    let times: Vec<Option<i64>> = rows.iter().map(|row| row["time"].as_i64()).collect();
+    assert_eq!(
+        times,
+        [Some(1_767_225_600_000_000), Some(-86_400_000_000), None, None, Some(1_767_311_999_000_000), None, None]
+    );
+    assert_eq!(file.misfits.iter().map(|misfit| misfit.values).sum::<u64>(), 6);
+}
