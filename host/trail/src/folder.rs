@@ -1,11 +1,11 @@
 //! Verifies a copy of a bucket in a folder, such as `aws s3 sync` makes.
 //!
 //! A copy lacks the metadata of its objects, so the signature of a digest comes from the next one, which
-//! repeats it, or from a file beside it with the name of the digest and `.signature`.
+//! repeats it, or from a file beside it with the name of the digest and `.signature`. Some tools decompress the
+//! objects that they copy, so a log file may be uncompressed, with or without `.gz` at the end of its name.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, BufRead as _, Read};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
@@ -18,6 +18,12 @@ use crate::report::{DigestReport, Problem, Report};
 
 /// Largest digest, uncompressed. One entry has about 600 bytes.
 const MAX_DIGEST_BYTES: u64 = 256 << 20;
+
+/// Longest signature in a file. One of RSA with 2048 bits has 512 hexadecimal digits.
+const MAX_SIGNATURE_BYTES: u64 = 64 << 10;
+
+/// The first bytes of a gzip file.
+const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
 
 /// A digest of the folder.
 struct Found {
@@ -40,14 +46,25 @@ impl Folder<'_> {
     /// The hash of a log file, uncompressed; `None` if it is missing.
     fn hash(&self, key: &str) -> io::Result<Option<Hash>> {
         let Some(path) = key.strip_prefix(&self.prefix).filter(|path| is_inside(path)) else { return Ok(None) };
-        let file = match File::open(self.root.join(path)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file?,
-        };
-        let mut hasher = Hasher::default();
-        io::copy(&mut MultiGzDecoder::new(io::BufReader::new(file)), &mut hasher)?;
-        Ok(Some(hasher.finish()))
+        let paths = [Some(path), path.strip_suffix(".gz")];
+        for path in paths.into_iter().flatten() {
+            let mut content = match content(&self.root.join(path)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                content => content?,
+            };
+            let mut hasher = Hasher::default();
+            io::copy(&mut content, &mut hasher)?;
+            return Ok(Some(hasher.finish()));
+        }
+        Ok(None)
     }
+}
+
+/// The uncompressed bytes of a file.
+fn content(path: &Path) -> io::Result<Box<dyn Read>> {
+    let mut file = io::BufReader::new(wattle_files::open(path)?);
+    let is_gzip = file.fill_buf()?.starts_with(GZIP_MAGIC);
+    Ok(if is_gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
 }
 
 /// Whether a path of a digest stays in the folder.
@@ -64,10 +81,10 @@ fn is_inside(path: &str) -> bool {
 pub fn verify(root: &Path, keys: &PublicKeys) -> io::Result<Report> {
     let (mut digests, mut logs) = (Vec::new(), Vec::new());
     for entry in WalkDir::new(root).sort_by_file_name() {
-        let entry = entry?;
+        let entry = entry.map_err(|error| unreadable(root, error))?;
         let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
         let path = relative.to_string_lossy().into_owned();
-        if !entry.file_type().is_file() || !path.ends_with(".json.gz") {
+        if entry.file_type().is_dir() || !(path.ends_with(".json.gz") || path.ends_with(".json")) {
             continue;
         }
         match path.contains("_CloudTrail-Digest_") {
@@ -98,7 +115,8 @@ pub fn verify(root: &Path, keys: &PublicKeys) -> io::Result<Report> {
             }
             Ok(Found { hash, digest }) => {
                 listed.extend(digest.log_files.iter().map(|file| file.s3_object.clone()));
-                let beside = fs::read_to_string(root.join(format!("{path}.signature"))).ok();
+                let beside = wattle_files::read(&root.join(format!("{path}.signature")), MAX_SIGNATURE_BYTES).ok();
+                let beside = beside.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
                 let signature = beside.as_deref().or_else(|| later.get(key.as_str()).copied());
                 let mut problems = Vec::new();
                 problems.extend(digest.place_problem(&key));
@@ -110,14 +128,31 @@ pub fn verify(root: &Path, keys: &PublicKeys) -> io::Result<Report> {
         };
         report.digests.push(DigestReport { key, start, end, files, problems });
     }
-    report.unlisted = logs.iter().map(|path| folder.key(path)).filter(|key| !listed.contains(key)).collect();
+    report.unlisted = logs
+        .iter()
+        .map(|path| folder.key(path))
+        .filter(|key| {
+            // The uncompressed copy of a listed file.
+            !listed.contains(key) && !(key.ends_with(".json") && listed.contains(&format!("{key}.gz")))
+        })
+        .collect();
     Ok(report)
+}
+
+/// Names the path of an error, unless it is that of the folder, which the caller names.
+fn unreadable(root: &Path, error: walkdir::Error) -> io::Error {
+    let path = error.path().filter(|path| *path != root).map(|path| path.display().to_string());
+    let text = error.to_string();
+    let error = error.into_io_error().unwrap_or_else(|| io::Error::other(text));
+    match path {
+        Some(path) => io::Error::new(error.kind(), format!("`{path}`: {error}")),
+        None => error,
+    }
 }
 
 fn read(path: &Path) -> Result<Found, String> {
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let mut text = MultiGzDecoder::new(io::BufReader::new(file)).take(MAX_DIGEST_BYTES + 1);
+    let mut text = content(path).map_err(|error| error.to_string())?.take(MAX_DIGEST_BYTES + 1);
     text.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     if bytes.len() as u64 > MAX_DIGEST_BYTES {
         return Err(format!("it has more than {MAX_DIGEST_BYTES} bytes"));

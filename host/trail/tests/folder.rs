@@ -141,7 +141,8 @@ fn log_files_that_were_altered_removed_or_damaged_are_named() {
     let trail = Trail::new(true);
     trail.rewrite(&trail.files[0], |text| text.replace("eventName", "eventname"));
     fs::remove_file(&trail.files[2]).unwrap();
-    fs::write(&trail.files[5], "no gzip").unwrap();
+    let whole = fs::read(&trail.files[5]).unwrap();
+    fs::write(&trail.files[5], whole.get(..whole.len() - 9).unwrap()).unwrap();
     let mut problems = trail.problems();
     let (_, last) = problems.pop().unwrap();
     assert!(matches!(last, Problem::UnreadableFile { ref key, .. } if *key == trail.key(&trail.files[5])), "{last:?}");
@@ -167,7 +168,13 @@ fn compression_does_not_count() {
         gzip.finish().unwrap();
     }
     fs::write(&trail.files[0], bytes).unwrap();
+    // As tools leave files that decompress what they copy.
+    fs::write(&trail.files[1], content(&trail.files[1])).unwrap();
+    let plain = trail.files[2].with_extension("");
+    fs::write(&plain, content(&trail.files[2])).unwrap();
+    fs::remove_file(&trail.files[2]).unwrap();
     assert_eq!(trail.problems(), []);
+    assert_eq!(trail.verify().unlisted, Vec::<String>::new());
 }
 
 #[test]
@@ -222,7 +229,34 @@ fn a_file_that_no_digest_lists_is_named() {
     let trail = Trail::new(true);
     let key = trail.key(&trail.files[0]).replace("T0010Z", "T0011Z");
     put(trail.folder.path(), &key, b"{}");
-    assert_eq!(trail.verify().unlisted, [key]);
+    let plain = key.replace("T0011Z", "T0012Z").replace(".gz", "");
+    fs::write(trail.folder.path().join(&plain), "{}").unwrap();
+    assert_eq!(trail.verify().unlisted, [key, plain]);
+}
+
+#[test]
+fn what_is_no_file_is_unreadable_and_nothing_waits_for_it() {
+    let trail = Trail::new(true);
+    let signature =
+        trail.digests[3].with_file_name(format!("{}.signature", trail.digests[3].file_name().unwrap().display()));
+    for path in [&trail.files[0], &trail.digests[2], &signature] {
+        fs::remove_file(path).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    }
+    let problems = trail.problems();
+    let is_no_file = |reason: &str| reason.contains("it is not a regular file");
+    assert!(
+        matches!(
+            &problems[..],
+            [
+                (0, Problem::UnreadableFile { reason, .. }),
+                (2, Problem::UnreadableDigest { reason: of_digest }),
+                (3, Problem::NoSignature),
+                (3, Problem::MissingDigest { .. })
+            ] if is_no_file(reason) && is_no_file(of_digest)
+        ),
+        "{problems:?}"
+    );
 }
 
 #[test]
