@@ -397,6 +397,12 @@ fn object(options: &S3Options, format: Option<&Format>, errors: &mut OptionError
         if !(1..=128).contains(&name_len) || value_len > 256 {
             errors.add(&format!("tags.{name}"), "a tag has a name of 1 to 128 and a value of at most 256 characters");
         }
+        // Of S3; it would refuse each object.
+        let is_allowed = |char: char| char.is_alphanumeric() || char == ' ' || "+-=._:/@".contains(char);
+        if let Some(char) = name.chars().chain(value.chars()).find(|char| !is_allowed(*char)) {
+            let allowed = "letters, digits, spaces and `+ - = . _ : / @`";
+            errors.add(&format!("tags.{name}"), format!("a tag has only {allowed}, not `{}`", char.escape_default()));
+        }
     }
     let is_header = |text: &str| !text.is_empty() && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     for (path, value) in [

@@ -149,3 +149,23 @@ fn start_sink(fake: &Fake, more: Value) -> Running {
     }
     Running::start("aws_s3", &options)
 }
+
+#[test]
+fn tags_that_s3_would_refuse_are_errors() {
+    let of = |tags: Value| {
+        let options = json!({ "bucket": "logs", "encoding": { "codec": "text" }, "tags": tags });
+        let errors = super::options::read(&options).err().unwrap_or_default();
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(of(json!({ "team": "Ünder +-=._:/@ 1", "x y": "" })), "");
+    let many: serde_json::Map<String, Value> = (0..11).map(|number| (format!("t{number}"), "".into())).collect();
+    for (tags, wanted) in [
+        (json!({ "team": "a&b" }), "not `&`"),
+        (json!({ "a\nb": "" }), "not `\\n`"),
+        (json!({ "": "b" }), "a name of 1 to 128"),
+        (json!({ "a": "b".repeat(257) }), "at most 256"),
+        (Value::Object(many), "at most 10 tags"),
+    ] {
+        assert!(of(tags).contains(wanted), "{wanted}");
+    }
+}
