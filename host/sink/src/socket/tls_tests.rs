@@ -3,17 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::server::NoServerSessionStorage;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use wattle_batch::Disposition;
-use wattle_tls::testing::{Authority, Files, Identity};
+use wattle_tls::testing::{Authority, Files, Identity, server};
 
 use crate::testing::Running;
 
@@ -27,21 +24,7 @@ struct Server {
 impl Server {
     /// With `clients`, it requires a certificate of them. Without `tickets`, it sends nothing after the handshake.
     async fn start(port: u16, identity: &Identity, clients: Option<&Authority>, tickets: bool) -> Self {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config =
-            ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
-        let config = match clients {
-            None => config.with_no_client_auth(),
-            Some(authority) => {
-                let mut roots = RootCertStore::empty();
-                roots.add(authority.der()).unwrap();
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
-                config.with_client_cert_verifier(verifier)
-            }
-        };
-        let chain = CertificateDer::pem_slice_iter(identity.certificate.as_bytes()).map(Result::unwrap).collect();
-        let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
-        let mut config = config.with_single_cert(chain, key).unwrap();
+        let mut config = server(identity, clients);
         if !tickets {
             config.send_tls13_tickets = 0;
             config.session_storage = Arc::new(NoServerSessionStorage {});
