@@ -36,8 +36,9 @@ use crate::source::{Source, SourceContext};
 use bind::{Bound, Client, Opened, StreamListener};
 use connection::Reader;
 use datagrams::Receiver;
+pub(crate) use messages::StreamFraming;
 use options::Settings;
-pub(crate) use options::{SocketOptions, SyslogOptions};
+pub(crate) use options::SocketOptions;
 
 /// Pause after a failed accept, which happens when too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -69,7 +69,7 @@ pub const TYPES: &Table<Prepared> = &Table {
             name: "socket",
             prepare: |options| {
                 read(options, |options: socket::SocketOptions, errors| {
-                    let settings = options.check(errors)?;
+                    let settings = options.check(socket::StreamFraming::Lines, errors)?;
                     Some(Box::new(socket::SocketSource::new("socket", settings)) as Prepared)
                 })
             },
@@ -79,12 +79,12 @@ pub const TYPES: &Table<Prepared> = &Table {
         Row {
             name: "syslog",
             prepare: |options| {
-                read(options, |options: socket::SyslogOptions, errors| {
-                    let settings = options.check(errors)?;
+                read(options, |options: socket::SocketOptions, errors| {
+                    let settings = options.check(socket::StreamFraming::Auto, errors)?;
                     Some(Box::new(socket::SocketSource::new("syslog", settings)) as Prepared)
                 })
             },
-            schema: schema_of::<socket::SyslogOptions>,
+            schema: schema_of::<socket::SocketOptions>,
             files: no_files,
         },
         #[cfg(feature = "aws")]

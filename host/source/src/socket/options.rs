@@ -30,110 +30,55 @@ pub(crate) enum Mode {
     UnixDatagram,
 }
 
-/// Defines the options of a source that listens on a socket; `serde(flatten)` would do without a macro, but accepts unknown
-/// options.
-macro_rules! socket_options {
-    ($(#[$meta:meta])* $name:ident, $mode:expr, $framing:expr, $(#[$framing_meta:meta])* framing) => {
-        $(#[$meta])*
-        #[derive(Debug, Deserialize, JsonSchema)]
-        #[serde(default, deny_unknown_fields)]
-        pub(crate) struct $name {
-            /// The kind of the socket. Default: `tcp`.
-            mode: Mode,
-            /// Address to listen on, for `tcp` and `udp`: a host name or IP address, and a port. Default: none.
-            address: Option<String>,
-            /// Path of the socket, for `unix_stream` and `unix_datagram`. The source creates it, and replaces a socket that
-            /// nothing listens on. Default: none.
-            path: Option<PathBuf>,
-            /// Permissions of the file in `path`, as an octal number such as `0660`. Default: those of the umask.
-            socket_file_mode: Option<String>,
-            $(#[$framing_meta])*
-            framing: Option<StreamFraming>,
-            /// TLS of all connections, with certificates of clients if `tls.ca_file` is set; for `tcp`. Default: none;
-            /// connections are not encrypted.
-            tls: Option<TlsOptions>,
-            /// Maximum length of a message in bytes. Longer messages are skipped, counted and logged. Default: `1MiB`.
-            max_message_bytes: Size,
-            /// Maximum bytes of events that wait for delivery. At this limit, the source stops reading: clients over TCP and
-            /// Unix sockets wait, and the kernel drops UDP datagrams that do not fit into its buffer. Default: `64MiB`.
-            max_in_flight_bytes: Size,
-            /// Maximum number of connections. At this limit, further clients wait until one is closed. Default: 4096.
-            max_connections: Number<usize>,
-            /// How long a client may send nothing before its connection is closed. Default: none; it may stay, and TCP finds
-            /// out after about two minutes if its host is down.
-            idle_timeout: Option<Period>,
-            /// Size of the kernel's buffer for received data that the source has not read yet. The kernel limits it to
-            /// `net.core.rmem_max`. A large buffer bridges bursts of UDP datagrams. Default: that of the kernel.
-            receive_buffer_bytes: Option<Size>,
-        }
-
-        impl Default for $name {
-            fn default() -> Self {
-                Self {
-                    mode: $mode,
-                    address: None,
-                    path: None,
-                    socket_file_mode: None,
-                    framing: None,
-                    tls: None,
-                    max_message_bytes: Size(1 << 20),
-                    max_in_flight_bytes: Size(64 << 20),
-                    max_connections: Number(4096),
-                    idle_timeout: None,
-                    receive_buffer_bytes: None,
-                }
-            }
-        }
-
-        impl $name {
-            pub(crate) fn check(self, errors: &mut OptionErrors) -> Option<Settings> {
-                Written {
-                    mode: self.mode,
-                    address: self.address,
-                    path: self.path,
-                    socket_file_mode: self.socket_file_mode,
-                    framing: self.framing,
-                    tls: self.tls,
-                    max_message_bytes: self.max_message_bytes,
-                    max_in_flight_bytes: self.max_in_flight_bytes,
-                    max_connections: self.max_connections,
-                    idle_timeout: self.idle_timeout,
-                    receive_buffer_bytes: self.receive_buffer_bytes,
-                }
-                .check($framing, errors)
-            }
-        }
-    };
-}
-
-socket_options! {
-    /// The options of a `socket` source.
-    SocketOptions, Mode::Tcp, StreamFraming::Lines,
-    /// How a stream is divided into events; for `tcp` and `unix_stream`. Default: `lines`.
-    framing
-}
-
-socket_options! {
-    /// The options of a `syslog` source. Its events are the messages as they were sent; the node `parse` with the format
-    /// `syslog` reads all forms, those of RFC 3164, of RFC 5424 and of devices.
-    SyslogOptions, Mode::Tcp, StreamFraming::Auto,
-    /// How a stream is divided into messages; for `tcp` and `unix_stream`. Default: `auto`.
-    framing
-}
-
-/// The options as written.
-struct Written {
+/// The options of a source `socket` or `syslog`, which differ in the default of `framing`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SocketOptions {
+    /// The kind of the socket. Default: `tcp`.
     mode: Mode,
+    /// Address to listen on, for `tcp` and `udp`: a host name or IP address, and a port. Default: none.
     address: Option<String>,
+    /// Path of the socket, for `unix_stream` and `unix_datagram`. The source creates it, and replaces a socket that
+    /// nothing listens on. Default: none.
     path: Option<PathBuf>,
+    /// Permissions of the file in `path`, as an octal number such as `0660`. Default: those of the umask.
     socket_file_mode: Option<String>,
+    /// How a stream is divided into events; for `tcp` and `unix_stream`. Default: `lines` for `socket`, `auto` for `syslog`.
     framing: Option<StreamFraming>,
+    /// TLS of all connections, with certificates of clients if `tls.ca_file` is set; for `tcp`. Default: none;
+    /// connections are not encrypted.
     tls: Option<TlsOptions>,
+    /// Maximum length of a message in bytes. Longer messages are skipped, counted and logged. Default: `1MiB`.
     max_message_bytes: Size,
+    /// Maximum bytes of events that wait for delivery. At this limit, the source stops reading: clients over TCP and
+    /// Unix sockets wait, and the kernel drops UDP datagrams that do not fit into its buffer. Default: `64MiB`.
     max_in_flight_bytes: Size,
+    /// Maximum number of connections. At this limit, further clients wait until one is closed. Default: 4096.
     max_connections: Number<usize>,
+    /// How long a client may send nothing before its connection is closed. Default: none; it may stay, and TCP finds
+    /// out after about two minutes if its host is down.
     idle_timeout: Option<Period>,
+    /// Size of the kernel's buffer for received data that the source has not read yet. The kernel limits it to
+    /// `net.core.rmem_max`. A large buffer bridges bursts of UDP datagrams. Default: that of the kernel.
     receive_buffer_bytes: Option<Size>,
+}
+
+impl Default for SocketOptions {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Tcp,
+            address: None,
+            path: None,
+            socket_file_mode: None,
+            framing: None,
+            tls: None,
+            max_message_bytes: Size(1 << 20),
+            max_in_flight_bytes: Size(64 << 20),
+            max_connections: Number(4096),
+            idle_timeout: None,
+            receive_buffer_bytes: None,
+        }
+    }
 }
 
 /// Where a source listens.
@@ -168,8 +113,8 @@ pub(crate) struct Settings {
     pub(super) receive_buffer_bytes: Option<usize>,
 }
 
-impl Written {
-    fn check(self, default_framing: StreamFraming, errors: &mut OptionErrors) -> Option<Settings> {
+impl SocketOptions {
+    pub(crate) fn check(self, default_framing: StreamFraming, errors: &mut OptionErrors) -> Option<Settings> {
         let is_stream = matches!(self.mode, Mode::Tcp | Mode::UnixStream);
         if !is_stream {
             for (option, is_set) in [("framing", self.framing.is_some()), ("idle_timeout", self.idle_timeout.is_some())]
