@@ -133,7 +133,9 @@ fn a_second_signal_ends_a_long_drain() {
 #[test]
 fn sighup_ends_a_run_without_a_configuration() {
     let folder = Folder::new();
-    let mut command = folder.wattle();
+    // Under `nohup`, the tests ignore the signal, and so would the agent.
+    let mut command = std::process::Command::new("env");
+    command.arg("--default-signal=HUP").arg(folder.wattle().get_program()).env("WATTLE_DATA_DIR", folder.path("data"));
     command.args(["run", "--pack", "cloudtrail@1.2.0"]).stdin(std::process::Stdio::piped());
     let mut agent = Agent::start(&mut command);
     agent.wait_for("running");
