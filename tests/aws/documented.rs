@@ -1,4 +1,5 @@
-//! The configurations of docs/AWS.md, from the queue to the bucket. Only the addresses and the credentials are others.
+//! The configurations of docs/AWS.md and docs/AWS-SINK.md, from the queue to the bucket. Only the addresses and the
+//! credentials are others.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -8,15 +9,15 @@ use wattle_tests::{Config, Folder, workspace};
 
 use super::moto::Moto;
 
-const PAGE: &str = "docs/AWS.md";
+const PAGES: [&str; 2] = ["docs/AWS.md", "docs/AWS-SINK.md"];
 const RECORDS: usize = 50;
 
-/// The tables of the page that begin with this line, in their order.
+/// The tables of the pages that begin with this line, in their order.
 fn tables(head: &str) -> Vec<String> {
-    let page = std::fs::read_to_string(workspace().join(PAGE)).unwrap();
-    let blocks = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned());
+    let text = PAGES.map(|page| std::fs::read_to_string(workspace().join(page)).unwrap()).concat();
+    let blocks = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned());
     let tables: Vec<String> = blocks.filter(|block| block.starts_with(head)).collect();
-    assert!(!tables.is_empty(), "{PAGE} has no table that begins with `{head}`");
+    assert!(!tables.is_empty(), "{PAGES:?} have no table that begins with `{head}`");
     tables
 }
 
@@ -44,7 +45,7 @@ fn put_records(moto: &Moto, key: &str, first: usize) {
 }
 
 #[test]
-fn the_source_and_the_sinks_of_the_page_work_together() {
+fn the_source_and_the_sinks_of_the_pages_work_together() {
     const FILES: &str = "AWSLogs/123456789012/CloudTrail/eu-west-1/2026/01/31/";
     for sink in tables("[sinks.lake]") {
         let (moto, folder) = (Moto::start(), Folder::new());
