@@ -9,6 +9,7 @@
 )]
 
 mod clients;
+mod commands;
 mod documented;
 mod moto;
 mod parquet;

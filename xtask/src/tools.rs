@@ -52,9 +52,12 @@ pub(crate) fn add_rsyslog() {
     add_from_debian(&["rsyslogd"], &["rsyslog", "rsyslog-gnutls"], "tests of syslog fail");
 }
 
-/// Installs the server of S3 and SQS that the tests of S3 and SQS start: moto. Returns the folder of its programs.
+/// Installs the server of S3 and SQS that the tests of S3 and SQS start, moto, and the command line of AWS, which runs the
+/// commands of docs/AWS.md against it, with jq. Returns the folder of their programs.
 pub(crate) fn add_moto() -> anyhow::Result<PathBuf> {
-    add_from_pypi("moto", &["moto[server]==5.2.5"], &["moto_server", "--help"], "tests of S3 and SQS fail")
+    add_from_debian(&["jq"], &["jq"], "tests of the commands of docs/AWS.md fail");
+    let packages = ["moto[server]==5.2.5", "awscli==1.46.3"];
+    add_from_pypi("moto", &packages, &["python3", "-c", "import awscli, moto.server"], "tests of S3 and SQS fail")
 }
 
 /// Installs the readers that tests compare Parquet files with: DuckDB and pyarrow. Returns the folder of their Python.
