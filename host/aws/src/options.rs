@@ -203,6 +203,7 @@ impl AwsOptions {
         let imds = Imds::default();
         SessionConfig {
             region: self.region.clone(),
+            queue_url: None,
             endpoint: self.endpoint.clone(),
             path_style: self.path_style.map(|flag| flag.0),
             fips: self.fips.map(|flag| flag.0).or(self.endpoint.is_some().then_some(false)),

@@ -11,7 +11,7 @@ use crate::credentials::{Profiles, region_of_profile};
 use crate::http::Http;
 
 /// The region that servers other than AWS expect by default.
-const DEFAULT: &str = "us-east-1";
+pub(crate) const DEFAULT: &str = "us-east-1";
 
 /// Maximum bytes of a response of the instance metadata.
 const MAX_BYTES: usize = 64 << 10;
@@ -24,14 +24,13 @@ const MAX_BYTES: usize = 64 << 10;
 )]
 pub struct RegionError(String);
 
-/// Finds the region: the option, the environment, the profile, and the instance metadata. With a custom endpoint,
-/// `us-east-1` instead of the metadata.
+/// Finds the region: the option, the environment, the profile, `default`, and the instance metadata.
 pub(crate) async fn find(
     option: Option<&str>,
     env: &dyn Env,
     profiles: &Profiles,
     profile: Option<&str>,
-    has_endpoint: bool,
+    default: Option<String>,
     metadata: &Http,
 ) -> Result<String, RegionError> {
     if let Some(region) = option {
@@ -45,8 +44,8 @@ pub(crate) async fn find(
     if let Some(region) = region_of_profile(profiles, &name) {
         return Ok(region);
     }
-    if has_endpoint {
-        return Ok(DEFAULT.to_owned());
+    if let Some(region) = default {
+        return Ok(region);
     }
     if variable("AWS_EC2_METADATA_DISABLED").is_some_and(|value| value == "true") {
         return Err(RegionError("`AWS_EC2_METADATA_DISABLED` is `true`".to_owned()));
@@ -97,11 +96,12 @@ pub(crate) fn of_queue(url: &str) -> Option<String> {
     let service = labels.next()?;
     let region = match service {
         "sqs" | "sqs-fips" => labels.next()?,
+        // An endpoint of a network: `vpce-ID.sqs.eu-west-1.vpce.amazonaws.com`.
+        endpoint if endpoint.starts_with("vpce-") && labels.next() == Some("sqs") => labels.next()?,
         // The oldest form: `eu-west-1.queue.amazonaws.com`.
         other if labels.clone().next() == Some("queue") => other,
         _ => return None,
     };
-    // Endpoints of networks (VPC) have the region elsewhere.
     (host.contains("amazon") || host.contains("api.aws")).then_some(region).filter(|r| is_region(r)).map(str::to_owned)
 }
 
@@ -117,6 +117,8 @@ mod tests {
             ("https://sqs.cn-north-1.amazonaws.com.cn/123/q", Some("cn-north-1")),
             ("https://eu-west-1.queue.amazonaws.com/123/q", Some("eu-west-1")),
             ("https://sqs.eu-west-1.api.aws/123/q", Some("eu-west-1")),
+            ("https://vpce-0a1-b2.sqs.eu-west-1.vpce.amazonaws.com/123/q", Some("eu-west-1")),
+            ("https://vpce-0a1-b2.s3.eu-west-1.vpce.amazonaws.com/123/q", None),
             ("http://127.0.0.1:5555/123/q", None),
             ("http://sqs.example.com/123/q", None),
             ("q", None),

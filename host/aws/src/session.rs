@@ -22,6 +22,8 @@ use crate::sts::Sts;
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
     pub(crate) region: Option<String>,
+    /// Address of a queue. Its region is the default, before that of the instance metadata.
+    pub queue_url: Option<String>,
     pub(crate) endpoint: Option<String>,
     pub(crate) path_style: Option<bool>,
     pub(crate) fips: Option<bool>,
@@ -42,6 +44,7 @@ impl Default for SessionConfig {
     fn default() -> Self {
         Self {
             region: None,
+            queue_url: None,
             endpoint: None,
             path_style: None,
             fips: None,
@@ -136,7 +139,9 @@ impl Session {
         let has_endpoint = endpoint.is_some() || endpoint::from_environment(Service::S3, &*env).is_some();
         let profiles = Profiles::load(&*env, config.auth.credentials_file.as_deref()).await?;
         let profile = config.auth.profile.as_deref();
-        let found = region::find(config.region.as_deref(), &*env, &profiles, profile, has_endpoint, &metadata).await?;
+        let of_queue = config.queue_url.as_deref().and_then(region::of_queue);
+        let default = of_queue.or_else(|| has_endpoint.then(|| region::DEFAULT.to_owned()));
+        let found = region::find(config.region.as_deref(), &*env, &profiles, profile, default, &metadata).await?;
         if !region::is_region(&found) {
             let text =
                 format!("`{found}` is not a region; write it like `eu-west-1`, in `AWS_REGION` or in the profile");

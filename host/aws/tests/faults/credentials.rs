@@ -210,6 +210,11 @@ async fn requirement_16_instances_use_imds_version_2() {
     let instance = Session::new(config).await.unwrap();
     assert_eq!(instance.region(), "ap-south-1");
     instance.credentials().check().await.unwrap();
+    let envs = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let mut config = self::config(json!({}));
+    config.env = Arc::new(StaticEnv { home_dir: Some(home.path().to_owned()), envs });
+    config.queue_url = Some("https://sqs.eu-north-1.amazonaws.com/123456789012/logs".to_owned());
+    assert_eq!(Session::new(config).await.unwrap().region(), "eu-north-1", "that of the queue comes before");
     let mut variables = variables.to_vec();
     variables.push(("AWS_ENDPOINT_URL_S3", double.address.as_str()));
     assert_eq!(used(&session(json!({}), &variables, home.path()).await, &double).await.0, "EC2");

@@ -94,6 +94,17 @@ async fn only_trusted_servers_get_requests() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_is_down_is_named_without_its_password() {
+    for (endpoint, variable) in [("https://localhost:1", "HTTPS_PROXY"), ("http://localhost:1", "HTTP_PROXY")] {
+        let config = at(endpoint, &[(variable, "http://me:pass@127.0.0.1:9".to_owned())]);
+        let error = head(config).await.unwrap_err();
+        let wanted = "the proxy `http://127.0.0.1:9` of the environment: nothing listens there (connection refused)";
+        assert!(error.to_string().contains(wanted) && error.kind == ErrorKind::Connection, "{error}");
+        assert!(!error.to_string().contains("pass"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_proxy_tunnels_https_and_gets_its_credentials_only_itself() {
     let folder = tempfile::tempdir().unwrap();
     let endpoint = format!("https://localhost:{}", tls_server(folder.path()).await);

@@ -38,8 +38,8 @@ pub(crate) struct Options {
     listing: Option<ListingOptions>,
     /// Reads the objects of a time range once, next to the queue and with lower priority. Default: none.
     backfill: Option<BackfillOptions>,
-    /// The region, such as `eu-west-1`. Default: the variables `AWS_REGION` and `AWS_DEFAULT_REGION`, the profile, and
-    /// the instance metadata; with `endpoint`, `us-east-1` instead of the metadata.
+    /// The region, such as `eu-west-1`. Default: the variables `AWS_REGION` and `AWS_DEFAULT_REGION`, the profile,
+    /// `queue_url`, and the instance metadata; with `endpoint`, `us-east-1` instead of the metadata.
     region: Option<String>,
     /// Address of a server with the protocols of S3 and SQS, such as `https://s3.example.com:9000`. Default: the
     /// variables `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL_SQS` and `AWS_ENDPOINT_URL`, then the endpoint of the region.
@@ -283,6 +283,10 @@ impl Settings {
             auth: options.auth.clone(),
         };
         let session = aws.resolve(errors);
+        let session = session.map(|mut session| {
+            session.queue_url.clone_from(&options.queue_url);
+            session
+        });
         check_origin(&options, errors);
         let filter = Filter::new(&options.buckets, &options.include, &options.exclude, errors);
         let visibility = options.visibility_timeout.0;
