@@ -22,7 +22,8 @@ fn blocks(section: &str, language: &str) -> Vec<String> {
     let page = std::fs::read_to_string(workspace().join("docs/AWS.md")).unwrap();
     let text = page.split("\n## ").find(|text| text.starts_with(&format!("{section}\n")));
     let text = text.unwrap_or_else(|| panic!("the page has no section `{section}`"));
-    let blocks = text.split(&format!("```{language}\n")).skip(1);
+    let begin = format!("```{language}\n");
+    let blocks = text.split(begin.as_str()).skip(1);
     blocks.map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
 }
 

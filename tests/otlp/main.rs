@@ -23,6 +23,8 @@ fn python() -> Command {
     let python = if folder.as_os_str().is_empty() { "python3".into() } else { folder.join("python3") };
     let mut command = Command::new(python);
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("otlp/otel.py"));
+    // They would replace the authority of a test.
+    command.env_remove("REQUESTS_CA_BUNDLE").env_remove("CURL_CA_BUNDLE");
     command
 }
 
@@ -205,27 +207,29 @@ fn applications_with_the_sdk_send_to_the_agent() {
 
 #[test]
 fn applications_send_over_tls_with_certificates_of_their_own() {
-    let authority = Authority::new("authority");
-    let (folder, source) = (Folder::new(), free_address());
-    let (agent, client) = (authority.issue("localhost"), authority.issue("shop"));
-    let crt = folder.write("agent.pem", agent.certificate);
-    let key = folder.write("agent.key", agent.key);
-    let ca = folder.write("ca.pem", authority.pem());
-    folder.write("client.pem", client.certificate);
-    folder.write("client.key", client.key);
-    let tls = format!("tls = {{ crt_file = {crt:?}, key_file = {key:?}, ca_file = {ca:?} }}");
-    let config = config_with(source, &tls)
-        .file_sink("out", &["p.ok"], "out.ndjson")
-        .with("encoding = { codec = \"json\" }")
-        .drop_sink("none", &["p.fails"]);
-    let agent = folder.start(&config.text());
-    until_it_listens(source);
-    run(&["sdk", "grpc", &source.port().to_string(), folder.path("").to_str().unwrap()]);
-    let ended = agent.stop();
-    assert_eq!(ended.code, 0, "{}", ended.log);
-    assert!(!ended.log.contains("TLS handshake failed"), "{}", ended.log);
-    ended.summary().pipeline();
-    assert_eq!(folder.events("out.ndjson").len(), 203);
+    for protocol in ["grpc", "http"] {
+        let authority = Authority::new("authority");
+        let (folder, source) = (Folder::new(), free_address());
+        let (agent, client) = (authority.issue("localhost"), authority.issue("shop"));
+        let crt = folder.write("agent.pem", agent.certificate);
+        let key = folder.write("agent.key", agent.key);
+        let ca = folder.write("ca.pem", authority.pem());
+        folder.write("client.pem", client.certificate);
+        folder.write("client.key", client.key);
+        let tls = format!("tls = {{ crt_file = {crt:?}, key_file = {key:?}, ca_file = {ca:?} }}");
+        let config = config_with(source, &tls)
+            .file_sink("out", &["p.ok"], "out.ndjson")
+            .with("encoding = { codec = \"json\" }")
+            .drop_sink("none", &["p.fails"]);
+        let agent = folder.start(&config.text());
+        until_it_listens(source);
+        run(&["sdk", protocol, &source.port().to_string(), folder.path("").to_str().unwrap()]);
+        let ended = agent.stop();
+        assert_eq!(ended.code, 0, "{}", ended.log);
+        assert!(!ended.log.contains("TLS handshake failed"), "{}", ended.log);
+        ended.summary().pipeline();
+        assert_eq!(folder.events("out.ndjson").len(), 203, "{protocol}");
+    }
 }
 
 #[test]

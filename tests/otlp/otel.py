@@ -3,7 +3,7 @@
 receive PORT FILE       answers requests over gRPC and appends each of them to FILE, as a line of JSON
 send grpc|http PORT FILE sends the requests in FILE, lines of JSON with the signal and the request
 sdk grpc|http PORT      sends what an application makes with the SDK
-sdk grpc PORT FOLDER    the same over TLS, with the files ca.pem, client.pem and client.key in the folder
+sdk grpc|http PORT FOLDER the same over TLS, with the files ca.pem, client.pem and client.key in the folder
 """
 
 import json
@@ -101,6 +101,10 @@ def sdk(protocol, port, folder=None):
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         options = lambda signal: {"endpoint": f"http://127.0.0.1:{port}/v1/{signal}"}
+        if folder:
+            files = {f"{name}_file": f"{folder}/{file}" for name, file in (
+                ("certificate", "ca.pem"), ("client_key", "client.key"), ("client_certificate", "client.pem"))}
+            options = lambda signal: {"endpoint": f"https://localhost:{port}/v1/{signal}", **files}
     resource = Resource.create({"service.name": "shop"})
     tracers = TracerProvider(resource=resource)
     tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(**options("traces"))))
