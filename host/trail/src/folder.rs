@@ -128,14 +128,10 @@ pub fn verify(root: &Path, keys: &PublicKeys) -> io::Result<Report> {
         };
         report.digests.push(DigestReport { key, start, end, files, problems });
     }
-    report.unlisted = logs
-        .iter()
-        .map(|path| folder.key(path))
-        .filter(|key| {
-            // The uncompressed copy of a listed file.
-            !listed.contains(key) && !(key.ends_with(".json") && listed.contains(&format!("{key}.gz")))
-        })
-        .collect();
+    // A listed file can be there uncompressed.
+    let is_listed =
+        |key: &String| listed.contains(key) || key.ends_with(".json") && listed.contains(&format!("{key}.gz"));
+    report.unlisted = logs.iter().map(|path| folder.key(path)).filter(|key| !is_listed(key)).collect();
     Ok(report)
 }
 

@@ -6,6 +6,7 @@
 
 mod bench;
 mod corpus;
+mod edges;
 mod figures;
 mod flame;
 mod growth;
@@ -42,8 +43,8 @@ struct Cli {
     /// A small corpus and fewer repetitions: under two minutes
     #[arg(long)]
     quick: bool,
-    /// Only these sections: whole, memory, twin, start, small, copies, growth, stateful, shared, s3; and `flame`, which
-    /// draws a flame graph
+    /// Only these sections: whole, memory, twin, start, small, copies, growth, stateful, shared, s3, edges; and `flame`,
+    /// which draws a flame graph
     #[arg(long, value_delimiter = ',')]
     only: Vec<Section>,
     #[command(subcommand)]
@@ -62,6 +63,7 @@ enum Section {
     Stateful,
     Shared,
     S3,
+    Edges,
     Flame,
 }
 
@@ -136,6 +138,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted(Section::S3) {
         s3::measure(&bench, &mut report)?;
+    }
+    if wanted(Section::Edges) {
+        edges::measure(&bench, &mut report)?;
     }
     // A picture and not a figure, and it needs perf: only on request.
     if cli.only.contains(&Section::Flame) {
