@@ -102,6 +102,8 @@ fn the_page_leads_from_nothing_to_records_whoever_announces_the_objects() {
 
     // The commands after the first block use its variables.
     let [queue, topic, rule] = <[String; 3]>::try_from(blocks("Queue and notifications", "sh")).unwrap();
+    // The bucket of the tests is in another region.
+    shell(&moto, &folder, "aws s3 rb s3://trail --region us-east-1 && aws s3 mb s3://trail --region eu-west-1");
     let variables = queue.lines().take(2).collect::<Vec<_>>().join("\n");
     for (step, script) in [queue, format!("{variables}\n{topic}"), format!("{variables}\n{rule}")].iter().enumerate() {
         shell(&moto, &folder, script);
