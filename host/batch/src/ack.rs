@@ -30,6 +30,7 @@
 //! | `aws_s3` | deletes the message when all of its objects are | as delivered | as delivered | reads the object again from its first undelivered event; when it is stopped, gives the message back |
 //! | `http` | answers 200 | answers 422 | answers 503 | answers 503 |
 //! | `otlp` | answers with success | answers with a partial success and the number of rejected events | answers UNAVAILABLE or 503 | as given up |
+//! | `kafka` | the offset to commit moves when all events before are acknowledged | as delivered | as delivered | offers the batch again; when it is stopped or the partition leaves, commits nothing after it |
 //! | `stdin`, `socket`, `syslog`, `demo` | forgets the bytes | as delivered | as delivered | offers the batch again; when it is stopped, counts it as lost |
 //!
 //! Acknowledgements of one file arrive in any order. The checkpoint moves over a part only when all

@@ -21,6 +21,8 @@ mod frame;
 pub mod fuzzing;
 mod http;
 mod in_flight;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod listen;
 mod listeners;
 mod log_limit;
@@ -46,7 +48,7 @@ pub use error::SourceError;
 pub use listeners::Listeners;
 pub use sample::{Sample, sample};
 pub use source::{Batches, Source, SourceContext, Stop};
-pub use stats::{DELAY_SECONDS, DelaySnapshot, LostBytes, QueueStats, SourceStats, TlsStats};
+pub use stats::{DELAY_SECONDS, DelaySnapshot, LagStats, LostBytes, PartitionLag, QueueStats, SourceStats, TlsStats};
 pub use text::text;
 pub use types::{TYPES, build};
 pub use waits::{InputEnd, Waits};

@@ -51,6 +51,43 @@ pub struct SourceStats {
     pub dropped_datagrams: AtomicU64,
     /// Objects of a store, and the messages that announce them.
     pub queue: QueueStats,
+    /// What partitions of topics have that is not delivered.
+    pub lag: LagStats,
+}
+
+/// How many messages the partitions of a source have that are not delivered. `None` for sources without partitions.
+#[derive(Debug, Default)]
+pub struct LagStats(Mutex<Option<Vec<PartitionLag>>>);
+
+/// The lag of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionLag {
+    /// Name of the topic.
+    pub topic: String,
+    /// Number of the partition.
+    pub partition: i32,
+    /// Messages that are not delivered.
+    pub messages: u64,
+}
+
+impl LagStats {
+    /// The source has partitions, none so far.
+    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only topics have partitions"))]
+    pub(crate) fn begin(&self) {
+        self.0.lock().get_or_insert_default();
+    }
+
+    /// Sets the lag of all partitions that the source has now.
+    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only topics have partitions"))]
+    pub(crate) fn set(&self, mut all: Vec<PartitionLag>) {
+        all.sort_unstable_by(|one, other| (&one.topic, one.partition).cmp(&(&other.topic, other.partition)));
+        *self.0.lock() = Some(all);
+    }
+
+    /// The lag of each partition, in order; `None` for sources without partitions.
+    pub fn partitions(&self) -> Option<Vec<PartitionLag>> {
+        self.0.lock().clone()
+    }
 }
 
 /// The reason of a handshake that a client begins at a source without TLS.

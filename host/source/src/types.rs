@@ -7,6 +7,8 @@ use wattle_options::{OptionError, Row, Table, no_files, read, schema_of};
 #[cfg(feature = "aws")]
 use crate::aws_s3;
 use crate::error::SourceError;
+#[cfg(feature = "kafka")]
+use crate::kafka;
 use crate::listeners::Listeners;
 use crate::source::Source;
 use crate::{demo, file, http, socket, stdin};
@@ -16,6 +18,10 @@ type Prepared = Box<dyn Source>;
 #[cfg(not(feature = "aws"))]
 const WITHOUT_AWS: &str = "this agent was built without the source `aws_s3`; build it with the default features, as in \
                            `cargo build --release --package wattle`";
+
+#[cfg(not(feature = "kafka"))]
+const WITHOUT_KAFKA: &str = "this agent was built without the source `kafka`; build it with the default features, as in \
+                             `cargo build --release --package wattle`";
 
 /// The types of sources. Preparing creates a source and has no effect outside of the process.
 pub const TYPES: &Table<Prepared> = &Table {
@@ -106,6 +112,25 @@ pub const TYPES: &Table<Prepared> = &Table {
             schema: || serde_json::json!({ "type": "object", "description": WITHOUT_AWS }),
             files: no_files,
         },
+        #[cfg(feature = "kafka")]
+        Row {
+            name: "kafka",
+            prepare: |options| {
+                read(options, |options, errors| {
+                    kafka::KafkaSource::new(options, errors).map(|source| Box::new(source) as Prepared)
+                })
+            },
+            schema: schema_of::<kafka::Options>,
+            // The client follows the files of `tls` itself.
+            files: no_files,
+        },
+        #[cfg(not(feature = "kafka"))]
+        Row {
+            name: "kafka",
+            prepare: |_| Err(vec![OptionError::new("type", WITHOUT_KAFKA)]),
+            schema: || serde_json::json!({ "type": "object", "description": WITHOUT_KAFKA }),
+            files: no_files,
+        },
         Row {
             name: "demo",
             prepare: |options| prepare(options, demo::Demo::new),
@@ -181,7 +206,14 @@ mod tests {
         ];
         #[cfg(feature = "aws")]
         let cases = [&cases[..], &aws_cases()].concat();
-        for row in TYPES.rows.iter().filter(|row| cfg!(feature = "aws") || row.name != "aws_s3") {
+        #[cfg(feature = "kafka")]
+        let cases = [&cases[..], &kafka_cases()].concat();
+        let is_built = |name: &str| match name {
+            "aws_s3" => cfg!(feature = "aws"),
+            "kafka" => cfg!(feature = "kafka"),
+            _ => true,
+        };
+        for row in TYPES.rows.iter().filter(|row| is_built(row.name)) {
             assert!(cases.iter().any(|(name, _)| *name == row.name), "no case for the type `{}`", row.name);
         }
         for (type_name, options) in cases {
@@ -204,6 +236,50 @@ mod tests {
         ]
     }
 
+    #[cfg(feature = "kafka")]
+    fn kafka_cases() -> Vec<(&'static str, Value)> {
+        let required = json!({ "bootstrap_servers": "a:9092", "topics": ["t"], "group_id": "g" });
+        let mut more = required.clone();
+        let given = json!({ "bootstrap_servers": "a:9092,[::1]:9093", "topics": ["t", "u.v-w_x"],
+            "group_protocol": "consumer", "auto_offset_reset": "smallest", "session_timeout": "30s", "drain_timeout": "20s", "commit_interval": "1s",
+            "fetch_wait_max": "500ms", "request_timeout": 10, "max_in_flight_bytes": "1MiB", "framing": "auto",
+            "max_line_bytes": "1KiB", "max_event_bytes": "2KiB", "tls": { "verify": false },
+            "sasl": { "mechanism": "SCRAM-SHA-512", "username": "u", "password": "p" } });
+        more.as_object_mut().unwrap().extend(given.as_object().unwrap().clone());
+        vec![("kafka", required), ("kafka", more)]
+    }
+
+    #[cfg(feature = "kafka")]
+    #[test]
+    fn check_reports_all_errors_of_kafka() {
+        expect("kafka", json!({}), &[("", "`bootstrap_servers` is missing")]);
+        expect(
+            "kafka",
+            json!({ "bootstrap_servers": "a", "topics": [], "group_id": "", "auto_offset_reset": "earliest",
+                "session_timeout": "5s", "drain_timeout": "5s", "commit_interval": "0s", "fetch_wait_max": "31s",
+                "request_timeout": "0s", "max_in_flight_bytes": 0, "max_event_bytes": "8GiB", "secret": "x",
+                "sasl": { "username": "u" }, "tls": { "ca_file": "/missing/ca.pem" } }),
+            &[
+                ("secret", "unknown option"),
+                ("bootstrap_servers", "`a` is not a host name and a port"),
+                ("sasl.password", "missing"),
+                ("tls.ca_file", "cannot read"),
+                ("topics", "names no topic"),
+                ("group_id", "empty"),
+                ("session_timeout", "between `6s` and `30m`"),
+                ("fetch_wait_max", "between"),
+                ("request_timeout", "between"),
+                ("commit_interval", "longer than 0"),
+                ("drain_timeout", "shorter than `session_timeout`"),
+                ("max_in_flight_bytes", "at least 1"),
+                ("max_event_bytes", "at most"),
+            ],
+        );
+        let of = |topics: Value| json!({ "bootstrap_servers": "a:1", "topics": topics, "group_id": "g" });
+        expect("kafka", of(json!(["^logs-.*"])), &[("topics[0]", "is a pattern")]);
+        expect("kafka", of(json!(["t", "a b"])), &[("topics[1]", "not the name of a topic")]);
+    }
+
     #[cfg(not(feature = "aws"))]
     #[test]
     fn a_type_that_was_left_out_says_how_to_get_it() {
@@ -212,7 +288,7 @@ mod tests {
 
     #[test]
     fn check_reports_all_errors_with_their_paths() {
-        expect("kafka", json!({}), &[("type", "unknown source type `kafka`; the types are `stdin`, `file`")]);
+        expect("kafak", json!({}), &[("type", "unknown source type `kafak`; the types are `stdin`, `file`")]);
         expect("stdin", json!({ "framed": "lines" }), &[("framed", "unknown option `framed`; available: `framing`")]);
         expect("stdin", json!([]), &[("", "must be a table")]);
         expect(

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wattle_sink::SinkStats;
-use wattle_source::{LostBytes, QueueStats, SourceStats, TlsStats};
+use wattle_source::{LagStats, LostBytes, PartitionLag, QueueStats, SourceStats, TlsStats};
 use wattle_topology::{NodeCounts, PipelineCounts};
 
 use crate::metric::{Kind, Metric};
@@ -190,6 +190,7 @@ table! {
     one Counter "wattle_source_retried_requests_total" ["source"] "Requests to S3 and SQS that failed and were repeated." load(&s.queue.retried_requests);
     one Gauge "wattle_source_messages_in_flight" ["source"] "Messages of an SQS queue that are in work or wait for delivery." load(&s.queue.in_flight);
     one Gauge "wattle_source_oldest_message_seconds" ["source"] "Age of the oldest of those messages since it was sent." s.queue.oldest_seconds();
+    by Gauge "wattle_source_lag_messages" ["source", "partition"] "Messages of a partition of Kafka that are not delivered, by topic and partition, such as `logs/0`. Only the partitions that the agent reads." lag(&s.lag);
     one Gauge "wattle_source_unmatched_globs" ["source"] "Globs of `include` that match no file." s.unmatched.lock().len() as u64;
 }
 
@@ -286,6 +287,11 @@ fn of_queue(queue: &QueueStats, counts: &[(&str, &AtomicU64)]) -> Vec<(String, u
         return Vec::new();
     }
     counts.iter().map(|(name, count)| ((*name).to_owned(), load(count))).collect()
+}
+
+fn lag(lag: &LagStats) -> Vec<(String, u64)> {
+    let partition = |lag: PartitionLag| (format!("{}/{}", lag.topic, lag.partition), lag.messages);
+    lag.partitions().unwrap_or_default().into_iter().map(partition).collect()
 }
 
 fn tls_failures(tls: &TlsStats) -> Vec<(String, u64)> {
