@@ -28,6 +28,9 @@ pub(crate) struct Rejection {
     pub(crate) reason: String,
 }
 
+/// Returns the part of an encoded event that a dead-letter file has.
+pub(crate) type Part = fn(&[u8]) -> Vec<u8>;
+
 /// What happens to the rejected events of a sink.
 #[derive(Debug)]
 pub(crate) struct DeadLetters {
@@ -45,6 +48,8 @@ pub(crate) struct DeadLetters {
     write_failures: Mutex<Outage>,
     /// Set if events are encoded as requests of OTLP, which the file has in JSON.
     otlp: Option<Signal>,
+    /// The part of an encoded event that the file has, if not all of it.
+    part: Option<Part>,
 }
 
 impl DeadLetters {
@@ -65,12 +70,19 @@ impl DeadLetters {
             rejections: Mutex::default(),
             write_failures: Mutex::default(),
             otlp: None,
+            part: None,
         }
     }
 
     /// For events that are encoded as requests of OTLP.
     pub(crate) fn of_otlp(self, signal: Signal) -> Self {
         Self { otlp: Some(signal), ..self }
+    }
+
+    /// For events that are encoded with more than the file has; `part` returns what it has.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn of_messages(self, part: Part) -> Self {
+        Self { part: Some(part), ..self }
     }
 
     /// Counts events as not delivered. With a dead-letter file, writes them there and acknowledges
@@ -134,7 +146,7 @@ impl DeadLetters {
     /// Appends events to the file and syncs it. If it fails, the next call appends all of them
     /// again.
     async fn append(&self, path: &Path, batch: &RequestBatch, rejections: &[(usize, Rejection)]) -> io::Result<()> {
-        let lines = lines(&self.sink, self.otlp, batch, rejections);
+        let lines = lines(self, batch, rejections);
         let path = path.to_owned();
         let _writing = self.writing.lock().await;
         tokio::task::spawn_blocking(move || append(&path, &lines)).await?
@@ -142,19 +154,20 @@ impl DeadLetters {
 }
 
 /// Formats each event as one line of JSON. Each rejection is that of the next so many events.
-fn lines(sink: &str, otlp: Option<Signal>, batch: &RequestBatch, rejections: &[(usize, Rejection)]) -> Vec<u8> {
+fn lines(letters: &DeadLetters, batch: &RequestBatch, rejections: &[(usize, Rejection)]) -> Vec<u8> {
+    let DeadLetters { sink, otlp, part, .. } = letters;
     let time = Timestamp::now().to_string();
     let mut out = Vec::new();
     let each = rejections.iter().flat_map(|(events, rejection)| std::iter::repeat_n(rejection, *events));
     for (event, Rejection { status, reason }) in batch.events().zip(each) {
-        let shown = otlp.and_then(|signal| Request::of_events(signal, Bytes::copy_from_slice(event)).ok());
-        let shown = shown.map(|request| request.encode(Encoding::Json));
+        let shown = (*otlp).and_then(|signal| Request::of_events(signal, Bytes::copy_from_slice(event)).ok());
+        let shown = shown.map(|request| request.encode(Encoding::Json)).or_else(|| part.map(|part| part(event)));
         let event = shown.as_deref().unwrap_or_else(|| event.strip_suffix(b"\n").unwrap_or(event));
         let (key, text) = match std::str::from_utf8(event) {
             Ok(text) => ("event", text.to_owned()),
             Err(_) => ("event_base64", base64::engine::general_purpose::STANDARD.encode(event)),
         };
-        let line = json!({"time": time, "sink": sink, "status": status, "reason": reason, key: text});
+        let line = json!({"time": time, "sink": &**sink, "status": status, "reason": reason, key: text});
         out.extend_from_slice(line.to_string().as_bytes());
         out.push(b'\n');
     }

@@ -11,6 +11,7 @@
 //! | `console` | standard output or standard error | `ConsoleOptions` |
 //! | `file` | files, at one path or at paths made from the events | `FileOptions` |
 //! | `http` | a server that accepts NDJSON or JSON arrays | `HttpOptions` |
+//! | `kafka` | topics of Kafka, with the cargo feature `kafka` | `KafkaOptions` |
 //! | `otlp` | a server of OTLP | `otlp::Options` |
 //! | `socket` | a server over TCP, UDP or a Unix socket | `SocketOptions` |
 //! | `syslog` | the same with messages of syslog | `SyslogOptions` |
@@ -39,6 +40,8 @@ mod encode;
 mod error;
 mod file;
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod output;
 mod path_template;
 mod preview;

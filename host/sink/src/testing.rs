@@ -43,7 +43,7 @@ impl Rig {
     }
 
     /// Switches the signal on that requests a flush.
-    #[cfg(feature = "aws")]
+    #[cfg(any(feature = "aws", feature = "kafka"))]
     pub(crate) fn flush(&self) {
         self.flush.0.send_replace(true);
     }

@@ -6,12 +6,18 @@ use wattle_options::{Row, Table, no_files};
 #[cfg(feature = "aws")]
 use crate::aws_s3;
 use crate::error::SinkError;
+#[cfg(feature = "kafka")]
+use crate::kafka;
 use crate::sink::{Built, Prepared};
 use crate::{blackhole, console, file, http, socket};
 
 #[cfg(not(feature = "aws"))]
 const WITHOUT_AWS: &str = "this agent was built without the sink `aws_s3`; build it with the default features, as in \
                            `cargo build --release --package wattle`";
+
+#[cfg(not(feature = "kafka"))]
+const WITHOUT_KAFKA: &str = "this agent was built without the sink `kafka`; build it with the default features, as in \
+                             `cargo build --release --package wattle`";
 
 /// The types of sinks. Preparing validates options and the files that they name, without the network.
 pub const TYPES: &Table<Prepared> = &Table {
@@ -39,6 +45,21 @@ pub const TYPES: &Table<Prepared> = &Table {
             name: "aws_s3",
             prepare: |_| Err(vec![wattle_options::OptionError::new("type", WITHOUT_AWS)]),
             schema: || serde_json::json!({ "type": "object", "description": WITHOUT_AWS }),
+            files: no_files,
+        },
+        #[cfg(feature = "kafka")]
+        Row {
+            name: "kafka",
+            prepare: kafka::prepare,
+            schema: kafka::schema,
+            // The client follows the files of `tls` itself.
+            files: no_files,
+        },
+        #[cfg(not(feature = "kafka"))]
+        Row {
+            name: "kafka",
+            prepare: |_| Err(vec![wattle_options::OptionError::new("type", WITHOUT_KAFKA)]),
+            schema: || serde_json::json!({ "type": "object", "description": WITHOUT_KAFKA }),
             files: no_files,
         },
     ],
@@ -92,7 +113,14 @@ mod tests {
         let cases = [&cases[..], &otlp_cases(), &socket_cases()].concat();
         #[cfg(feature = "aws")]
         let cases = [&cases[..], &aws_cases()].concat();
-        for row in TYPES.rows.iter().filter(|row| cfg!(feature = "aws") || row.name != "aws_s3") {
+        #[cfg(feature = "kafka")]
+        let cases = [&cases[..], &kafka_cases()].concat();
+        let is_built = |name: &str| match name {
+            "aws_s3" => cfg!(feature = "aws"),
+            "kafka" => cfg!(feature = "kafka"),
+            _ => true,
+        };
+        for row in TYPES.rows.iter().filter(|row| is_built(row.name)) {
             assert!(cases.iter().any(|(name, _)| *name == row.name), "no case for the type `{}`", row.name);
         }
         for (type_name, options) in cases {
@@ -177,6 +205,52 @@ mod tests {
                     "dead_letter": "dead.jsonl"}),
             ),
         ]
+    }
+
+    #[cfg(feature = "kafka")]
+    fn kafka_cases() -> Vec<(&'static str, Value)> {
+        vec![
+            ("kafka", json!({"bootstrap_servers": "a:9092", "topic": "t"})),
+            (
+                "kafka",
+                json!({"bootstrap_servers": "a:9092,b:9092", "topic": "logs-{{ attributes.x }}-%Y", "compression": "lz4",
+                    "key_field": "attributes.kafka.key", "headers_key": "attributes.kafka.headers",
+                    "encoding": {"codec": "text"}, "batch": {"max_bytes": "1MiB", "timeout_secs": 1},
+                    "max_in_flight_bytes": "1MiB", "request_timeout": "10s", "dead_letter": "dead.jsonl",
+                    "sasl": {"username": "u", "password": "p"}, "tls": {"verify": false}}),
+            ),
+        ]
+    }
+
+    #[cfg(feature = "kafka")]
+    #[test]
+    fn an_error_in_the_options_of_kafka_names_the_option() {
+        for (options, path, part) in [
+            (json!({}), "", "`bootstrap_servers` is missing"),
+            (json!({"bootstrap_servers": "a"}), "bootstrap_servers", "host name and a port"),
+            (json!({"topic": "a b"}), "topic", "not the name of a topic"),
+            (json!({"topic": "{{ message }}"}), "topic", "`body`"),
+            (json!({"key_field": "key"}), "key_field", "must begin with `body`"),
+            (json!({"headers_key": "headers"}), "headers_key", "must begin with `body`"),
+            (json!({"compression": "zstd"}), "compression", "`none`, `gzip`, `snappy`, `lz4`"),
+            (json!({"acks": "1"}), "acks", "unknown option"),
+            (json!({"encoding": {"framing": "newline"}}), "encoding.framing", "each event is one message"),
+            (json!({"batch": {"max_bytes": 0}}), "batch.max_bytes", "at least 1"),
+            (json!({"batch": {"timeout": "2m"}}), "batch.timeout", "at most"),
+            (json!({"max_in_flight_bytes": "1KiB"}), "max_in_flight_bytes", "`batch.max_bytes`"),
+            (json!({"request_timeout": "0s"}), "request_timeout", "between"),
+            (json!({"dead_letter": ""}), "dead_letter", "empty"),
+            (json!({"sasl": {"enabled": true}}), "sasl.username", "missing"),
+            (json!({"tls": {"ca_file": "/missing/ca.pem"}}), "tls.ca_file", "cannot read"),
+        ] {
+            let mut all = options.as_object().unwrap().clone();
+            if !all.is_empty() {
+                all.entry("bootstrap_servers").or_insert(json!("a:1"));
+                all.entry("topic").or_insert(json!("t"));
+            }
+            let errors = wrong("kafka", &all.into());
+            assert!(errors.iter().any(|(p, m)| p == path && m.contains(part)), "{options}: {errors:?}");
+        }
     }
 
     #[cfg(feature = "aws")]
@@ -310,7 +384,7 @@ mod tests {
     #[test]
     fn an_error_names_the_option_and_the_expected_value() {
         for (type_name, options, path, part) in [
-            ("kafka", json!({}), "type", "the types are `blackhole`"),
+            ("nats", json!({}), "type", "the types are `blackhole`"),
             ("blackhole", json!({"x": 1}), "x", "unknown option"),
             ("console", json!({"target": "printer"}), "target", "write one of `stdout`, `stderr`"),
             (
