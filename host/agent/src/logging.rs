@@ -12,9 +12,11 @@ use crate::waiting::clear_line;
 
 /// Sets up logging for the process.
 pub(crate) fn init(cli: &Cli) {
-    let filter = EnvFilter::try_new(&cli.log).unwrap_or_else(|error| {
+    // The client of Kafka reports each step and each attempt. The source and the sink say what matters of that, once.
+    let filter = if cli.log.contains("krafka") { cli.log.clone() } else { format!("{},krafka=error", cli.log) };
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|error| {
         exit::say(&format!("wattle: invalid log filter `{}` ({error}); using info", cli.log));
-        EnvFilter::new("info")
+        EnvFilter::new("info,krafka=error")
     });
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     match (&cli.log_format, cli.use_color()) {
