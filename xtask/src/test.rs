@@ -17,6 +17,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     let moto = tools::add_moto()?;
     let readers = tools::add_parquet_readers()?;
     let opentelemetry = tools::add_opentelemetry()?;
+    let kafka = tools::add_kafka()?;
     // End-to-end tests run the agent's binary.
     nodes::build_all()?;
     let mut tests = cargo()
@@ -24,6 +25,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
         .env("WATTLE_MOTO", moto)
         .env("WATTLE_PARQUET_READERS", readers)
         .env("WATTLE_OPENTELEMETRY", opentelemetry)
+        .env("WATTLE_KAFKA", kafka)
         .stdout(Stdio::piped())
         .spawn()?;
     let output = BufReader::new(tests.stdout.take().context("the output of cargo test")?);

