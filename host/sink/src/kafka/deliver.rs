@@ -41,7 +41,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Time limit of that question.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Memory that the client may use besides the limit of this sink, for single large events.
+/// Memory that the client may use in addition to the limit of this sink, for single large events.
 const SPARE_BYTES: usize = 1 << 30;
 
 /// Messages for one topic, in their order.

@@ -74,7 +74,7 @@ impl Offsets {
         }
     }
 
-    /// The partition is gone.
+    /// The partition was revoked.
     pub(super) fn forget(&mut self, key: &Key) {
         self.partitions.remove(key);
     }

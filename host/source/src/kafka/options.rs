@@ -33,8 +33,8 @@ pub(crate) struct Options {
     /// Kafka 4.0. Default: `classic`.
     #[serde(default)]
     group_protocol: Protocol,
-    /// Where to begin in a partition for which the group has no offset: `earliest`, `latest`, or `none`, which waits for
-    /// somebody to commit an offset. Default: `latest`.
+    /// Where to begin in a partition for which the group has no offset: `earliest`, `latest`, or `none`, which waits
+    /// until an offset is committed. Default: `latest`.
     #[serde(default)]
     auto_offset_reset: Reset,
     /// After how long without a sign of life the group gives the partitions of a member to others, `6s` to `30m`.

@@ -334,7 +334,7 @@ impl Reader<'_> {
         is_found
     }
 
-    /// Looks up the topics. Returns `false` if they have other partitions than before, which the group must share anew.
+    /// Looks up the topics. Returns `false` if they have other partitions than before, which the group must share again.
     async fn look_up(&mut self, consumer: &Consumer, known: &mut Option<BTreeMap<String, usize>>) -> bool {
         let mut found = BTreeMap::new();
         for topic in &self.settings.topics {

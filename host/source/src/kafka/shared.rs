@@ -44,7 +44,7 @@ struct State {
     held_bytes: usize,
     number: u64,
     is_stopping: bool,
-    /// The group has told this member its partitions, since the consumer began.
+    /// The group has assigned partitions to this member, since the consumer began.
     was_assigned: bool,
     consumer: Weak<Consumer>,
     /// The consumer is paused.
@@ -96,7 +96,7 @@ impl Shared {
         state.in_flight == 0 && state.queue.is_empty() && state.returned.is_empty()
     }
 
-    /// Whether the group has told this member its partitions.
+    /// Whether the group has assigned partitions to this member.
     pub(super) fn was_assigned(&self) -> bool {
         self.state.lock().was_assigned
     }
@@ -199,14 +199,14 @@ impl Shared {
         self.to_send.notify_one();
     }
 
-    /// Partitions are gone.
+    /// Partitions were revoked.
     pub(super) fn forget(&self, keys: &[Key]) {
         let mut state = self.state.lock();
         keys.iter().for_each(|key| state.offsets.forget(key));
         state.drop_unwanted();
     }
 
-    /// All partitions are gone, because their consumer is.
+    /// The consumer ended, and its partitions were revoked.
     pub(super) fn forget_all(&self) {
         let mut state = self.state.lock();
         state.offsets.forget_all();
