@@ -31,6 +31,7 @@
 //! | `http` | answers 200 | answers 422 | answers 503 | answers 503 |
 //! | `otlp` | answers with success | answers with a partial success and the number of rejected events | answers UNAVAILABLE or 503 | as given up |
 //! | `kafka` | the offset to commit moves when all events before are acknowledged | as delivered | as delivered | offers the batch again; when it is stopped or the partition leaves, commits nothing after it |
+//! | `nats` | acknowledges the messages of the batch | as delivered | as delivered | gives them back with a pause; when it is stopped, at once |
 //! | `stdin`, `socket`, `syslog`, `demo` | forgets the bytes | as delivered | as delivered | offers the batch again; when it is stopped, counts it as lost |
 //!
 //! Acknowledgements of one file arrive in any order. The checkpoint moves over a part only when all

@@ -26,6 +26,8 @@ mod kafka;
 mod listen;
 mod listeners;
 mod log_limit;
+#[cfg(feature = "nats")]
+mod nats;
 mod outbox;
 mod pool;
 mod positions;
@@ -48,7 +50,7 @@ pub use error::SourceError;
 pub use listeners::Listeners;
 pub use sample::{Sample, sample};
 pub use source::{Batches, Source, SourceContext, Stop};
-pub use stats::{DELAY_SECONDS, DelaySnapshot, LagStats, LostBytes, PartitionLag, QueueStats, SourceStats, TlsStats};
+pub use stats::{DELAY_SECONDS, DelaySnapshot, LagStats, LostBytes, QueueStats, SourceStats, TlsStats};
 pub use text::text;
 pub use types::{TYPES, build};
 pub use waits::{InputEnd, Waits};

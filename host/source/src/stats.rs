@@ -51,41 +51,28 @@ pub struct SourceStats {
     pub dropped_datagrams: AtomicU64,
     /// Objects of a store, and the messages that announce them.
     pub queue: QueueStats,
-    /// What partitions of topics have that is not delivered.
+    /// Messages without acknowledgements that were dropped because they came faster than they were delivered.
+    pub dropped_messages: AtomicU64,
+    /// What the parts of a topic or a stream have that is not delivered.
     pub lag: LagStats,
 }
 
-/// How many messages the partitions of a source have that are not delivered. `None` for sources without partitions.
+/// How many messages the parts of a topic or a stream have that are not delivered, each with its name.
 #[derive(Debug, Default)]
-pub struct LagStats(Mutex<Option<Vec<PartitionLag>>>);
-
-/// The lag of a partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PartitionLag {
-    /// Name of the topic.
-    pub topic: String,
-    /// Number of the partition.
-    pub partition: i32,
-    /// Messages that are not delivered.
-    pub messages: u64,
-}
+pub struct LagStats(Mutex<Vec<(String, u64)>>);
 
 impl LagStats {
-    /// The source has partitions, none so far.
-    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only topics have partitions"))]
-    pub(crate) fn begin(&self) {
-        self.0.lock().get_or_insert_default();
+    /// Replaces all parts.
+    #[cfg_attr(
+        not(any(feature = "kafka", feature = "nats")),
+        allow(dead_code, reason = "only topics and streams have a lag")
+    )]
+    pub(crate) fn set(&self, parts: Vec<(String, u64)>) {
+        *self.0.lock() = parts;
     }
 
-    /// Sets the lag of all partitions that the source has now.
-    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only topics have partitions"))]
-    pub(crate) fn set(&self, mut all: Vec<PartitionLag>) {
-        all.sort_unstable_by(|one, other| (&one.topic, one.partition).cmp(&(&other.topic, other.partition)));
-        *self.0.lock() = Some(all);
-    }
-
-    /// The lag of each partition, in order; `None` for sources without partitions.
-    pub fn partitions(&self) -> Option<Vec<PartitionLag>> {
+    /// The parts; empty for a source to which lag does not apply.
+    pub fn parts(&self) -> Vec<(String, u64)> {
         self.0.lock().clone()
     }
 }

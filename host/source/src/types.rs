@@ -10,6 +10,8 @@ use crate::error::SourceError;
 #[cfg(feature = "kafka")]
 use crate::kafka;
 use crate::listeners::Listeners;
+#[cfg(feature = "nats")]
+use crate::nats;
 use crate::source::Source;
 use crate::{demo, file, http, socket, stdin};
 
@@ -22,6 +24,9 @@ const WITHOUT_AWS: &str = "this agent was built without the source `aws_s3`; bui
 #[cfg(not(feature = "kafka"))]
 const WITHOUT_KAFKA: &str = "this agent was built without the source `kafka`; build it with the default features, as in \
                              `cargo build --release --package wattle`";
+#[cfg(not(feature = "nats"))]
+const WITHOUT_NATS: &str = "this agent was built without the source `nats`; build it with the default features, as in \
+                            `cargo build --release --package wattle`";
 
 /// The types of sources. Preparing creates a source and has no effect outside of the process.
 pub const TYPES: &Table<Prepared> = &Table {
@@ -131,6 +136,25 @@ pub const TYPES: &Table<Prepared> = &Table {
             schema: || serde_json::json!({ "type": "object", "description": WITHOUT_KAFKA }),
             files: no_files,
         },
+        #[cfg(feature = "nats")]
+        Row {
+            name: "nats",
+            prepare: |options| {
+                read(options, |options, errors| {
+                    nats::NatsSource::new(options, errors).map(|source| Box::new(source) as Prepared)
+                })
+            },
+            schema: schema_of::<nats::Options>,
+            // Certificates and credentials are read for each connection.
+            files: no_files,
+        },
+        #[cfg(not(feature = "nats"))]
+        Row {
+            name: "nats",
+            prepare: |_| Err(vec![OptionError::new("type", WITHOUT_NATS)]),
+            schema: || serde_json::json!({ "type": "object", "description": WITHOUT_NATS }),
+            files: no_files,
+        },
         Row {
             name: "demo",
             prepare: |options| prepare(options, demo::Demo::new),
@@ -208,9 +232,12 @@ mod tests {
         let cases = [&cases[..], &aws_cases()].concat();
         #[cfg(feature = "kafka")]
         let cases = [&cases[..], &kafka_cases()].concat();
+        #[cfg(feature = "nats")]
+        let cases = [&cases[..], &nats_cases()].concat();
         let is_built = |name: &str| match name {
             "aws_s3" => cfg!(feature = "aws"),
             "kafka" => cfg!(feature = "kafka"),
+            "nats" => cfg!(feature = "nats"),
             _ => true,
         };
         for row in TYPES.rows.iter().filter(|row| is_built(row.name)) {
@@ -278,6 +305,56 @@ mod tests {
         let of = |topics: Value| json!({ "bootstrap_servers": "a:1", "topics": topics, "group_id": "g" });
         expect("kafka", of(json!(["^logs-.*"])), &[("topics[0]", "is a pattern")]);
         expect("kafka", of(json!(["t", "a b"])), &[("topics[1]", "not the name of a topic")]);
+    }
+
+    #[cfg(feature = "nats")]
+    fn nats_cases() -> Vec<(&'static str, Value)> {
+        vec![
+            ("nats", json!({ "url": "nats://a:4222", "stream": "LOGS", "consumer": "wattle" })),
+            (
+                "nats",
+                json!({ "url": "tls://a:4222,tls://b", "stream": "LOGS", "consumer": "wattle", "subjects": ["logs.>", "a.*"],
+                    "deliver_policy": "last_per_subject", "ack_wait": "1m", "max_ack_pending": "50", "max_deliver": 5,
+                    "max_in_flight": 10, "max_in_flight_bytes": "1MiB", "framing": "lines", "domain": "hub",
+                    "auth": { "user": "u", "password": "p" }, "tls": { "verify": false } }),
+            ),
+            ("nats", json!({ "url": "a", "jetstream": false, "subjects": ["logs.>"], "queue_group": "g" })),
+        ]
+    }
+
+    #[cfg(feature = "nats")]
+    #[test]
+    fn check_reports_all_errors_of_nats() {
+        expect("nats", json!({}), &[("", "`url` is missing")]);
+        expect("nats", json!({ "url": "a" }), &[("stream", "is missing"), ("consumer", "`jetstream = false`")]);
+        expect(
+            "nats",
+            json!({ "url": "nats://u:p@a", "stream": "a.b", "consumer": "w", "subjects": ["a..b"], "deliver_policy": "first",
+                "ack_wait": "10ms", "max_ack_pending": 0, "max_deliver": 0, "max_in_flight": 0, "max_in_flight_bytes": 0,
+                "queue_group": "g", "request_timeout": "0s", "max_event_bytes": "8GiB", "auth": { "user": "u" },
+                "durable": "x" }),
+            &[
+                ("deliver_policy", "unknown value `first`"),
+                ("durable", "unknown option"),
+                ("url", "`auth.user`"),
+                ("auth.password", "is missing"),
+                ("subjects[0]", "is not a subject"),
+                ("queue_group", "`jetstream = false`"),
+                ("stream", "is not a name"),
+                ("ack_wait", "between `1s` and `1h`"),
+                ("max_ack_pending", "at least 1"),
+                ("max_deliver", "at least 1"),
+                ("max_in_flight", "at least 1"),
+                ("max_in_flight_bytes", "at least 1"),
+                ("request_timeout", "between"),
+                ("max_event_bytes", "at most"),
+            ],
+        );
+        expect(
+            "nats",
+            json!({ "url": "a", "jetstream": false, "stream": "s", "max_deliver": 1 }),
+            &[("stream", "remove it"), ("max_deliver", "remove it"), ("subjects", "names no subject")],
+        );
     }
 
     #[cfg(not(feature = "aws"))]

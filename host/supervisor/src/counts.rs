@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wattle_sink::SinkStats;
-use wattle_source::{LagStats, LostBytes, PartitionLag, QueueStats, SourceStats, TlsStats};
+use wattle_source::{LostBytes, QueueStats, SourceStats, TlsStats};
 use wattle_topology::{NodeCounts, PipelineCounts};
 
 use crate::metric::{Kind, Metric};
@@ -183,6 +183,7 @@ table! {
     one Counter "wattle_source_skipped_zero_bytes_total" ["source"] "Zero bytes in front of events that were skipped; truncated files contain them." load(&s.skipped_nuls);
     by Counter "wattle_source_lost_bytes_total" ["source", "reason"] "Bytes of log files that the source saw but never read: the file was `truncated` or rewritten, `removed` while it was not open, or `closed` after its removal because too many files were open." reasons(&s.lost_bytes), note "bytes of files were lost before they were read; see the log";
     one Counter "wattle_source_dropped_datagrams_total" ["source"] "UDP datagrams that the kernel dropped because the source did not read them in time." load(&s.dropped_datagrams), note "UDP datagrams were dropped by the kernel; see the log";
+    one Counter "wattle_source_dropped_messages_total" ["source"] "Messages of NATS without JetStream that were dropped because they came faster than they were delivered." load(&s.dropped_messages), note "messages without acknowledgements were dropped; see the log";
     by Counter "wattle_source_tls_failures_total" ["source", "reason"] "TLS handshakes that failed: the `client_certificate` is missing or not valid, the client does not accept the `server_certificate`, the client does not use TLS (`not_tls`), violates the `protocol` or has no version in common, does not complete the handshake in time (`timeout`) or ends the connection (`closed`), or uses TLS although the source does not (`unexpected`)." tls_failures(&s.tls), note "TLS handshakes failed; see the log";
     by Counter "wattle_source_messages_total" ["source", "what"] "Messages of an SQS queue: `received`, of which `deleted` after their objects were delivered, `returned` to the queue to come again, `ignored` because they announce no new object, or `invalid`; and `extended`, how often a message was hidden for longer while its objects were in work." messages(&s.queue);
     by Counter "wattle_source_objects_total" ["source", "result"] "Objects of a store that were `read` and delivered, attempts that `failed`, objects that were `missing`, and announced objects that the options exclude (`filtered`)." objects(&s.queue);
@@ -190,7 +191,7 @@ table! {
     one Counter "wattle_source_retried_requests_total" ["source"] "Requests to S3 and SQS that failed and were repeated." load(&s.queue.retried_requests);
     one Gauge "wattle_source_messages_in_flight" ["source"] "Messages of an SQS queue that are in work or wait for delivery." load(&s.queue.in_flight);
     one Gauge "wattle_source_oldest_message_seconds" ["source"] "Age of the oldest of those messages since it was sent." s.queue.oldest_seconds();
-    by Gauge "wattle_source_lag_messages" ["source", "partition"] "Messages of a partition of Kafka that are not delivered, by topic and partition, such as `logs/0`. Only the partitions that the agent reads." lag(&s.lag);
+    by Gauge "wattle_source_lag_messages" ["source", "partition"] "Messages that are not delivered: of each partition of Kafka that the agent reads, by topic and partition, such as `logs/0`; of the consumer of a stream of NATS, by stream and consumer, such as `LOGS/wattle`." s.lag.parts();
     one Gauge "wattle_source_unmatched_globs" ["source"] "Globs of `include` that match no file." s.unmatched.lock().len() as u64;
 }
 
@@ -287,11 +288,6 @@ fn of_queue(queue: &QueueStats, counts: &[(&str, &AtomicU64)]) -> Vec<(String, u
         return Vec::new();
     }
     counts.iter().map(|(name, count)| ((*name).to_owned(), load(count))).collect()
-}
-
-fn lag(lag: &LagStats) -> Vec<(String, u64)> {
-    let partition = |lag: PartitionLag| (format!("{}/{}", lag.topic, lag.partition), lag.messages);
-    lag.partitions().unwrap_or_default().into_iter().map(partition).collect()
 }
 
 fn tls_failures(tls: &TlsStats) -> Vec<(String, u64)> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 use wattle_kafka::krafka::consumer::{
-    Consumer, ConsumerRecord, IsolationLevel, PartitionAssignmentStrategy, TopicPartition,
+    Consumer, ConsumerRecord, IsolationLevel, PartitionAssignmentStrategy, PartitionLag, TopicPartition,
 };
 use wattle_kafka::krafka::{CloseOptions, Kafka, KrafkaError};
 use wattle_kafka::{Failure, FailureKind};
@@ -19,7 +19,6 @@ use super::options::Settings;
 use super::reports::{Action, Reports};
 use super::shared::Shared;
 use crate::source::{SourceContext, Stop};
-use crate::stats::PartitionLag;
 use crate::waits::Wait;
 
 /// Name of the client in the logs of brokers.
@@ -66,7 +65,6 @@ enum End {
 
 /// Reads until the source stops, or with `once` until everything that was there is delivered.
 pub(super) async fn run(settings: &Settings, context: &Arc<SourceContext>, shared: &Arc<Shared>) {
-    context.stats.lag.begin();
     context.stats.start();
     let mut reader = Reader { settings, context, shared, reports: Reports::default(), failures: 0 };
     let mut stop = context.stop.clone();
@@ -375,14 +373,15 @@ impl Reader<'_> {
 
     /// Measures how many messages each partition has that are not delivered.
     async fn measure(&self, consumer: &Consumer) {
-        let lag = |(TopicPartition { topic, partition, .. }, lag): (TopicPartition, _)| {
-            let lag: wattle_kafka::krafka::consumer::PartitionLag = lag;
+        let lag = |(TopicPartition { topic, partition, .. }, lag): (TopicPartition, PartitionLag)| {
             let end = lag.last_stable_offset.or(lag.high_watermark)?;
             let key: Key = (topic.as_str().into(), partition);
             let messages = u64::try_from(end - self.shared.done_to(&key).or(lag.position)?).unwrap_or_default();
-            Some(PartitionLag { topic, partition, messages })
+            Some((format!("{topic}/{partition}"), messages))
         };
-        self.context.stats.lag.set(consumer.lag().await.into_iter().filter_map(lag).collect());
+        let mut all: Vec<(String, u64)> = consumer.lag().await.into_iter().filter_map(lag).collect();
+        all.sort_unstable();
+        self.context.stats.lag.set(all);
     }
 
     /// Whether the messages that were there are read.
