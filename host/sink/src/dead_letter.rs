@@ -80,7 +80,7 @@ impl DeadLetters {
     }
 
     /// For events that are encoded with more than the file has; `part` returns what it has.
-    #[cfg(feature = "kafka")]
+    #[cfg(any(feature = "kafka", feature = "nats"))]
     pub(crate) fn of_messages(self, part: Part) -> Self {
         Self { part: Some(part), ..self }
     }

@@ -12,6 +12,7 @@
 //! | `file` | files, at one path or at paths made from the events | `FileOptions` |
 //! | `http` | a server that accepts NDJSON or JSON arrays | `HttpOptions` |
 //! | `kafka` | topics of Kafka, with the cargo feature `kafka` | `KafkaOptions` |
+//! | `nats` | subjects of NATS, with the cargo feature `nats` | `NatsOptions` |
 //! | `otlp` | a server of OTLP | `otlp::Options` |
 //! | `socket` | a server over TCP, UDP or a Unix socket | `SocketOptions` |
 //! | `syslog` | the same with messages of syslog | `SyslogOptions` |
@@ -42,6 +43,8 @@ mod file;
 mod http;
 #[cfg(feature = "kafka")]
 mod kafka;
+#[cfg(feature = "nats")]
+mod nats;
 mod output;
 mod path_template;
 mod preview;

@@ -8,6 +8,8 @@ use crate::aws_s3;
 use crate::error::SinkError;
 #[cfg(feature = "kafka")]
 use crate::kafka;
+#[cfg(feature = "nats")]
+use crate::nats;
 use crate::sink::{Built, Prepared};
 use crate::{blackhole, console, file, http, socket};
 
@@ -18,6 +20,9 @@ const WITHOUT_AWS: &str = "this agent was built without the sink `aws_s3`; build
 #[cfg(not(feature = "kafka"))]
 const WITHOUT_KAFKA: &str = "this agent was built without the sink `kafka`; build it with the default features, as in \
                              `cargo build --release --package wattle`";
+#[cfg(not(feature = "nats"))]
+const WITHOUT_NATS: &str = "this agent was built without the sink `nats`; build it with the default features, as in \
+                            `cargo build --release --package wattle`";
 
 /// The types of sinks. Preparing validates options and the files that they name, without the network.
 pub const TYPES: &Table<Prepared> = &Table {
@@ -60,6 +65,16 @@ pub const TYPES: &Table<Prepared> = &Table {
             name: "kafka",
             prepare: |_| Err(vec![wattle_options::OptionError::new("type", WITHOUT_KAFKA)]),
             schema: || serde_json::json!({ "type": "object", "description": WITHOUT_KAFKA }),
+            files: no_files,
+        },
+        // Certificates and credentials are read for each connection.
+        #[cfg(feature = "nats")]
+        Row { name: "nats", prepare: nats::prepare, schema: nats::schema, files: no_files },
+        #[cfg(not(feature = "nats"))]
+        Row {
+            name: "nats",
+            prepare: |_| Err(vec![wattle_options::OptionError::new("type", WITHOUT_NATS)]),
+            schema: || serde_json::json!({ "type": "object", "description": WITHOUT_NATS }),
             files: no_files,
         },
     ],
@@ -115,9 +130,12 @@ mod tests {
         let cases = [&cases[..], &aws_cases()].concat();
         #[cfg(feature = "kafka")]
         let cases = [&cases[..], &kafka_cases()].concat();
+        #[cfg(feature = "nats")]
+        let cases = [&cases[..], &nats_cases()].concat();
         let is_built = |name: &str| match name {
             "aws_s3" => cfg!(feature = "aws"),
             "kafka" => cfg!(feature = "kafka"),
+            "nats" => cfg!(feature = "nats"),
             _ => true,
         };
         for row in TYPES.rows.iter().filter(|row| is_built(row.name)) {
@@ -249,6 +267,54 @@ mod tests {
                 all.entry("topic").or_insert(json!("t"));
             }
             let errors = wrong("kafka", &all.into());
+            assert!(errors.iter().any(|(p, m)| p == path && m.contains(part)), "{options}: {errors:?}");
+        }
+    }
+
+    #[cfg(feature = "nats")]
+    fn nats_cases() -> Vec<(&'static str, Value)> {
+        vec![
+            ("nats", json!({"url": "nats://a:4222", "subject": "logs"})),
+            (
+                "nats",
+                json!({"url": "tls://a,tls://b:1", "subject": "logs.{{ attributes.x }}", "encoding": {"codec": "text"},
+                    "message_id": "{{ resource.source.stream }}-{{ attributes.nats.sequence }}",
+                    "headers_key": "attributes.nats.headers", "max_in_flight": 10, "max_in_flight_bytes": "1MiB",
+                    "request_timeout": "5s", "dead_letter": "dead.jsonl", "auth": {"token": "t"}, "tls": {"verify": false}}),
+            ),
+            ("nats", json!({"url": "a", "subject": "{{ attributes.nats.subject }}", "jetstream": "false"})),
+        ]
+    }
+
+    #[cfg(feature = "nats")]
+    #[test]
+    fn an_error_in_the_options_of_nats_names_the_option() {
+        for (options, path, part) in [
+            (json!({}), "", "`url` is missing"),
+            (json!({"url": "http://a"}), "url", "not the address of a server"),
+            (json!({"subject": "a b"}), "subject", "not a subject"),
+            (json!({"subject": "a.*"}), "subject", "not a subject"),
+            (json!({"subject": ""}), "subject", "not a subject"),
+            (json!({"subject": "{{ message }}"}), "subject", "`body`"),
+            (json!({"subject": "{{ body"}), "subject", "has no `}}`"),
+            (json!({"message_id": "{{ id }}"}), "message_id", "`body`"),
+            (json!({"message_id": "same"}), "message_id", "names no field"),
+            (json!({"message_id": "{{ body.id }}", "jetstream": false}), "message_id", "`jetstream = false`"),
+            (json!({"headers_key": "headers"}), "headers_key", "must begin with `body`"),
+            (json!({"encoding": {"framing": "newline"}}), "encoding.framing", "each event is one message"),
+            (json!({"max_in_flight": 0}), "max_in_flight", "at least 1"),
+            (json!({"max_in_flight_bytes": 0}), "max_in_flight_bytes", "at least 1"),
+            (json!({"request_timeout": "0s"}), "request_timeout", "between"),
+            (json!({"dead_letter": ""}), "dead_letter", "empty"),
+            (json!({"auth": {"user": "u"}}), "auth.password", "missing"),
+            (json!({"tls": {"ca_file": "/missing/ca.pem"}}), "tls.ca_file", "cannot read"),
+        ] {
+            let mut all = options.as_object().unwrap().clone();
+            if !all.is_empty() {
+                all.entry("url").or_insert(json!("a:1"));
+                all.entry("subject").or_insert(json!("s"));
+            }
+            let errors = wrong("nats", &all.into());
             assert!(errors.iter().any(|(p, m)| p == path && m.contains(part)), "{options}: {errors:?}");
         }
     }
