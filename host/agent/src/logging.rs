@@ -10,13 +10,18 @@ use crate::cli::{Cli, LogFormat};
 use crate::exit;
 use crate::waiting::clear_line;
 
+/// Clients that report each step and each attempt, and their level. Sources and sinks say what matters of that, once.
+const CLIENTS: [(&str, &str); 2] = [("krafka", "error"), ("async_nats", "off")];
+
 /// Sets up logging for the process.
 pub(crate) fn init(cli: &Cli) {
-    // The client of Kafka reports each step and each attempt. The source and the sink say what matters of that, once.
-    let filter = if cli.log.contains("krafka") { cli.log.clone() } else { format!("{},krafka=error", cli.log) };
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|error| {
+    let quiet = |filter: &str| {
+        let unnamed = CLIENTS.iter().filter(|(client, _)| !filter.contains(client));
+        unnamed.fold(filter.to_owned(), |all, (client, level)| format!("{all},{client}={level}"))
+    };
+    let filter = EnvFilter::try_new(quiet(&cli.log)).unwrap_or_else(|error| {
         exit::say(&format!("wattle: invalid log filter `{}` ({error}); using info", cli.log));
-        EnvFilter::new("info,krafka=error")
+        EnvFilter::new(quiet("info"))
     });
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     match (&cli.log_format, cli.use_color()) {
