@@ -450,7 +450,7 @@ mod tests {
     #[test]
     fn an_error_names_the_option_and_the_expected_value() {
         for (type_name, options, path, part) in [
-            ("nats", json!({}), "type", "the types are `blackhole`"),
+            ("pulsar", json!({}), "type", "the types are `blackhole`"),
             ("blackhole", json!({"x": 1}), "x", "unknown option"),
             ("console", json!({"target": "printer"}), "target", "write one of `stdout`, `stderr`"),
             (
