@@ -84,7 +84,7 @@ fn what_comes_faster_than_it_is_delivered_is_dropped_and_counted() {
         (count("wattle_source_dropped_messages_total"), count("wattle_source_received_events_total"));
     assert_eq!(dropped + events, 1000.0);
     assert!((50.0..=120.0).contains(&events), "{events}");
-    // Nobody can send them again.
+    // They cannot be sent again.
     agent.signal("TERM");
     assert_eq!(agent.ended().code, 1);
 }

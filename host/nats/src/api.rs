@@ -22,7 +22,7 @@ pub struct Api {
 pub struct ConsumerFacts {
     /// When the consumer was created. A consumer with the same name and another time is another one.
     pub created: String,
-    /// Messages that were not delivered to anybody yet.
+    /// Messages that were never delivered.
     #[serde(default)]
     pub num_pending: u64,
     /// Messages that were delivered and are not acknowledged, by all of its clients.

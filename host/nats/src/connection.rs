@@ -15,7 +15,7 @@ use crate::failure::{Failure, FailureKind};
 /// Time limit for a connection to a server, with TLS and credentials.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Interval of pings. A server that answers none of three is gone.
+/// Interval of pings. A server that answers none of three counts as lost.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long an error of the server explains what gets no answer.

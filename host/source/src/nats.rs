@@ -2,7 +2,7 @@
 //!
 //! With JetStream, the reader ([`read`]) keeps a connection, finds or creates the consumer ([`consumer`]), asks for as many
 //! messages as fit ([`pull`]), and makes batches of them ([`events`]). The sender ([`send`]) pushes batches to the queue.
-//! Beside the reader, one task acknowledges what is delivered, and one tells the server that what is held is in work
+//! Beside the reader, one task acknowledges what is delivered, and one reports to the server that what is held is in work
 //! ([`acks`]). What they share is in [`shared`].
 //!
 //! Without JetStream ([`core`]), there are no acknowledgements: the server forgets a message when it has sent it.
@@ -20,7 +20,7 @@
 //! # Invariants
 //!
 //! - A message is acknowledged only after all of its events are.
-//! - A message that waits for delivery is never delivered again because of that: the server is told in time (`+WPI`).
+//! - A message that waits for delivery is never delivered again because of that: the server gets a report in time (`+WPI`).
 //! - Memory does not depend on the size of streams: `max_in_flight_bytes` of events and `max_in_flight` messages.
 //! - No failure of a server ends the source.
 

@@ -299,7 +299,7 @@ impl Publisher {
             Ok(waiting) => Sent::Waiting(waiting),
             Err(error) => Sent::Ended(match Failure::of_refusal(&error) {
                 Some(reason) => Class::Refused(reason),
-                // Without an answer that could explain it, the connection is gone or the client is full.
+                // Without an answer that could explain it, the connection is lost or the client is full.
                 None if error.kind() == PublishErrorKind::Other => Class::Again(self.session.failure()),
                 None => Class::Again(Failure::of_publish(&error, self.session.said())),
             }),
@@ -348,7 +348,7 @@ impl Publisher {
     async fn flushed(&self, mut classes: Vec<Class>, deadline: Instant) -> Vec<Class> {
         let failure = match timeout_at(deadline, self.session.client.flush()).await {
             Ok(Ok(())) if !self.session.is_lost() => match self.session.take_said() {
-                // It is about a message of this connection, and nobody can tell which one.
+                // It is about a message of this connection, and the text does not say which one.
                 Some(said) => Failure::of_server(&said),
                 None => return classes,
             },

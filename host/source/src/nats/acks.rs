@@ -1,4 +1,4 @@
-//! Tells the server how messages ended, and that others are in work.
+//! Reports to the server how messages ended, and that others are in work.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -54,19 +54,19 @@ async fn send(session: &Session, group: &[Ending]) -> Result<(), Failure> {
     }
     match session.client.request(last.reply.clone(), last.kind.payload()).await {
         Ok(_) => Ok(()),
-        // The consumer is gone, and so is what it waits for.
+        // The consumer was deleted, and with it what it waits for.
         Err(error) if error.kind() == RequestErrorKind::NoResponders => Ok(()),
         Err(error) => Err(Failure::of_request(&error, session.said())),
     }
 }
 
-/// Tells the server about messages that are held, long before it would deliver them again.
+/// Reports messages that are held to the server, long before it would deliver them again.
 pub(super) async fn keep(session: &Session, shared: &Shared, ack_wait: Duration) -> Infallible {
     let period = ack_wait / 4;
     loop {
         tokio::time::sleep(period / 2).await;
         for reply in shared.silent(period) {
-            // Without a connection, the next one tells it.
+            // Without a connection, the next one reports it.
             let _ = session.client.publish(reply, "+WPI".into()).await;
         }
     }

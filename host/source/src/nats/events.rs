@@ -12,7 +12,7 @@ use crate::decompress::Decompression;
 use crate::frame::{Framing, Skipped};
 use crate::reading::{Receive, Stream};
 
-/// Memory of a batch and of a row, besides their texts.
+/// Memory of a batch and of a row, in addition to their texts.
 const BATCH_BYTES: usize = 512;
 const ROW_BYTES: usize = 64;
 

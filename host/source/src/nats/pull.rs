@@ -147,7 +147,7 @@ impl Pulls {
             409 if lower.contains("consumer deleted") => {
                 failed(FailureKind::NoConsumer, "the consumer was deleted".to_owned())
             }
-            // Nobody subscribes to requests for its messages.
+            // Nothing subscribes to requests for its messages.
             503 => failed(FailureKind::NoConsumer, "no server has the consumer now".to_owned()),
             409 if lower.contains("exceeded maxrequest") || lower.contains("push") => {
                 failed(FailureKind::Refused, format!("the server refused the request for messages: {description}"))

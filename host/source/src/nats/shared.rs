@@ -24,12 +24,12 @@ pub(super) enum Kind {
     Ack,
     /// It is delivered again, to this or another client, after a pause.
     Nak(Duration),
-    /// It is never delivered again, and nobody has it.
+    /// It is never delivered again.
     Term,
 }
 
 impl Kind {
-    /// What the server is told.
+    /// What the server gets.
     pub(super) fn payload(self) -> Bytes {
         match self {
             Self::Ack => Bytes::from_static(b"+ACK"),
@@ -85,7 +85,7 @@ struct State {
     held_bytes: usize,
     number: u64,
     is_stopping: bool,
-    /// Events that returned undelivered and that nobody has.
+    /// Events that returned undelivered and are lost.
     lost: u64,
 }
 
@@ -141,7 +141,7 @@ impl Shared {
         self.room.notify_one();
     }
 
-    /// Takes a message. `false` if the source holds it already, because the server did not hear of it in time: then its first
+    /// Takes a message. `false` if the source holds it already, because the server did not get a report in time: then its first
     /// copy is enough, and ends by the new subject.
     pub(super) fn begin(&self, sequence: u64, reply: &Subject) -> bool {
         let held = Held { reply: reply.clone(), touched: Instant::now() };
