@@ -27,7 +27,7 @@ pub(crate) enum Proof {
     /// Sent as they are.
     Plain(Auth),
     /// The key signs what the server sends.
-    Signed { jwt: Option<String>, key: KeyPair },
+    Signed { jwt: Option<String>, key: Box<KeyPair> },
 }
 
 impl fmt::Debug for Proof {
@@ -104,11 +104,13 @@ fn read(path: &Path) -> Result<String, String> {
 }
 
 /// The key of a seed, the first line that is not empty or a comment.
-fn key(text: &str, path: &Path) -> Result<KeyPair, String> {
+fn key(text: &str, path: &Path) -> Result<Box<KeyPair>, String> {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let seed = lines.next().unwrap_or_default();
     // The error of the crate may quote the seed.
-    KeyPair::from_seed(seed).map_err(|_| format!("`{}` has no seed of an nkey, which begins with `SU`", path.display()))
+    KeyPair::from_seed(seed)
+        .map(Box::new)
+        .map_err(|_| format!("`{}` has no seed of an nkey, which begins with `SU`", path.display()))
 }
 
 /// The line in a block of a file of credentials.
