@@ -198,7 +198,6 @@ impl Batcher {
     }
 
     /// Bytes of all events.
-    #[cfg(feature = "aws")]
     pub(crate) fn byte_len(&self) -> usize {
         self.bytes
     }

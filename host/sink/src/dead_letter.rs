@@ -7,15 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use base64::Engine as _;
-use bytes::Bytes;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::json;
 use wattle_batch::Ack;
-use wattle_otlp::{Encoding, Request, Signal};
 
 use crate::append::{ends_with, needs_operator, open_or_create};
 use crate::batcher::RequestBatch;
+use crate::http::Destination;
 use crate::retry::{Backoff, Outage};
 use crate::sink::SinkStats;
 
@@ -46,10 +45,10 @@ pub(crate) struct DeadLetters {
     writing: tokio::sync::Mutex<()>,
     rejections: Mutex<Outage>,
     write_failures: Mutex<Outage>,
-    /// Set if events are encoded as requests of OTLP, which the file has in JSON.
-    otlp: Option<Signal>,
     /// The part of an encoded event that the file has, if not all of it.
     part: Option<Part>,
+    /// Set if the file has events in another form than requests.
+    destination: Option<Arc<dyn Destination>>,
 }
 
 impl DeadLetters {
@@ -69,14 +68,14 @@ impl DeadLetters {
             writing: tokio::sync::Mutex::new(()),
             rejections: Mutex::default(),
             write_failures: Mutex::default(),
-            otlp: None,
             part: None,
+            destination: None,
         }
     }
 
-    /// For events that are encoded as requests of OTLP.
-    pub(crate) fn of_otlp(self, signal: Signal) -> Self {
-        Self { otlp: Some(signal), ..self }
+    /// For events that are encoded for requests to this destination.
+    pub(crate) fn of_destination(self, destination: Arc<dyn Destination>) -> Self {
+        Self { destination: Some(destination), ..self }
     }
 
     /// For events that are encoded with more than the file has; `part` returns what it has.
@@ -155,17 +154,19 @@ impl DeadLetters {
 
 /// Formats each event as one line of JSON. Each rejection is that of the next so many events.
 fn lines(letters: &DeadLetters, batch: &RequestBatch, rejections: &[(usize, Rejection)]) -> Vec<u8> {
-    let DeadLetters { sink, otlp, part, .. } = letters;
+    let DeadLetters { sink, destination, part, .. } = letters;
     let time = Timestamp::now().to_string();
     let mut out = Vec::new();
     let each = rejections.iter().flat_map(|(events, rejection)| std::iter::repeat_n(rejection, *events));
     for (event, Rejection { status, reason }) in batch.events().zip(each) {
-        let shown = (*otlp).and_then(|signal| Request::of_events(signal, Bytes::copy_from_slice(event)).ok());
-        let shown = shown.map(|request| request.encode(Encoding::Json)).or_else(|| part.map(|part| part(event)));
-        let event = shown.as_deref().unwrap_or_else(|| event.strip_suffix(b"\n").unwrap_or(event));
-        let (key, text) = match std::str::from_utf8(event) {
+        let event = match (destination, part) {
+            (Some(destination), _) => destination.letter(event),
+            (None, Some(part)) => part(event).into(),
+            (None, None) => event.strip_suffix(b"\n").unwrap_or(event).into(),
+        };
+        let (key, text) = match std::str::from_utf8(&event) {
             Ok(text) => ("event", text.to_owned()),
-            Err(_) => ("event_base64", base64::engine::general_purpose::STANDARD.encode(event)),
+            Err(_) => ("event_base64", base64::engine::general_purpose::STANDARD.encode(&event)),
         };
         let line = json!({"time": time, "sink": &**sink, "status": status, "reason": reason, key: text});
         out.extend_from_slice(line.to_string().as_bytes());

@@ -14,7 +14,7 @@ use wattle_batch::{Batch, MAX_JSON_DEPTH};
 use wattle_options::{Flag, OptionErrors};
 
 use self::fields::{Fields, Selection};
-use self::template::{Rendering, Template};
+pub(crate) use self::template::{Rendering, Template};
 use crate::sink::{Encoder, Payload};
 
 /// Options `encoding` of a sink: how it writes an event.
@@ -142,6 +142,14 @@ impl Encoding {
         }
         let (codec, framing) = (Codec::Parquet, Framing::None);
         Self { codec, framing, minify: false, values: false, ends: true, part: None }
+    }
+
+    /// The encoding of events as JSON values on one line, between which the sink writes what it needs.
+    pub(crate) fn of_values(options: &EncodingOptions, errors: &mut OptionErrors) -> Self {
+        if options.framing.is_some() {
+            errors.add("encoding.framing", "is not an option of this sink; remove it");
+        }
+        Self { framing: Framing::None, values: true, ends: true, ..Self::new(options, errors) }
     }
 
     /// Prepares writing the events of a batch.
@@ -296,7 +304,7 @@ fn write_line(body: &[u8], out: &mut Vec<u8>) {
 
 /// Writes a body as a JSON value on one line: JSON unchanged, text as a string, and bytes that are
 /// not UTF-8 as an object with the key that the codec `json` uses for them.
-fn write_value(body: &[u8], is_json: bool, out: &mut Vec<u8>) {
+pub(crate) fn write_value(body: &[u8], is_json: bool, out: &mut Vec<u8>) {
     if is_json && memchr::memchr2(b'\n', b'\r', body).is_some() {
         wattle_json::minify(body, out);
     } else if is_json {

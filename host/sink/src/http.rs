@@ -1,20 +1,29 @@
-//! The sink `http`: sends events to a server, many per request. The sink `otlp` is this one with the requests of OTLP.
+//! Sinks that send events to a server over HTTP, many per request: `http`, `otlp`, `elasticsearch` and
+//! `splunk_hec`.
 //!
-//! The task collects events into request batches ([`Batcher`]) and runs a bounded number of
-//! requests concurrently ([`deliver`]). A request ends when the server has accepted or rejected its
-//! events ([`response`]), and occupies its place until then. If the server is down, all places are
-//! occupied, the queue fills up, and the sources wait.
+//! They differ in their [`Destination`], which makes requests and reads responses. The rest is common. The task collects events
+//! into request batches ([`partition`]) and runs a bounded number of requests concurrently ([`limit`], [`deliver`]). A
+//! request ends when the server has accepted or rejected its events ([`response`]), and occupies its place until then. If the
+//! server is down, all places are occupied, the queue fills up, and the sources wait.
 
 mod body;
 mod client;
 mod connect;
 mod deliver;
+mod destination;
+pub(crate) mod elasticsearch;
 mod error;
+mod limit;
 mod options;
 pub(crate) mod otlp;
+mod partition;
 mod proxy;
 mod response;
+mod server;
+pub(crate) mod splunk_hec;
+mod writing;
 
+pub(crate) use self::destination::Destination;
 pub use self::proxy::{ProxyAddressError, ProxyError};
 
 use std::path::PathBuf;
@@ -22,23 +31,47 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::task::JoinSet;
+use wattle_batch::Batch;
 use wattle_options::OptionError;
 
 use self::client::Client;
 use self::deliver::Delivery;
+use self::limit::Limit;
 use self::options::Settings;
-use crate::batcher::Batcher;
+use self::partition::Partitions;
 use crate::error::SinkError;
-use crate::sink::{Built, Payload, Prepared, Running, Sink, SinkContext};
+use crate::sink::{Built, Encoder, Payload, Prepared, Running, Sink, SinkContext};
 
 pub(crate) fn prepare(options: &Value) -> Result<Prepared, Vec<OptionError>> {
     let (encoding, settings) = options::read(options)?;
+    prepared(settings, |_| Arc::new(encoding))
+}
+
+/// A sink with one kind of requests. `encoder` makes the half on the workers of the sink with this name.
+///
+/// # Errors
+///
+/// A file or a proxy cannot be used.
+fn prepared(
+    settings: Settings,
+    encoder: impl FnOnce(&Arc<str>) -> Arc<dyn Encoder> + 'static,
+) -> Result<Prepared, Vec<OptionError>> {
     client::check(&settings).map_err(|error| vec![error])?;
     Ok(Box::new(move |name: &Arc<str>| {
         let client = Arc::new(Client::new(name, &settings)?);
         let sink = HttpSink { lanes: vec![settings], client, lane_of: |_| 0 };
-        Ok(Built { encoder: Arc::new(encoding), sink: Box::new(sink) })
+        Ok(Built { encoder: encoder(name), sink: Box::new(sink) })
     }))
+}
+
+/// The events of a batch as one payload, from their bytes and the end of each.
+fn one_payload(batch: Batch, bytes: Vec<u8>, ends: Vec<usize>) -> Vec<Payload> {
+    let ack = batch.into_ack();
+    if ends.is_empty() {
+        ack.deliver();
+        return Vec::new();
+    }
+    vec![Payload { key: None, bytes, events: ends.len(), ends, ack }]
 }
 
 /// The files that options name and the sink reads.
@@ -62,7 +95,7 @@ struct HttpSink {
 
 /// Requests of one kind.
 struct Lane {
-    batcher: Batcher,
+    partitions: Partitions,
     delivery: Arc<Delivery>,
 }
 
@@ -74,9 +107,12 @@ impl Sink for HttpSink {
 
 async fn send_all(sink: HttpSink, context: SinkContext) -> Result<(), SinkError> {
     let HttpSink { lanes, client, lane_of } = sink;
-    let concurrency = lanes.first().map_or(1, |settings| settings.concurrency);
+    let Some(first) = lanes.first().cloned() else { return Ok(()) };
+    let limit = Limit::new(first.concurrency);
+    let max_unconfirmed = first.max_unconfirmed_bytes;
+    let mut background = first.destination.clone().background(first.clone(), client.clone());
     let lane = |settings: Settings| Lane {
-        batcher: Batcher::new(settings.limits),
+        partitions: Partitions::new(settings.limits, settings.destination.is_partitioned()),
         delivery: Arc::new(Delivery::new(context.name.clone(), settings, client.clone(), context.stats.clone())),
     };
     let mut lanes: Vec<Lane> = lanes.into_iter().map(lane).collect();
@@ -86,19 +122,25 @@ async fn send_all(sink: HttpSink, context: SinkContext) -> Result<(), SinkError>
     let mut flush_signal = context.flush.clone();
     loop {
         let flush = closed || flush_signal.is_on();
-        for Lane { batcher, delivery } in &mut lanes {
-            while requests.len() < concurrency
-                && let Some(batch) = batcher.take(flush)
+        let freed = limit.freed();
+        tokio::pin!(freed);
+        // Before the places are counted, so that one that becomes free in between is not missed.
+        freed.as_mut().enable();
+        for Lane { partitions, delivery } in &mut lanes {
+            while limit.unconfirmed() < max_unconfirmed
+                && let Some(slot) = limit.try_acquire()
+                && let Some((key, batch)) = partitions.take(flush)
             {
-                requests.spawn(delivery.clone().deliver(batch));
+                requests.spawn(delivery.clone().deliver(key, batch, slot));
             }
         }
-        if closed && lanes.iter().all(|lane| lane.batcher.is_empty()) && requests.is_empty() {
+        if closed && lanes.iter().all(|lane| lane.partitions.is_empty()) && requests.is_empty() {
             return Ok(());
         }
-        let next = lanes.iter().filter_map(|lane| lane.batcher.deadline()).min();
-        let waits = next.filter(|_| requests.len() < concurrency);
-        let is_full = lanes.iter().any(|lane| lane.batcher.is_full());
+        let has_room = limit.has_room() && limit.unconfirmed() < max_unconfirmed;
+        let next = lanes.iter().filter_map(|lane| lane.partitions.deadline()).min();
+        let waits = next.filter(|_| has_room);
+        let is_full = lanes.iter().any(|lane| lane.partitions.is_full());
         let due = async {
             match waits {
                 Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
@@ -112,21 +154,27 @@ async fn send_all(sink: HttpSink, context: SinkContext) -> Result<(), SinkError>
             payload = context.input.pop(), if !closed && !is_full => match payload {
                 Some(payload) => {
                     if let Some(lane) = lanes.get_mut(lane_of(&payload)) {
-                        lane.batcher.push(payload);
+                        lane.partitions.push(payload);
                     }
                 }
                 None => closed = true,
             },
             () = due => {}
             () = flush_signal.on(), if !flush => {}
+            () = freed, if !has_room => {}
+            () = &mut background => {}
         }
     }
 }
 
 #[cfg(test)]
+mod adaptive_tests;
+#[cfg(test)]
 mod proxy_tests;
 #[cfg(test)]
 mod response_tests;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

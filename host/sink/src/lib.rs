@@ -9,17 +9,19 @@
 //! | `aws_s3` | objects of S3, with the cargo feature `aws` | `S3Options` |
 //! | `blackhole` | none; events are counted and discarded | none |
 //! | `console` | standard output or standard error | `ConsoleOptions` |
+//! | `elasticsearch` | Elasticsearch, OpenSearch, Quickwit | `elasticsearch::Options` |
 //! | `file` | files, at one path or at paths made from the events | `FileOptions` |
 //! | `http` | a server that accepts NDJSON or JSON arrays | `HttpOptions` |
 //! | `kafka` | topics of Kafka, with the cargo feature `kafka` | `KafkaOptions` |
 //! | `nats` | subjects of NATS, with the cargo feature `nats` | `NatsOptions` |
 //! | `otlp` | a server of OTLP | `otlp::Options` |
 //! | `socket` | a server over TCP, UDP or a Unix socket | `SocketOptions` |
+//! | `splunk_hec` | HTTP Event Collector of Splunk | `splunk_hec::Options` |
 //! | `syslog` | the same with messages of syslog | `SyslogOptions` |
 //!
 //! [`TYPES`] lists all types and validates options without I/O; [`build`] creates both halves.
 //!
-//! A new sink that sends requests uses [`batcher`] (which events go into one request), [`dead_letter`] (events that the
+//! A new destination over HTTP implements `http::Destination`. Another sink that sends requests uses [`batcher`] (which events go into one request), [`dead_letter`] (events that the
 //! destination rejected) and [`retry`] (backoff, and log lines of a long outage).
 //!
 //! # Invariants
@@ -39,6 +41,7 @@ mod console;
 mod dead_letter;
 mod encode;
 mod error;
+mod event_id;
 mod file;
 mod http;
 #[cfg(feature = "kafka")]

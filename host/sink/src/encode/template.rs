@@ -7,7 +7,7 @@ use wattle_template::Unclosed;
 
 /// Why a text is not a template.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TemplateError {
+pub(crate) enum TemplateError {
     /// Braces are not closed.
     #[error(transparent)]
     Unclosed(#[from] Unclosed),
@@ -26,7 +26,7 @@ enum Part {
 
 /// A parsed template.
 #[derive(Debug)]
-pub(super) struct Template {
+pub(crate) struct Template {
     parts: Vec<Part>,
     fields: Vec<FieldPath>,
 }
@@ -37,7 +37,7 @@ impl Template {
     /// # Errors
     ///
     /// The first error in the text.
-    pub(super) fn parse(text: &str) -> Result<Self, TemplateError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut template = Self { parts: Vec::new(), fields: Vec::new() };
         for part in wattle_template::parts(text)? {
             let part = match part {
@@ -57,15 +57,33 @@ impl Template {
         Ok(template)
     }
 
+    /// The text of one field.
+    ///
+    /// # Errors
+    ///
+    /// The path is not that of a field.
+    pub(crate) fn field(path: &str) -> Result<Self, TemplateError> {
+        Self::parse(&format!("{{{{{path}}}}}"))
+    }
+
+    /// The text, if the template has no fields.
+    pub(crate) fn literal(&self) -> Option<&str> {
+        match &self.parts[..] {
+            [] => Some(""),
+            [Part::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+
     /// Prepares filling in the fields of a batch.
-    pub(super) fn bind<'a>(&'a self, batch: &'a Batch) -> Rendering<'a> {
+    pub(crate) fn bind<'a>(&'a self, batch: &'a Batch) -> Rendering<'a> {
         let columns = self.fields.iter().map(|field| batch.read(field, Form::Text)).collect();
         Rendering { template: self, batch, columns }
     }
 }
 
 /// Fills in the fields of one batch.
-pub(super) struct Rendering<'a> {
+pub(crate) struct Rendering<'a> {
     template: &'a Template,
     batch: &'a Batch,
     /// Bytes, offsets and kinds of each field. Rows without the field have no bytes; those of `null` have its text.
@@ -74,7 +92,7 @@ pub(super) struct Rendering<'a> {
 
 impl Rendering<'_> {
     /// Appends the text of a row.
-    pub(super) fn write(&self, row: usize, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, row: usize, out: &mut Vec<u8>) {
         for part in &self.template.parts {
             match part {
                 Part::Literal(text) => out.extend_from_slice(text.as_bytes()),

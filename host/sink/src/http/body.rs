@@ -1,16 +1,38 @@
-//! The body of a request in each format.
+//! The formats of the sink `http`: the body of a request, and what a response means.
 
 use bytes::Bytes;
 
+use super::client::{MAX_ITEMS_BYTES, MAX_RESPONSE_BYTES, Response};
+use super::destination::{Destination, Meaning};
+use super::error::RequestError;
 use super::options::Format;
+use super::response::{Outcome, items};
 use crate::batcher::RequestBatch;
 
 /// The action line before each event in format `bulk`: create a document, with an id from the server. Data streams accept
 /// no other action.
 const BULK_ACTION: &[u8] = b"{\"create\":{}}\n";
 
+impl Destination for Format {
+    fn join(&self, batch: &RequestBatch) -> Bytes {
+        body(batch, *self)
+    }
+
+    fn read(&self, response: &Response, batch: &RequestBatch) -> Result<Meaning, RequestError> {
+        let mut meaning = Meaning::of(response);
+        if *self == Self::Bulk && meaning.outcome == Outcome::Delivered {
+            meaning.items = items(response.body(), batch.len())?;
+        }
+        Ok(meaning)
+    }
+
+    fn max_response_bytes(&self) -> usize {
+        if *self == Self::Bulk { MAX_ITEMS_BYTES } else { MAX_RESPONSE_BYTES }
+    }
+}
+
 /// The body of a request, before compression.
-pub(super) fn body(batch: &RequestBatch, format: Format) -> Bytes {
+fn body(batch: &RequestBatch, format: Format) -> Bytes {
     match format {
         Format::Ndjson => batch.concatenated(),
         Format::Bulk => {

@@ -12,8 +12,9 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use wattle_options::OptionError;
 
 use super::connect::{Connector, place};
+use super::destination::Target;
 use super::error::RequestError;
-use super::options::{Format, Settings};
+use super::options::Settings;
 use super::proxy::{self, Proxy};
 use crate::error::SinkError;
 use crate::tls::Tls;
@@ -31,10 +32,10 @@ const MAX_REDIRECTS: usize = 3;
 const MAX_REASON_BYTES: usize = 300;
 
 /// Maximum bytes of a response body that are read, so that the connection can be reused.
-const MAX_RESPONSE_BYTES: usize = 64 << 10;
+pub(super) const MAX_RESPONSE_BYTES: usize = 64 << 10;
 
 /// Maximum bytes of a response body with an item per event. OpenSearch writes about 200 bytes for an accepted event.
-const MAX_ITEMS_BYTES: usize = 64 << 20;
+pub(super) const MAX_ITEMS_BYTES: usize = 64 << 20;
 
 /// Sends requests over a pool of connections.
 pub(crate) struct Client {
@@ -77,7 +78,7 @@ impl Response {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The body: complete in format `bulk`, otherwise its beginning.
+    /// The body, or its beginning if it is longer than [`max_response_bytes`](super::destination::Destination).
     pub(crate) fn body(&self) -> &[u8] {
         &self.body
     }
@@ -132,7 +133,7 @@ impl Client {
                 headers.insert(PROXY_AUTHORIZATION, credentials);
             }
         }
-        let is_http2 = settings.otlp.is_some_and(|call| call.is_grpc());
+        let is_http2 = settings.is_http2;
         let connector = Connector::new(&settings.uri, &tls, proxy.as_ref(), is_http2);
         let pool = Pool::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -151,24 +152,34 @@ impl Client {
         self.tls.changed().await;
     }
 
+    /// Sends a body to the address of the settings, see [`send_to`](Self::send_to).
+    #[cfg(test)]
+    pub(super) async fn send(&self, settings: &Settings, body: Bytes) -> Result<Response, RequestError> {
+        self.send_to(settings, &Target::of(settings), body).await
+    }
+
     /// Sends a body and waits for the complete response. Follows redirects within the same server.
     ///
     /// # Errors
     ///
     /// There was no complete response.
-    pub(crate) async fn send(&self, settings: &Settings, body: Bytes) -> Result<Response, RequestError> {
-        let max = if settings.format == Format::Bulk { MAX_ITEMS_BYTES } else { MAX_RESPONSE_BYTES };
+    pub(super) async fn send_to(
+        &self,
+        settings: &Settings,
+        target: &Target,
+        body: Bytes,
+    ) -> Result<Response, RequestError> {
         let exchanges = async {
-            let mut uri = settings.uri.clone();
+            let mut target = target.clone();
             for _ in 0..MAX_REDIRECTS {
-                let response = self.exchange(settings, &uri, body.clone(), max).await?;
-                match response.redirect(&uri) {
-                    Some(next) => uri = next,
+                let response = self.exchange(settings, &target, body.clone()).await?;
+                match response.redirect(&target.uri) {
+                    Some(next) => target.uri = next,
                     None => return Ok(response),
                 }
             }
             // After the last redirect, any response is the result.
-            self.exchange(settings, &uri, body, max).await
+            self.exchange(settings, &target, body).await
         };
         match tokio::time::timeout(settings.timeout, exchanges).await {
             Ok(response) => response,
@@ -176,17 +187,13 @@ impl Client {
         }
     }
 
-    async fn exchange(
-        &self,
-        settings: &Settings,
-        uri: &Uri,
-        body: Bytes,
-        max: usize,
-    ) -> Result<Response, RequestError> {
+    async fn exchange(&self, settings: &Settings, target: &Target, body: Bytes) -> Result<Response, RequestError> {
+        let max = settings.destination.max_response_bytes();
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = settings.method.clone();
-        *request.uri_mut() = uri.clone();
+        *request.uri_mut() = target.uri.clone();
         *request.headers_mut() = self.headers.clone();
+        request.headers_mut().extend(target.headers.clone());
         let response = self.pool.request(request).await.map_err(|error| RequestError::of(&self.address, &error))?;
         let (mut head, mut rest) = response.into_parts();
         let mut body = Vec::new();

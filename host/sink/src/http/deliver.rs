@@ -1,19 +1,19 @@
 //! Delivers one request batch: sends it until the server has accepted its events or has rejected them for good.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use parking_lot::Mutex;
 use wattle_batch::Ack;
 
-use super::body::body;
 use super::client::Client;
+use super::destination::Target;
 use super::error::RequestError;
-use super::options::{Format, Settings};
-use super::otlp::Meaning;
-use super::response::{Item, Outcome, items, retry_after};
+use super::limit::Slot;
+use super::options::Settings;
+use super::partition::Key;
+use super::response::{Item, Outcome};
 use crate::batcher::RequestBatch;
 use crate::compress::Compression;
 use crate::dead_letter::{DeadLetters, Rejection};
@@ -68,10 +68,7 @@ impl Delivery {
         let backoff = Backoff::new(settings.retry_initial_backoff, settings.retry_max_backoff);
         let dead_letters =
             DeadLetters::new(sink.clone(), address.clone(), stats.clone(), settings.dead_letter.clone(), backoff);
-        let dead_letters = match settings.otlp {
-            Some(call) => dead_letters.of_otlp(call.signal),
-            None => dead_letters,
-        };
+        let dead_letters = dead_letters.of_destination(settings.destination.clone());
         Self { sink, address, settings, client, stats, dead_letters, outage: Mutex::default() }
     }
 
@@ -80,11 +77,12 @@ impl Delivery {
     /// # Cancel safety
     ///
     /// If the future is dropped, events that were not delivered are not acknowledged.
-    pub(crate) async fn deliver(self: Arc<Self>, batch: RequestBatch) {
+    pub(crate) async fn deliver(self: Arc<Self>, key: Key, batch: RequestBatch, mut slot: Slot) {
+        let target = self.settings.destination.target(&self.settings, key.as_deref());
         let mut batches = vec![batch];
         let mut requests = MAX_SEARCH_REQUESTS;
         while let Some(mut batch) = batches.pop() {
-            match self.send(&mut batch).await {
+            match self.send(&target, &mut batch, &mut slot).await {
                 End::Delivered => batch.deliver(&self.stats),
                 End::AllBut(rejected, rejection) => {
                     let Rejection { reason, .. } = &rejection;
@@ -114,14 +112,15 @@ impl Delivery {
     }
 
     /// Sends a batch until its end. Events with their own outcome leave the batch earlier.
-    async fn send(&self, batch: &mut RequestBatch) -> End {
+    async fn send(&self, target: &Target, batch: &mut RequestBatch, slot: &mut Slot) -> End {
         let mut backoff = Backoff::new(self.settings.retry_initial_backoff, self.settings.retry_max_backoff);
-        let mut attempts = 0;
+        let (mut attempts, mut refused) = (0, 0);
         let mut body: Option<Bytes> = None;
         loop {
-            let mut attempt = self.attempt(batch, &mut body).await.unwrap_or_else(|error| Attempt {
+            let attempt = self.attempt(target, batch, &mut body, slot).await;
+            let mut attempt = attempt.unwrap_or_else(|error| Attempt {
                 outcome: Outcome::Retry,
-                rejection: Rejection { status: None, reason: error.to_string() },
+                rejection: Rejection { status: None, reason: error.with_option(self.settings.address_option) },
                 retry_after: None,
                 items: None,
                 rejected: 0,
@@ -144,7 +143,12 @@ impl Delivery {
                     };
                 }
                 Outcome::TooLarge => return End::TooLarge(attempt.rejection),
-                Outcome::Rejected => return End::Rejected(attempt.rejection),
+                Outcome::Again if refused < MAX_SEARCH_REQUESTS => {
+                    refused += 1;
+                    self.stats.retried();
+                    continue;
+                }
+                Outcome::Rejected | Outcome::Again => return End::Rejected(attempt.rejection),
                 Outcome::Retry => self.stats.clear_broken(),
                 Outcome::NeedsOperator => self.stats.set_broken(|| self.describe(&attempt.rejection)),
             }
@@ -164,27 +168,43 @@ impl Delivery {
         }
     }
 
-    /// Sends a batch once. The first attempt creates the body; later ones reuse it.
-    async fn attempt(&self, batch: &RequestBatch, body: &mut Option<Bytes>) -> Result<Attempt, RequestError> {
+    /// Sends a batch once, and waits for its confirmation if the destination has any. The first attempt creates the body; later
+    /// ones reuse it.
+    async fn attempt(
+        &self,
+        target: &Target,
+        batch: &RequestBatch,
+        body: &mut Option<Bytes>,
+        slot: &mut Slot,
+    ) -> Result<Attempt, RequestError> {
+        let destination = &self.settings.destination;
         let bytes = match body {
             Some(bytes) => bytes.clone(),
             None => body.insert(self.body(batch).await?).clone(),
         };
-        let response = self.client.send(&self.settings, bytes).await?;
-        if let Some(call) = self.settings.otlp {
-            let Meaning { outcome, reason, retry_after, rejected } = call.meaning(&response);
-            let rejection = Rejection { status: Some(response.status.as_u16()), reason };
-            let rejected = usize::try_from(rejected).unwrap_or(usize::MAX).min(batch.len());
-            return Ok(Attempt { outcome, rejection, retry_after, items: None, rejected });
+        // A confirmation of this batch, or of another half of it, gave the place up.
+        slot.reacquire().await;
+        let started = Instant::now();
+        let response = self.client.send_to(&self.settings, target, bytes).await;
+        let elapsed = started.elapsed();
+        let read = response.and_then(|response| Ok((destination.read(&response, batch)?, response.status.as_u16())));
+        // A server that does not respond, or cannot take more, gets fewer requests at a time.
+        slot.observe(elapsed, read.as_ref().map_or(true, |(meaning, _)| meaning.is_busy()));
+        let (mut meaning, status) = read?;
+        if meaning.outcome == Outcome::Delivered
+            && let Some(ticket) = meaning.ticket
+        {
+            slot.release(batch.byte_len());
+            if let Err(reason) = destination.confirm(ticket).await {
+                (meaning.outcome, meaning.reason) = (Outcome::Retry, reason);
+            }
         }
-        let outcome = Outcome::of(response.status);
-        let has_items = self.settings.format == Format::Bulk && outcome == Outcome::Delivered;
         Ok(Attempt {
-            outcome,
-            rejection: Rejection { status: Some(response.status.as_u16()), reason: response.reason() },
-            retry_after: retry_after(&response.headers, Timestamp::now()),
-            items: if has_items { items(response.body(), batch.len())? } else { None },
-            rejected: 0,
+            outcome: meaning.outcome,
+            rejection: Rejection { status: Some(status), reason: meaning.reason },
+            retry_after: meaning.retry_after,
+            items: meaning.items,
+            rejected: usize::try_from(meaning.rejected).unwrap_or(usize::MAX).min(batch.len()),
         })
     }
 
@@ -211,20 +231,14 @@ impl Delivery {
     }
 
     async fn body(&self, batch: &RequestBatch) -> Result<Bytes, RequestError> {
-        let compression = self.settings.compression;
-        if let Some(call) = self.settings.otlp {
-            let events = batch.concatenated();
-            let made = tokio::task::spawn_blocking(move || call.body(events, compression)).await;
-            return made.map_err(std::io::Error::from).flatten().map_err(RequestError::Compression);
-        }
-        let body = body(batch, self.settings.format);
-        if compression == Compression::None {
-            return Ok(body);
+        let (destination, compression) = (self.settings.destination.clone(), self.settings.compression);
+        let joined = destination.join(batch);
+        if compression == Compression::None && !destination.is_slow() {
+            return destination.encode(joined, compression).map_err(RequestError::Compression);
         }
         // Compression takes milliseconds, which would delay the other tasks of the thread.
-        let compressed = tokio::task::spawn_blocking(move || compression.compress([&body[..]])).await;
-        let compressed = compressed.map_err(std::io::Error::from).flatten();
-        compressed.map(Bytes::from).map_err(RequestError::Compression)
+        let encoded = tokio::task::spawn_blocking(move || destination.encode(joined, compression)).await;
+        encoded.map_err(std::io::Error::from).flatten().map_err(RequestError::Compression)
     }
 
     fn describe(&self, Rejection { status, reason }: &Rejection) -> String {

@@ -35,6 +35,8 @@ pub(crate) enum RequestError {
     NotBulk(serde_json::Error),
     #[error("the response has {found} events and the request had {expected}")]
     BulkItems { found: usize, expected: usize },
+    #[error("the response is not from an HTTP Event Collector: {0}")]
+    NotCollector(serde_json::Error),
     #[error("cannot compress events: {0}")]
     Compression(io::Error),
 }
@@ -104,6 +106,14 @@ impl ConnectError {
 }
 
 impl RequestError {
+    /// The text of the error for a sink whose option with the address has this name. Most call it `uri`, as the texts do.
+    pub(super) fn with_option(&self, option: &str) -> String {
+        match option {
+            "uri" => self.to_string(),
+            option => self.to_string().replace("`uri`", &format!("`{option}`")),
+        }
+    }
+
     /// Why a request to `address` got no response, from the errors of the HTTP client.
     pub(super) fn of(address: &str, error: &(dyn StdError + 'static)) -> Self {
         let at = || address.to_owned();

@@ -4,18 +4,18 @@
 //! five bytes before it, and whose status is in the trailers of its response
 //! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, TE};
-use hyper::{StatusCode, Uri};
+use hyper::StatusCode;
+use hyper::header::{CONTENT_ENCODING, HeaderName, HeaderValue, TE};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -27,13 +27,13 @@ use wattle_tls::TlsOptions;
 
 use super::HttpSink;
 use super::client::{self, Client, Response, beginning};
-use super::options::{
-    AuthOptions, BatchOptions, Format, HttpOptions, RequestOptions, Settings, default_method, validate,
-};
+use super::destination::{Destination, Meaning};
+use super::error::RequestError;
 use super::proxy::ProxyOptions;
 use super::response::{Outcome, retry_after};
+use super::server::{AuthOptions, BatchOptions, RequestOptions, ServerOptions, Settings};
+use crate::batcher::RequestBatch;
 use crate::compress::Compression;
-use crate::encode::EncodingOptions;
 use crate::sink::{Built, Encoder, Payload, Prepared};
 
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
@@ -136,18 +136,6 @@ pub(super) struct Call {
     http: Option<Encoding>,
 }
 
-/// What the response to a call means.
-#[derive(Debug)]
-pub(super) struct Meaning {
-    pub(super) outcome: Outcome,
-    /// What the server says.
-    pub(super) reason: String,
-    /// The wait that the server asks for.
-    pub(super) retry_after: Option<Duration>,
-    /// How many events the server rejected of a request that it accepted.
-    pub(super) rejected: u64,
-}
-
 pub(crate) fn prepare(options: &Value) -> Result<Prepared, Vec<OptionError>> {
     let lanes = wattle_options::read(options, check)?;
     if let Some(settings) = lanes.first() {
@@ -178,36 +166,30 @@ fn check(options: Options, errors: &mut OptionErrors) -> Option<Vec<Settings>> {
         Form::Protobuf => Encoding::Protobuf,
         Form::Json => Encoding::Json,
     });
-    let has = |name: HeaderName, headers: &BTreeMap<String, Secret>| {
-        headers.keys().any(|key| name.as_str().eq_ignore_ascii_case(key))
-    };
-    let has_type = has(CONTENT_TYPE, &options.headers);
     let compression = options.compression;
-    let server = HttpOptions {
-        uri: options.uri,
-        method: default_method(),
+    let content_type = match http {
+        None => "application/grpc",
+        Some(Encoding::Protobuf) => "application/x-protobuf",
+        Some(Encoding::Json) => "application/json",
+    };
+    let server = ServerOptions {
+        address: ("uri", options.uri),
+        method: "POST".to_owned(),
+        content_type,
         headers: options.headers,
         auth: options.auth,
         tls: options.tls,
         proxy: options.proxy,
         batch: options.batch,
-        encoding: EncodingOptions::default(),
-        format: Format::default(),
-        compression: if is_grpc { Compression::None } else { compression },
+        compression,
         request: options.request,
+        concurrency: None,
         dead_letter: options.dead_letter,
     };
-    let (_, mut settings) = validate(server, errors)?;
-    settings.compression = compression;
-    if !has_type {
-        let content_type = match http {
-            None => "application/grpc",
-            Some(Encoding::Protobuf) => "application/x-protobuf",
-            Some(Encoding::Json) => "application/json",
-        };
-        settings.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    }
+    let call = |signal: Signal| Arc::new(Call { signal, http });
+    let mut settings = server.validate(call(Signal::Logs), errors)?;
     if is_grpc {
+        settings.is_http2 = true;
         settings.headers.insert(TE, HeaderValue::from_static("trailers"));
         match compression {
             Compression::None => None,
@@ -218,19 +200,10 @@ fn check(options: Options, errors: &mut OptionErrors) -> Option<Vec<Settings>> {
     }
     let lane = |signal: Signal| {
         let path = if is_grpc { signal.grpc_path() } else { signal.http_path() };
-        let uri = with_path(&settings.uri, path)?;
-        Some(Settings { uri, otlp: Some(Call { signal, http }), ..settings.clone() })
+        let uri = settings.with_path(path)?;
+        Some(Settings { uri, destination: call(signal), ..settings.clone() })
     };
     errors.check("uri", Signal::ALL.into_iter().map(lane).collect::<Option<Vec<_>>>().ok_or("is not a valid address"))
-}
-
-/// The address with a path below its own.
-fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
-    let mut parts = uri.clone().into_parts();
-    let base = uri.path().trim_end_matches('/');
-    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    parts.path_and_query = Some(format!("{base}{path}{query}").parse().ok()?);
-    Uri::from_parts(parts).ok()
 }
 
 /// The place of a signal in the lanes, which is its key in payloads.
@@ -277,11 +250,29 @@ impl Encoder for OtlpEncoder {
     }
 }
 
-impl Call {
-    pub(super) const fn is_grpc(self) -> bool {
-        self.http.is_none()
+impl Destination for Call {
+    fn is_slow(&self) -> bool {
+        true
     }
 
+    fn encode(&self, joined: Bytes, compression: Compression) -> io::Result<Bytes> {
+        self.body(joined, compression)
+    }
+
+    fn read(&self, response: &Response, _: &RequestBatch) -> Result<Meaning, RequestError> {
+        Ok(self.meaning(response))
+    }
+
+    /// The event as a request in JSON.
+    fn letter<'e>(&self, event: &'e [u8]) -> Cow<'e, [u8]> {
+        match Request::of_events(self.signal, Bytes::copy_from_slice(event)) {
+            Ok(request) => request.encode(Encoding::Json).into(),
+            Err(_) => event.into(),
+        }
+    }
+}
+
+impl Call {
     /// The body of a request with these events.
     pub(super) fn body(self, events: Bytes, compression: Compression) -> io::Result<Bytes> {
         let request = Request::of_events(self.signal, events).map_err(io::Error::other)?;
@@ -302,7 +293,7 @@ impl Call {
     /// What a response means.
     pub(super) fn meaning(self, response: &Response) -> Meaning {
         let asked = retry_after(&response.headers, Timestamp::now());
-        let meaning = |outcome, reason| Meaning { outcome, reason, retry_after: asked, rejected: 0 };
+        let meaning = |outcome, reason| Meaning { retry_after: asked, ..Meaning::new(outcome, reason) };
         let Some(encoding) = self.http else {
             return match response.header(GRPC_STATUS) {
                 Some(code) => self.grpc_meaning(code, response),
@@ -325,7 +316,7 @@ impl Call {
     /// What an accepted request says about its events.
     fn accepted(self, encoding: Encoding, body: &[u8]) -> Meaning {
         let (rejected, reason) = wattle_otlp::read_response(self.signal, encoding, body);
-        Meaning { outcome: Outcome::Delivered, reason: beginning(reason.as_bytes()), retry_after: None, rejected }
+        Meaning { rejected, ..Meaning::new(Outcome::Delivered, beginning(reason.as_bytes())) }
     }
 
     fn grpc_meaning(self, code: &str, response: &Response) -> Meaning {
@@ -341,7 +332,7 @@ impl Call {
             _ => Outcome::Rejected,
         };
         let reason = beginning(format!("code {code} of gRPC: {message}").as_bytes());
-        Meaning { outcome, reason, retry_after, rejected: 0 }
+        Meaning { retry_after, ..Meaning::new(outcome, reason) }
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) enum Outcome {
     Delivered,
     /// A temporary error: send the events again.
     Retry,
+    /// The server refused the request because of other events in it: send these again at once.
+    Again,
     /// An error that only an operator can fix: send the events again until then.
     NeedsOperator,
     /// The request is too large: send the events again in smaller requests.
@@ -58,6 +60,13 @@ pub(crate) struct Item {
     pub(crate) rejection: Rejection,
 }
 
+impl Item {
+    /// Whether the server already has an event with this id.
+    pub(super) fn is_conflict(&self) -> bool {
+        self.rejection.status == Some(StatusCode::CONFLICT.as_u16())
+    }
+}
+
 /// The response of the bulk API of Elasticsearch and OpenSearch:
 /// <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-bulk>.
 #[derive(Deserialize)]
@@ -79,7 +88,7 @@ struct BulkItem {
 /// # Errors
 ///
 /// The body is not the response of a bulk API, so the outcome of the events is unknown.
-pub(crate) fn items(body: &[u8], events: usize) -> Result<Option<Vec<Item>>, RequestError> {
+pub(super) fn items(body: &[u8], events: usize) -> Result<Option<Vec<Item>>, RequestError> {
     let bulk: Bulk = serde_json::from_slice(body).map_err(RequestError::NotBulk)?;
     if !bulk.errors {
         return Ok(None);
@@ -106,7 +115,7 @@ fn item(item: BulkItem) -> Item {
 }
 
 /// The wait that the server requests: a number of seconds, or a date.
-pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let wait = match text.parse() {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use hyper::HeaderMap;
 use serde_json::json;
 use wattle_batch::EventKind;
