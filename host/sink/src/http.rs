@@ -1,5 +1,4 @@
-//! Sinks that send events to a server over HTTP, many per request: `http`, `otlp`, `elasticsearch` and
-//! `splunk_hec`.
+//! Sinks that send events to a server over HTTP, many per request: `http`, `otlp`, `elasticsearch`, `splunk_hec` and `loki`.
 //!
 //! They differ in their [`Destination`], which makes requests and reads responses. The rest is common. The task collects events
 //! into request batches ([`partition`]) and runs a bounded number of requests concurrently ([`limit`], [`deliver`]). A
@@ -14,6 +13,7 @@ mod destination;
 pub(crate) mod elasticsearch;
 mod error;
 mod limit;
+pub(crate) mod loki;
 mod options;
 pub(crate) mod otlp;
 mod partition;

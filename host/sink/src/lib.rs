@@ -13,6 +13,7 @@
 //! | `file` | files, at one path or at paths made from the events | `FileOptions` |
 //! | `http` | a server that accepts NDJSON or JSON arrays | `HttpOptions` |
 //! | `kafka` | topics of Kafka, with the cargo feature `kafka` | `KafkaOptions` |
+//! | `loki` | Loki | `loki::Options` |
 //! | `nats` | subjects of NATS, with the cargo feature `nats` | `NatsOptions` |
 //! | `otlp` | a server of OTLP | `otlp::Options` |
 //! | `socket` | a server over TCP, UDP or a Unix socket | `SocketOptions` |

@@ -38,6 +38,7 @@ pub const TYPES: &Table<Prepared> = &Table {
         },
         Row { name: "file", prepare: file::prepare, schema: file::schema, files: no_files },
         Row { name: "http", prepare: http::prepare, schema: http::schema, files: http::files },
+        Row { name: "loki", prepare: http::loki::prepare, schema: http::loki::schema, files: http::files },
         Row { name: "otlp", prepare: http::otlp::prepare, schema: http::otlp::schema, files: http::files },
         Row {
             name: "socket",

@@ -30,7 +30,7 @@ fn every_type_accepts_valid_options() {
                 "request": {"retry_attempts": 3, "concurrency": "1"}, "dead_letter": "dead.jsonl"}),
         ),
     ];
-    let cases = [&cases[..], &otlp_cases(), &elasticsearch_cases(), &splunk_cases(), &socket_cases()].concat();
+    let cases = [&cases[..], &otlp_cases(), &elasticsearch_cases(), &splunk_and_loki_cases(), &socket_cases()].concat();
     #[cfg(feature = "aws")]
     let cases = [&cases[..], &aws_cases()].concat();
     #[cfg(feature = "kafka")]
@@ -131,7 +131,7 @@ fn elasticsearch_cases() -> Vec<(&'static str, Value)> {
     ]
 }
 
-fn splunk_cases() -> Vec<(&'static str, Value)> {
+fn splunk_and_loki_cases() -> Vec<(&'static str, Value)> {
     vec![
         ("splunk_hec", json!({"endpoint": "https://localhost:8088", "token": "t"})),
         (
@@ -144,11 +144,20 @@ fn splunk_cases() -> Vec<(&'static str, Value)> {
                 "compression": "gzip", "dead_letter": "dead.jsonl"}),
         ),
         ("splunk_hec", json!({"endpoint": "http://h:1", "token": "t", "indexed_fields": {"team": "{{ body.team }}"}})),
+        ("loki", json!({"endpoint": "http://localhost:3100", "labels": {"job": "wattle"}})),
+        (
+            "loki",
+            json!({"endpoint": "http://h:1/prefix", "path": "/push", "labels": {"a_1": "{{ body.a }}"},
+                "structured_metadata": {"trace_id": "{{ trace_id }}"}, "tenant_id": "{{ resource.t }}",
+                "max_streams": "5", "auth": {"strategy": "bearer", "token": "t"}, "headers": {"x-a": "b"},
+                "encoding": {"codec": "text", "minify": true}, "request": {"concurrency": "adaptive"},
+                "compression": "gzip", "batch": {"max_events": 5}, "dead_letter": "dead.jsonl"}),
+        ),
     ]
 }
 
 #[test]
-fn errors_in_options_of_splunk_name_the_option() {
+fn errors_in_options_of_splunk_and_loki_name_the_option() {
     for (type_name, options, path, part) in [
         ("splunk_hec", json!({"endpoint": "http://h/"}), "", "`token` is missing"),
         ("splunk_hec", json!({"endpoint": "h"}), "endpoint", "`http://`"),
@@ -163,10 +172,20 @@ fn errors_in_options_of_splunk_name_the_option() {
         ),
         ("splunk_hec", json!({"indexed_fields": {"a": "{{"}}), "indexed_fields.a", "`}}`"),
         ("splunk_hec", json!({"acknowledgements": {"timeout": 0}}), "acknowledgements.timeout", "longer than 0"),
+        ("loki", json!({"endpoint": "http://h/"}), "", "`labels` is missing"),
+        ("loki", json!({"labels": {}}), "labels", "names no label"),
+        ("loki", json!({"labels": {"a-b": "c"}}), "labels.a-b", "is not a name"),
+        ("loki", json!({"labels": {"__a": "c"}}), "labels.__a", "is not a name"),
+        ("loki", json!({"labels": {"a": "{{ b }}"}}), "labels.a", "`body`"),
+        ("loki", json!({"structured_metadata": {"1": "c"}}), "structured_metadata.1", "is not a name"),
+        ("loki", json!({"path": "push"}), "path", "begin with `/`"),
+        ("loki", json!({"max_streams": 0}), "max_streams", "at least 1"),
+        ("loki", json!({"tenant_id": "{{ t }}"}), "tenant_id", "`body`"),
     ] {
         let mut options = options;
         if !path.is_empty() {
             let defaults = match type_name {
+                "loki" => json!({"endpoint": "http://h/", "labels": {"job": "wattle"}}),
                 _ => json!({"endpoint": "http://h/", "token": "geheim"}),
             };
             for (key, value) in defaults.as_object().unwrap() {
