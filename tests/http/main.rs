@@ -10,6 +10,7 @@
 )]
 
 mod clients;
+mod elasticsearch;
 mod killed;
 mod proxy;
 

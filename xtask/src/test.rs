@@ -15,6 +15,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     tools::add_docker_registry();
     tools::add_rsyslog();
     let moto = tools::add_moto()?;
+    let noida = tools::add_noida()?;
     let readers = tools::add_parquet_readers()?;
     let opentelemetry = tools::add_opentelemetry()?;
     let kafka = tools::add_kafka()?;
@@ -24,6 +25,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     let mut tests = cargo()
         .args(["test", "--release", "--workspace", "--no-fail-fast"])
         .env("WATTLE_MOTO", moto)
+        .env("WATTLE_NOIDA", noida)
         .env("WATTLE_PARQUET_READERS", readers)
         .env("WATTLE_OPENTELEMETRY", opentelemetry)
         .env("WATTLE_KAFKA", kafka)

@@ -60,6 +60,11 @@ pub(crate) fn add_moto() -> anyhow::Result<PathBuf> {
     add_from_pypi("moto", &packages, &["python3", "-c", "import awscli, moto.server"], "tests of S3 and SQS fail")
 }
 
+/// Installs the server that the tests of the sink `elasticsearch` start: noida-db. Returns the folder of its programs.
+pub(crate) fn add_noida() -> anyhow::Result<PathBuf> {
+    add_from_pypi("noida", &["noida-db==0.2.3"], &["noida-db", "version"], "tests of the sink `elasticsearch` fail")
+}
+
 /// Installs the readers that tests compare Parquet files with: DuckDB and pyarrow. Returns the folder of their Python.
 pub(crate) fn add_parquet_readers() -> anyhow::Result<PathBuf> {
     let packages = ["duckdb==2.0.1", "pyarrow==26.0.1"];
