@@ -1,7 +1,7 @@
 //! Ids of events, so that a destination that receives an event again overwrites it.
 //!
 //! Where the source reads an input in the same parts again (`aws_s3`), the id of an event is a hash of its part and its
-//! contents: it is the same after a restart. Elsewhere nothing tells an event that is read again from another event with the
+//! contents: it is the same after a restart. Elsewhere nothing distinguishes an event that is read again from another one with the
 //! same text, so the id is new for each event that the sink receives, and the same in all requests with it.
 
 use std::collections::HashMap;

@@ -84,7 +84,7 @@ impl Destination for Push {
 
     fn read(&self, response: &Response, _: &RequestBatch) -> Result<Meaning, RequestError> {
         let mut meaning = Meaning::of(response);
-        // The limit of messages between the parts of Loki is lower than that of requests, and is no error of its own.
+        // The limit of messages between the parts of Loki is lower than that of requests, and is not a separate error.
         if meaning.outcome == Outcome::Retry && meaning.reason.contains("larger than max") {
             meaning.outcome = Outcome::TooLarge;
         }
