@@ -25,7 +25,7 @@ fn with_auth(server: &Server, auth: &str) -> String {
 fn a_wrong_password_is_shown_without_it_until_it_is_right() {
     let folder = Folder::new();
     let users = "authorization { users: [{ user: u, password: right }] }";
-    let server = Server::with(&folder, users).as_user("u", "right");
+    let server = Server::with(&folder, users).with_user("u", "right");
     streams(&server);
     let mut agent = folder.start(&with_auth(&server, "auth = { user = \"u\", password = \"S3cretWrong\" }"));
     let line = agent.wait_for("cannot connect to NATS until an operator acts");
@@ -49,7 +49,7 @@ fn a_token_an_nkey_and_their_files_open_the_server() {
     let seed = folder.write("agent.nk", format!("{}\n", key.seed().unwrap()));
     let users = |more: &str| format!("authorization {{ users: [{{ user: u, password: p }}{more}] }}");
     let nkey = users(&format!(", {{ nkey: {} }}", key.public_key()));
-    let server = Server::with(&folder, &nkey).as_user("u", "p");
+    let server = Server::with(&folder, &nkey).with_user("u", "p");
     streams(&server);
     let config = with_auth(&server, &format!("auth.nkey_file = \"{}\"", seed.display()));
     let mut agent = folder.start(&config);
@@ -63,7 +63,7 @@ fn a_token_an_nkey_and_their_files_open_the_server() {
     agent.stop();
     drop(server);
     let folder = Folder::new();
-    let server = Server::with(&folder, "authorization { token: T0ken }").as_user("T0ken", "");
+    let server = Server::with(&folder, "authorization { token: T0ken }").with_user("T0ken", "");
     streams(&server);
     let agent = folder.start(&with_auth(&server, "auth.token = \"T0ken\""));
     pass(&server, "by token");
@@ -80,7 +80,7 @@ fn a_missing_permission_is_shown_until_it_is_given() {
         )
     };
     let reads = "\"$JS.API.CONSUMER.>\", \"$JS.ACK.>\"";
-    let server = Server::with(&folder, &users("\"out.>\"")).as_user("admin", "p");
+    let server = Server::with(&folder, &users("\"out.>\"")).with_user("admin", "p");
     streams(&server);
     let mut agent = folder.start(&with_auth(&server, "auth = { user = \"u\", password = \"p\" }"));
     let line = agent.wait_for("cannot use the consumer until an operator acts");

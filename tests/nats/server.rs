@@ -71,7 +71,7 @@ impl Server {
     }
 
     /// The other client uses these credentials.
-    pub(crate) fn as_user(mut self, user: &str, password: &str) -> Self {
+    pub(crate) fn with_user(mut self, user: &str, password: &str) -> Self {
         // Without a password, the name is a token.
         let separator = if password.is_empty() { "" } else { ":" };
         self.url = format!("nats://{user}{separator}{password}@{}", self.address);

@@ -440,7 +440,7 @@ mod tests {
     #[test]
     fn what_ended_stays_until_the_server_confirms_it() {
         let shared = shared(&[1, 2, 3]);
-        [1, 2].map(|sequence| shared.end(sequence, Kind::Ack));
+        [1, 2].into_iter().for_each(|sequence| shared.end(sequence, Kind::Ack));
         let (generation, first) = shared.endings(1);
         assert_eq!(first.len(), 1);
         assert_eq!(shared.endings(9).1.len(), 2);
