@@ -36,7 +36,7 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy on an address of its own; with TLS if there are options.
+    /// A proxy on a separate address; with TLS if there are options.
     pub(crate) fn start(tls: Option<ServerOptions>) -> Self {
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();

@@ -144,7 +144,7 @@ impl Api {
         })
     }
 
-    /// The consumer of this name; `None` if there is none.
+    /// The consumer of this name; `None` if it does not exist.
     ///
     /// # Errors
     ///

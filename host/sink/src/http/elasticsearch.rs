@@ -76,7 +76,7 @@ struct BulkEncoder {
     index: Index,
     pipeline: Option<Template>,
     id: Option<Template>,
-    /// Whether events without an id of their own get one.
+    /// Whether events without an id get one.
     with_ids: bool,
 }
 

@@ -79,7 +79,7 @@ impl Offsets {
         self.partitions.remove(key);
     }
 
-    /// All partitions are gone.
+    /// All partitions were revoked.
     pub(super) fn forget_all(&mut self) {
         self.partitions.clear();
     }

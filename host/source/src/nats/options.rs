@@ -36,8 +36,8 @@ pub(crate) struct Options {
     jetstream: Option<Flag>,
     /// Name of the stream, which must exist, or the source waits for it. Required with JetStream.
     stream: Option<String>,
-    /// Name of the durable pull consumer. Agents with the same consumer share its messages. If there is none of this name, the
-    /// source creates it with the next five options; an existing one is used as it is. Required with JetStream.
+    /// Name of the durable pull consumer. Agents with the same consumer share its messages. If it does not exist, the source
+    /// creates it with the next five options; an existing one is used as it is. Required with JetStream.
     consumer: Option<String>,
     /// With JetStream, which subjects of the stream a new consumer has. Without, the subjects to subscribe to. `*` stands for
     /// one token, and a last `>` for the rest. Default: all of the stream.

@@ -212,7 +212,7 @@ impl Reader<'_> {
         let Ok(mut messages) = session.client.subscribe(format!("{inbox}.*")).await else { return End::Lost };
         let mut pulls = Pulls::new(self.settings.max_in_flight, self.settings.max_in_flight_bytes, facts);
         let mut builders = [Builder::default(), Builder::default()];
-        let mut heard = Instant::now();
+        let mut last_activity = Instant::now();
         let mut full: Option<Wait> = None;
         let mut end_of_input: Option<Wait> = None;
         let mut is_at_end = false;
@@ -231,19 +231,19 @@ impl Reader<'_> {
                 if api.pull(session, stream, consumer, &pull, format!("{inbox}.{number}")).await.is_err() {
                     session.lost().await;
                 }
-                heard = Instant::now();
+                last_activity = Instant::now();
                 full = None;
             }
             if !pulls.is_open() && !is_at_end {
                 full.get_or_insert_with(|| context.waits.begin());
             }
-            let silence = heard + pulls.patience();
+            let silence = last_activity + pulls.patience();
             tokio::select! {
                 biased;
                 () = &mut stopping => break,
                 message = messages.next() => {
                     let Some(message) = message else { return End::Lost };
-                    heard = Instant::now();
+                    last_activity = Instant::now();
                     match self.receive(message, &mut messages, &mut pulls, &mut builders) {
                         Ok(Said::Failed(failure)) => return End::Failed(failure),
                         Ok(Said::Empty) if context.once => {

@@ -51,7 +51,7 @@ pub(super) struct Ending {
 #[derive(Debug)]
 struct Held {
     reply: Subject,
-    /// When the server heard of it last.
+    /// When the server got the last report about it.
     touched: Instant,
 }
 
@@ -268,7 +268,7 @@ impl Shared {
         self.room.notify_one();
     }
 
-    /// The messages of which the server has not heard for this long. They count as touched now.
+    /// The messages without a report to the server for this long. They count as reported now.
     pub(super) fn silent(&self, period: Duration) -> Vec<Subject> {
         let now = Instant::now();
         let mut state = self.state.lock();
