@@ -213,6 +213,19 @@ impl Server {
         });
     }
 
+    /// How many messages of a topic are there although the group has not committed as many of another: what it reads again
+    /// after a kill. Waits until the server has handled what it got before the kill.
+    pub(crate) fn uncommitted(&self, written: &str, group: &str, read: &str) -> usize {
+        let mut messages = self.read(written).len();
+        wait_until("the server is idle", || {
+            let before = std::mem::replace(&mut messages, self.read(written).len());
+            before == messages
+        });
+        let committed = self.run("committed", &[group, read], "");
+        let offsets = committed[0].as_array().unwrap().iter().filter_map(Value::as_u64);
+        messages - usize::try_from(offsets.sum::<u64>()).unwrap()
+    }
+
     /// Checks that each number from 0 is in a topic, and nothing else. Returns how many are there again.
     #[track_caller]
     pub(crate) fn check(&self, topic: &str, numbers: usize) -> usize {
