@@ -19,7 +19,6 @@ mod offsets;
 mod options;
 mod read;
 mod reports;
-mod send;
 mod shared;
 
 #[cfg(test)]
@@ -30,6 +29,7 @@ use std::sync::Arc;
 
 use wattle_options::OptionErrors;
 
+use crate::broker::send;
 use crate::error::SourceError;
 use crate::source::{Source, SourceContext};
 pub(crate) use options::Options;

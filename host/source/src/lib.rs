@@ -12,6 +12,8 @@
 mod assemble;
 #[cfg(feature = "aws")]
 mod aws_s3;
+#[cfg(any(feature = "kafka", feature = "nats"))]
+mod broker;
 mod decompress;
 mod demo;
 mod error;

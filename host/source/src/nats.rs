@@ -32,7 +32,6 @@ mod options;
 mod pull;
 mod read;
 mod reports;
-mod send;
 mod shared;
 
 use std::pin::Pin;
@@ -40,6 +39,7 @@ use std::sync::Arc;
 
 use wattle_options::OptionErrors;
 
+use crate::broker::send;
 use crate::error::SourceError;
 use crate::source::{Source, SourceContext};
 pub(crate) use options::Options;

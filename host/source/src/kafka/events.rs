@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::io::Cursor;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -12,11 +11,9 @@ use wattle_batch::{Ack, Batch, ColumnBuilder, ColumnTooLarge, FieldPath, Form, O
 use wattle_kafka::krafka::{ConsumerRecord, Headers};
 
 use super::offsets::Key;
-use super::options::Format;
-use crate::assemble::{BatchLimits, Chunk, Unwanted};
-use crate::decompress::Decompression;
-use crate::frame::{Framing, Skipped};
-use crate::reading::{Receive, Stream};
+use crate::assemble::BatchLimits;
+use crate::broker::format::Format;
+use crate::frame::Skipped;
 
 /// Memory of a batch and of a row, in addition to their texts.
 const BATCH_BYTES: usize = 512;
@@ -103,21 +100,10 @@ impl Builder {
         let first = self.range.map_or(record.offset, |(first, _)| first);
         self.range = Some((first, record.offset.saturating_add(1)));
         self.leader_epoch = record.leader_epoch.unwrap_or(-1);
-        let payload = record.value.as_deref().unwrap_or_default();
-        if payload.is_empty() {
-            self.skipped.empty += 1;
-            return Ok(());
-        }
         let before = self.body.rows();
-        if format.framing != Framing::Document {
-            self.frame(payload, record.offset, format, limits)?;
-        } else if payload.len() as u64 > format.rules.max_event_bytes {
-            self.skipped.too_long += 1;
-            self.skipped.too_long_bytes += payload.len() as u64;
-            self.skipped.too_long_at.get_or_insert(u64::try_from(record.offset).unwrap_or_default());
-        } else {
-            self.body.push(payload)?;
-        }
+        let (payload, at) =
+            (record.value.as_deref().unwrap_or_default(), u64::try_from(record.offset).unwrap_or_default());
+        format.read(payload, at, limits, &mut self.body, &mut self.skipped)?;
         let time = if record.timestamp < 0 { i64::MIN } else { record.timestamp.saturating_mul(1_000_000) };
         for _ in before..self.body.rows() {
             write_attributes(record, self.attributes.buffer());
@@ -125,30 +111,6 @@ impl Builder {
             self.times.push(time);
         }
         Ok(())
-    }
-
-    /// Adds the events that the framing finds in a message.
-    fn frame(
-        &mut self,
-        payload: &[u8],
-        offset: i64,
-        format: &Format,
-        limits: &BatchLimits,
-    ) -> Result<(), ColumnTooLarge> {
-        let Format { framing, rules } = format.clone();
-        let stream = Stream { framing, decompression: Decompression::None, rules, limits: *limits };
-        let mut rows = Rows { body: &mut self.body, skipped: Skipped::default(), result: Ok(()) };
-        // Reading from memory cannot fail, and documents are not read here.
-        let _ = stream.read(Cursor::new(payload), &mut rows);
-        let Rows { skipped: Skipped { empty, too_long, too_long_bytes, nuls, .. }, result, .. } = rows;
-        self.skipped.empty += empty;
-        self.skipped.nuls += nuls;
-        self.skipped.too_long += too_long;
-        self.skipped.too_long_bytes += too_long_bytes;
-        if too_long > 0 {
-            self.skipped.too_long_at.get_or_insert(u64::try_from(offset).unwrap_or_default());
-        }
-        result
     }
 
     fn finish(&mut self, origin: &mut impl FnMut(&Key) -> Arc<Origin>) -> Result<Option<Part>, ColumnTooLarge> {
@@ -167,27 +129,6 @@ impl Builder {
         }
         let (key, leader_epoch) = (self.key.clone(), self.leader_epoch);
         Ok(Some(Part { key, batch, first, next, leader_epoch, cost }))
-    }
-}
-
-/// Copies the events of a message to a column.
-struct Rows<'b> {
-    body: &'b mut ColumnBuilder,
-    skipped: Skipped,
-    result: Result<(), ColumnTooLarge>,
-}
-
-impl Receive for Rows<'_> {
-    fn receive(&mut self, chunk: Chunk) -> Result<(), Unwanted> {
-        self.result = chunk.column.iter().try_for_each(|row| self.body.push(row));
-        if self.result.is_err() { Err(Unwanted) } else { Ok(()) }
-    }
-
-    fn skipped(&mut self, skipped: &Skipped) {
-        self.skipped.empty += skipped.empty;
-        self.skipped.nuls += skipped.nuls;
-        self.skipped.too_long += skipped.too_long;
-        self.skipped.too_long_bytes += skipped.too_long_bytes;
     }
 }
 

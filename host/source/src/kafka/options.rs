@@ -9,8 +9,8 @@ use wattle_kafka::krafka::consumer::{AutoOffsetReset, GroupProtocol};
 use wattle_kafka::{Connection, ConnectionOptions, SaslOptions, TlsOptions, check_topic};
 use wattle_options::{OptionErrors, Period, Size};
 
-use crate::frame::{DEFAULT_MAX_LINE_BYTES, Framing, LineFormat, Rules, check_max_bytes};
-use crate::transcode::Encoding;
+use crate::broker::format::Format;
+use crate::frame::Framing;
 
 /// Largest session timeout. Brokers allow 30 minutes unless they are configured otherwise.
 const MAX_SESSION: Duration = Duration::from_mins(30);
@@ -94,13 +94,6 @@ enum Reset {
     None,
 }
 
-/// How the bytes of a message become events.
-#[derive(Clone, Debug)]
-pub(super) struct Format {
-    pub(super) framing: Framing,
-    pub(super) rules: Rules,
-}
-
 /// The options as checked.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
@@ -171,7 +164,8 @@ impl Settings {
         }
         let max_in_flight_bytes = options.max_in_flight_bytes.map_or(64 << 20, |size| size.0);
         errors.at_least_one("max_in_flight_bytes", max_in_flight_bytes);
-        let format = format_of(&options, errors);
+        let max_event_bytes = options.max_event_bytes.unwrap_or(Size(100 << 20));
+        let format = Format::new(options.framing, max_event_bytes, options.max_line_bytes, errors);
         Some(Self {
             connection: connection?,
             topics: options.topics.into_iter().collect(),
@@ -203,24 +197,4 @@ fn check_topics(topics: &[String], errors: &mut OptionErrors) {
     for (index, topic) in topics.iter().enumerate() {
         errors.check(&format!("topics[{index}]"), check_topic(topic));
     }
-}
-
-fn format_of(options: &Options, errors: &mut OptionErrors) -> Format {
-    let max_event_bytes = options.max_event_bytes.unwrap_or(Size(100 << 20));
-    let max_line_bytes = options.max_line_bytes.unwrap_or(Size(DEFAULT_MAX_LINE_BYTES));
-    let wrong = check_max_bytes("max_event_bytes", max_event_bytes)
-        .into_iter()
-        .chain(check_max_bytes("max_line_bytes", max_line_bytes));
-    errors.accept::<()>(Err(wrong.collect()));
-    let framing = options.framing.unwrap_or(Framing::Document);
-    let rules = Rules {
-        quotes: framing == Framing::Csv,
-        documents: framing == Framing::Auto,
-        max_line_bytes: max_line_bytes.0.min(max_event_bytes.0),
-        max_event_bytes: max_event_bytes.0,
-        line_format: LineFormat::Raw,
-        multiline: None,
-        encoding: Encoding::default(),
-    };
-    Format { framing, rules }
 }

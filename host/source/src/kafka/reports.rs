@@ -1,11 +1,11 @@
-//! Logs failures, each kind once until it is over.
-
-use std::collections::BTreeMap;
-use std::time::Instant;
+//! What the source `kafka` does, and how it reports failures.
 
 use wattle_kafka::{Failure, FailureKind};
 
-use crate::source::SourceContext;
+use crate::broker::reports::{self as broker, Failed};
+
+/// Failures that were logged and are not over.
+pub(super) type Reports = broker::Reports<Action, FailureKind>;
 
 /// What failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,7 +20,7 @@ pub(super) enum Action {
     Commit,
 }
 
-impl Action {
+impl broker::Action for Action {
     fn what(self) -> &'static str {
         match self {
             Self::Connect => "cannot connect to Kafka",
@@ -40,39 +40,18 @@ impl Action {
     }
 }
 
-/// Failures that were logged and are not over.
-#[derive(Debug, Default)]
-pub(super) struct Reports {
-    logged: BTreeMap<(Action, FailureKind), Instant>,
-}
+impl Failed for Failure {
+    type Kind = FailureKind;
 
-impl Reports {
-    /// Counts a failure; logs it if it is the first one of its kind.
-    pub(super) fn failed(&mut self, context: &SourceContext, action: Action, failure: &Failure) {
-        context.stats.fail(format!("{}: {failure}", action.what()));
-        if self.logged.contains_key(&(action, failure.kind)) {
-            return;
-        }
-        self.logged.insert((action, failure.kind), Instant::now());
-        let (source, error, what) = (&context.name, &failure.text, action.what());
-        if failure.kind.needs_operator() {
-            tracing::error!(%source, error, "{what} until an operator acts; trying again");
-        } else {
-            tracing::warn!(%source, error, "{what}; trying again");
-        }
+    fn kind(&self) -> FailureKind {
+        self.kind
     }
 
-    /// An action succeeded.
-    pub(super) fn worked(&mut self, context: &SourceContext, action: Action) {
-        let of_action =
-            self.logged.extract_if((action, FailureKind::Connection)..=(action, FailureKind::Invalid), |_, _| true);
-        if let Some(since) = of_action.map(|(_, since)| since).min() {
-            tracing::info!(source = %context.name, failed_for = ?since.elapsed(), "{}", action.works_again());
-        }
+    fn text(&self) -> &str {
+        &self.text
     }
 
-    /// Whether an action fails.
-    pub(super) fn is_failing(&self, action: Action) -> bool {
-        self.logged.keys().any(|(of, _)| *of == action)
+    fn needs_operator(&self) -> bool {
+        self.kind.needs_operator()
     }
 }

@@ -12,6 +12,7 @@ use wattle_kafka::krafka::consumer::Consumer;
 
 use super::events::Part;
 use super::offsets::{Commit, Key, Offsets, Range};
+use crate::broker::send::Waiting;
 
 /// First pause before batches that returned are sent again; it doubles up to the maximum.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -119,32 +120,6 @@ impl Shared {
         self.to_send.notify_one();
     }
 
-    /// The next batch to send, and otherwise when to look again. While some wait to be sent again, others wait too, to keep
-    /// the order.
-    pub(super) fn next(&self) -> Result<Outgoing, Option<Instant>> {
-        let mut state = self.state.lock();
-        state.drop_unwanted();
-        if let Some(at) = state.retry_at {
-            if at > Instant::now() {
-                return Err(Some(at));
-            }
-            state.retry_at = None;
-            let mut again = std::mem::take(&mut state.returned);
-            again.sort_unstable_by_key(|outgoing| std::cmp::Reverse(outgoing.number));
-            again.into_iter().for_each(|outgoing| state.queue.push_front(outgoing));
-        }
-        state.queue.pop_front().ok_or(None)
-    }
-
-    /// Counts a batch as sent, and makes its acknowledgement.
-    pub(super) fn sent(self: &Arc<Self>, outgoing: Outgoing) -> Batch {
-        self.state.lock().in_flight += 1;
-        let batch = outgoing.batch.detached();
-        let batch = if outgoing.attempt > 0 { batch.redelivered() } else { batch };
-        let shared = self.clone();
-        batch.with_ack(Ack::new(move |disposition| shared.ended(outgoing, disposition)))
-    }
-
     fn ended(&self, mut outgoing: Outgoing, disposition: Disposition) {
         let mut state = self.state.lock();
         state.in_flight -= 1;
@@ -241,6 +216,38 @@ impl Shared {
     /// Up to where a partition is delivered.
     pub(super) fn done_to(&self, key: &Key) -> Option<i64> {
         self.state.lock().offsets.done_to(key)
+    }
+}
+
+impl Waiting for Shared {
+    type Outgoing = Outgoing;
+
+    /// While some batches wait to be sent again, others wait too, to keep the order.
+    fn next(&self) -> Result<Outgoing, Option<Instant>> {
+        let mut state = self.state.lock();
+        state.drop_unwanted();
+        if let Some(at) = state.retry_at {
+            if at > Instant::now() {
+                return Err(Some(at));
+            }
+            state.retry_at = None;
+            let mut again = std::mem::take(&mut state.returned);
+            again.sort_unstable_by_key(|outgoing| std::cmp::Reverse(outgoing.number));
+            again.into_iter().for_each(|outgoing| state.queue.push_front(outgoing));
+        }
+        state.queue.pop_front().ok_or(None)
+    }
+
+    fn with_ack(self: &Arc<Self>, outgoing: Outgoing) -> Batch {
+        self.state.lock().in_flight += 1;
+        let batch = outgoing.batch.detached();
+        let batch = if outgoing.attempt > 0 { batch.redelivered() } else { batch };
+        let shared = self.clone();
+        batch.with_ack(Ack::new(move |disposition| shared.ended(outgoing, disposition)))
+    }
+
+    fn changed(&self) -> &Notify {
+        &self.to_send
     }
 }
 

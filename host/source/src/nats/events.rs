@@ -1,16 +1,14 @@
 //! Makes batches of messages, with what NATS says about them in `attributes.nats`.
 
-use std::io::{Cursor, Write as _};
+use std::io::Write as _;
 use std::sync::Arc;
 
 use wattle_batch::{Ack, Batch, ColumnBuilder, ColumnTooLarge, FieldPath, Form, Origin, Root};
 use wattle_nats::async_nats::{HeaderMap, Message};
 
-use super::options::Format;
-use crate::assemble::{BatchLimits, Chunk, Unwanted};
-use crate::decompress::Decompression;
-use crate::frame::{Framing, Skipped};
-use crate::reading::{Receive, Stream};
+use crate::assemble::BatchLimits;
+use crate::broker::format::Format;
+use crate::frame::Skipped;
 
 /// Memory of a batch and of a row, in addition to their texts.
 const BATCH_BYTES: usize = 512;
@@ -95,19 +93,9 @@ impl Builder {
         format: &Format,
         limits: &BatchLimits,
     ) -> Result<Made, ColumnTooLarge> {
-        let payload = &message.payload;
-        if payload.is_empty() {
-            self.skipped.empty += 1;
-            return Ok(Made::Nothing);
-        }
         let (before, too_long) = (self.body.rows(), self.skipped.too_long);
-        if format.framing != Framing::Document {
-            self.frame(payload, facts, format, limits)?;
-        } else if payload.len() as u64 > format.rules.max_event_bytes {
-            self.skip_long(1, payload.len() as u64, facts);
-        } else {
-            self.body.push(payload)?;
-        }
+        let at = facts.map_or(0, |facts| facts.sequence);
+        format.read(&message.payload, at, limits, &mut self.body, &mut self.skipped)?;
         let rows = self.body.rows() - before;
         if rows == 0 {
             return Ok(if self.skipped.too_long > too_long { Made::TooLong } else { Made::Nothing });
@@ -123,34 +111,6 @@ impl Builder {
             self.deliveries = self.deliveries.max(deliveries);
         }
         Ok(Made::Events)
-    }
-
-    /// Adds the events that the framing finds in a message.
-    fn frame(
-        &mut self,
-        payload: &[u8],
-        facts: Option<Facts>,
-        format: &Format,
-        limits: &BatchLimits,
-    ) -> Result<(), ColumnTooLarge> {
-        let Format { framing, rules } = format.clone();
-        let stream = Stream { framing, decompression: Decompression::None, rules, limits: *limits };
-        let mut rows = Rows { body: &mut self.body, skipped: Skipped::default(), result: Ok(()) };
-        // Reading from memory cannot fail, and documents are not read here.
-        let _ = stream.read(Cursor::new(payload), &mut rows);
-        let Rows { skipped: Skipped { empty, too_long, too_long_bytes, nuls, .. }, result, .. } = rows;
-        self.skipped.empty += empty;
-        self.skipped.nuls += nuls;
-        if too_long > 0 {
-            self.skip_long(too_long, too_long_bytes, facts);
-        }
-        result
-    }
-
-    fn skip_long(&mut self, events: u64, bytes: u64, facts: Option<Facts>) {
-        self.skipped.too_long += events;
-        self.skipped.too_long_bytes += bytes;
-        self.skipped.too_long_at.get_or_insert(facts.map_or(0, |facts| facts.sequence));
     }
 
     /// Whether there are no events.
@@ -194,27 +154,6 @@ impl Builder {
             batch = batch.redelivered();
         }
         Ok(Some(Part { batch, sequences, deliveries, cost }))
-    }
-}
-
-/// Copies the events of a message to a column.
-struct Rows<'b> {
-    body: &'b mut ColumnBuilder,
-    skipped: Skipped,
-    result: Result<(), ColumnTooLarge>,
-}
-
-impl Receive for Rows<'_> {
-    fn receive(&mut self, chunk: Chunk) -> Result<(), Unwanted> {
-        self.result = chunk.column.iter().try_for_each(|row| self.body.push(row));
-        if self.result.is_err() { Err(Unwanted) } else { Ok(()) }
-    }
-
-    fn skipped(&mut self, skipped: &Skipped) {
-        self.skipped.empty += skipped.empty;
-        self.skipped.nuls += skipped.nuls;
-        self.skipped.too_long += skipped.too_long;
-        self.skipped.too_long_bytes += skipped.too_long_bytes;
     }
 }
 

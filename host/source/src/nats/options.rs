@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use wattle_nats::{Api, AuthOptions, Connection, ConnectionOptions, TlsOptions, Wildcards, check_name, check_subject};
 use wattle_options::{Flag, Number, OptionErrors, Period, Size};
 
-use crate::frame::{DEFAULT_MAX_LINE_BYTES, Framing, LineFormat, Rules, check_max_bytes};
-use crate::transcode::Encoding;
+use crate::broker::format::Format;
+use crate::frame::Framing;
 
 /// Limits of `ack_wait`. With less, a slow network costs the lease of messages.
 const MIN_ACK_WAIT: Duration = Duration::from_secs(1);
@@ -96,13 +96,6 @@ enum Policy {
     New,
 }
 
-/// How the bytes of a message become events.
-#[derive(Clone, Debug)]
-pub(super) struct Format {
-    pub(super) framing: Framing,
-    pub(super) rules: Rules,
-}
-
 /// A consumer of JetStream.
 #[derive(Clone, Debug)]
 pub(super) struct JetStream {
@@ -158,7 +151,8 @@ impl Settings {
         if !(Duration::from_secs(1)..=Duration::from_mins(10)).contains(&request_timeout) {
             errors.add("request_timeout", "must be between `1s` and `10m`");
         }
-        let format = format_of(&options, errors);
+        let max_event_bytes = options.max_event_bytes.unwrap_or(Size(64 << 20));
+        let format = Format::new(options.framing, max_event_bytes, options.max_line_bytes, errors);
         let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         Some(Self {
             connection: connection?,
@@ -244,24 +238,4 @@ fn core(options: &Options, errors: &mut OptionErrors) -> Option<Mode> {
         errors.check("queue_group", check_subject(group, Wildcards::Forbidden));
     }
     Some(Mode::Core(Subscription { subjects: options.subjects.clone(), queue_group: options.queue_group.clone() }))
-}
-
-fn format_of(options: &Options, errors: &mut OptionErrors) -> Format {
-    let max_event_bytes = options.max_event_bytes.unwrap_or(Size(64 << 20));
-    let max_line_bytes = options.max_line_bytes.unwrap_or(Size(DEFAULT_MAX_LINE_BYTES));
-    let wrong = check_max_bytes("max_event_bytes", max_event_bytes)
-        .into_iter()
-        .chain(check_max_bytes("max_line_bytes", max_line_bytes));
-    errors.accept::<()>(Err(wrong.collect()));
-    let framing = options.framing.unwrap_or(Framing::Document);
-    let rules = Rules {
-        quotes: framing == Framing::Csv,
-        documents: framing == Framing::Auto,
-        max_line_bytes: max_line_bytes.0.min(max_event_bytes.0),
-        max_event_bytes: max_event_bytes.0,
-        line_format: LineFormat::Raw,
-        multiline: None,
-        encoding: Encoding::default(),
-    };
-    Format { framing, rules }
 }

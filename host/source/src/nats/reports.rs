@@ -1,12 +1,11 @@
-//! Logs failures, each kind once until it is over.
+//! What the source `nats` does, and how it reports failures.
 
-use std::collections::BTreeMap;
-use std::time::Instant;
-
-use parking_lot::Mutex;
 use wattle_nats::{Failure, FailureKind};
 
-use crate::source::SourceContext;
+use crate::broker::reports::{self as broker, Failed};
+
+/// Failures that were logged and are not over.
+pub(super) type Reports = broker::Reports<Action, FailureKind>;
 
 /// What failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +20,7 @@ pub(super) enum Action {
     Acknowledge,
 }
 
-impl Action {
+impl broker::Action for Action {
     fn what(self) -> &'static str {
         match self {
             Self::Connect => "cannot connect to NATS",
@@ -41,41 +40,18 @@ impl Action {
     }
 }
 
-/// Failures that were logged and are not over.
-#[derive(Debug, Default)]
-pub(super) struct Reports {
-    logged: Mutex<BTreeMap<(Action, FailureKind), Instant>>,
-}
+impl Failed for Failure {
+    type Kind = FailureKind;
 
-impl Reports {
-    /// Counts a failure; logs it if it is the first one of its kind.
-    pub(super) fn failed(&self, context: &SourceContext, action: Action, failure: &Failure) {
-        context.stats.fail(format!("{}: {failure}", action.what()));
-        let mut logged = self.logged.lock();
-        if logged.contains_key(&(action, failure.kind)) {
-            return;
-        }
-        logged.insert((action, failure.kind), Instant::now());
-        drop(logged);
-        let (source, error, what) = (&context.name, &failure.text, action.what());
-        if failure.kind.needs_operator() {
-            tracing::error!(%source, error, "{what} until an operator acts; trying again");
-        } else {
-            tracing::warn!(%source, error, "{what}; trying again");
-        }
+    fn kind(&self) -> FailureKind {
+        self.kind
     }
 
-    /// An action succeeded.
-    pub(super) fn worked(&self, context: &SourceContext, action: Action) {
-        let mut logged = self.logged.lock();
-        if logged.is_empty() {
-            return;
-        }
-        let kinds = (action, FailureKind::FIRST)..=(action, FailureKind::LAST);
-        let since = logged.extract_if(kinds, |_, _| true).map(|(_, since)| since).min();
-        drop(logged);
-        if let Some(since) = since {
-            tracing::info!(source = %context.name, failed_for = ?since.elapsed(), "{}", action.works_again());
-        }
+    fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn needs_operator(&self) -> bool {
+        self.kind.needs_operator()
     }
 }

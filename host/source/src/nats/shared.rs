@@ -12,6 +12,7 @@ use wattle_batch::{Ack, Batch, Disposition};
 use wattle_nats::async_nats::Subject;
 
 use super::events::Part;
+use crate::broker::send::Waiting;
 
 /// First pause before what returned is delivered again; it doubles up to the maximum.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -174,32 +175,6 @@ impl Shared {
         self.to_end.notify_one();
     }
 
-    /// The next batch to send, and otherwise when to look again.
-    pub(super) fn next(&self) -> Result<Outgoing, Option<Instant>> {
-        let mut state = self.state.lock();
-        if let Some(at) = state.retry_at {
-            if at > Instant::now() {
-                return Err(Some(at));
-            }
-            state.retry_at = None;
-            let mut again = std::mem::take(&mut state.returned);
-            again.sort_unstable_by_key(|outgoing| std::cmp::Reverse(outgoing.number));
-            again.into_iter().for_each(|outgoing| state.queue.push_front(outgoing));
-        }
-        let next = state.queue.pop_front();
-        // In the same step, so that the batch is never nowhere.
-        state.in_flight += usize::from(next.is_some());
-        next.ok_or(None)
-    }
-
-    /// The batch with an acknowledgement that ends its messages.
-    pub(super) fn with_ack(self: &Arc<Self>, outgoing: Outgoing) -> Batch {
-        let batch = outgoing.part.batch.detached();
-        let batch = if outgoing.attempt > 0 { batch.redelivered() } else { batch };
-        let shared = self.clone();
-        batch.with_ack(Ack::new(move |disposition| shared.ended(outgoing, disposition)))
-    }
-
     fn ended(&self, mut outgoing: Outgoing, disposition: Disposition) {
         let mut state = self.state.lock();
         state.in_flight -= 1;
@@ -289,6 +264,38 @@ impl Shared {
         let State { held, endings, .. } = &mut *state;
         let back = held.drain().map(|(_, Held { reply, .. })| Ending { reply, kind: Kind::Nak(Duration::ZERO) });
         endings.drain(..).chain(back).collect()
+    }
+}
+
+impl Waiting for Shared {
+    type Outgoing = Outgoing;
+
+    fn next(&self) -> Result<Outgoing, Option<Instant>> {
+        let mut state = self.state.lock();
+        if let Some(at) = state.retry_at {
+            if at > Instant::now() {
+                return Err(Some(at));
+            }
+            state.retry_at = None;
+            let mut again = std::mem::take(&mut state.returned);
+            again.sort_unstable_by_key(|outgoing| std::cmp::Reverse(outgoing.number));
+            again.into_iter().for_each(|outgoing| state.queue.push_front(outgoing));
+        }
+        let next = state.queue.pop_front();
+        // In the same step, so that the batch is never nowhere.
+        state.in_flight += usize::from(next.is_some());
+        next.ok_or(None)
+    }
+
+    fn with_ack(self: &Arc<Self>, outgoing: Outgoing) -> Batch {
+        let batch = outgoing.part.batch.detached();
+        let batch = if outgoing.attempt > 0 { batch.redelivered() } else { batch };
+        let shared = self.clone();
+        batch.with_ack(Ack::new(move |disposition| shared.ended(outgoing, disposition)))
+    }
+
+    fn changed(&self) -> &Notify {
+        &self.to_send
     }
 }
 

@@ -3,14 +3,32 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use super::shared::Shared;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use wattle_batch::Batch;
+
 use crate::source::{Batches, SourceContext};
 use crate::stats::add;
 
-/// Sends batches until the future is dropped.
-pub(super) async fn run(context: &SourceContext, shared: &Arc<Shared>) -> Infallible {
+/// Batches that wait to be sent.
+pub(crate) trait Waiting {
+    /// A batch that waits.
+    type Outgoing;
+
+    /// The next batch to send, and otherwise when to look again; `None` when [`changed`](Self::changed) is notified.
+    fn next(&self) -> Result<Self::Outgoing, Option<Instant>>;
+
+    /// The batch with an acknowledgement that ends its messages.
+    fn with_ack(self: &Arc<Self>, outgoing: Self::Outgoing) -> Batch;
+
+    /// Notified when there may be a batch to send.
+    fn changed(&self) -> &Notify;
+}
+
+/// Sends batches until the future is dropped. A batch that returned undelivered is sent again after a pause.
+pub(crate) async fn run(context: &SourceContext, waiting: &Arc<impl Waiting>) -> Infallible {
     loop {
-        let outgoing = match shared.next() {
+        let outgoing = match waiting.next() {
             Ok(outgoing) => outgoing,
             Err(at) => {
                 let due = async {
@@ -20,13 +38,13 @@ pub(super) async fn run(context: &SourceContext, shared: &Arc<Shared>) -> Infall
                     }
                 };
                 tokio::select! {
-                    () = shared.to_send.notified() => {}
+                    () = waiting.changed().notified() => {}
                     () = due => {}
                 }
                 continue;
             }
         };
-        let batch = shared.with_ack(outgoing);
+        let batch = waiting.with_ack(outgoing);
         let (events, bytes) = (batch.rows() as u64, batch.byte_len() as u64);
         if batch.is_redelivered() {
             add(&context.stats.retries, 1);
