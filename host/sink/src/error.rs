@@ -3,10 +3,9 @@
 use std::io;
 
 use tokio::task::JoinError;
+use wattle_http_client::{ProxyError, ServerError};
 use wattle_options::{OptionError, summary};
 use wattle_tls::TlsConfigError;
-
-use crate::http::ProxyError;
 
 /// Why a sink cannot be built, or why it ended although its queue is open.
 #[derive(Debug, thiserror::Error)]
@@ -38,18 +37,18 @@ fn named(error: &TlsConfigError) -> String {
     error.option().map_or_else(|| error.to_string(), |option| format!("option `{option}`: {error}"))
 }
 
+impl From<ServerError> for SinkError {
+    fn from(error: ServerError) -> Self {
+        match error {
+            ServerError::Proxy(error) => Self::Proxy(error),
+            ServerError::Tls(error) => Self::Tls(error),
+        }
+    }
+}
+
 impl SinkError {
     /// An error for a task that did not run to its end.
     pub fn task(task: &'static str, error: JoinError) -> Self {
         Self::Task { task, error }
-    }
-}
-
-/// The text of a system error without its number.
-pub(crate) fn short(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((text, _)) => text.to_lowercase(),
-        None => text,
     }
 }

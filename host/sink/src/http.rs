@@ -7,7 +7,6 @@
 
 mod body;
 mod client;
-mod connect;
 mod deliver;
 mod destination;
 pub(crate) mod elasticsearch;
@@ -17,14 +16,12 @@ pub(crate) mod loki;
 mod options;
 pub(crate) mod otlp;
 mod partition;
-mod proxy;
 mod response;
 mod server;
 pub(crate) mod splunk_hec;
 mod writing;
 
 pub(crate) use self::destination::Destination;
-pub use self::proxy::{ProxyAddressError, ProxyError};
 
 use std::path::PathBuf;
 use std::sync::Arc;

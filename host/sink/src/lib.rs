@@ -59,12 +59,10 @@ mod sorting;
 mod stored;
 #[cfg(test)]
 mod testing;
-mod tls;
 mod types;
 
 pub use append::needs_operator;
 pub use backlog::Backlog;
 pub use error::SinkError;
-pub use http::{ProxyAddressError, ProxyError};
 pub use sink::{Built, Encoder, FlushSignal, Payload, Prepared, Sink, SinkContext, SinkStats};
 pub use types::{TYPES, build};

@@ -26,7 +26,7 @@ use self::options::{Checked, Mode, Settings};
 use self::stream::Streams;
 use crate::error::SinkError;
 use crate::sink::{Built, Prepared, Running, Sink, SinkContext};
-use crate::tls::Tls;
+use wattle_tls::{ClientTls, Endpoint};
 
 pub(crate) fn prepare_socket(options: &Value) -> Result<Prepared, Vec<OptionError>> {
     prepare(options::read_socket(options)?)
@@ -46,7 +46,7 @@ fn prepare(checked: Checked) -> Result<Prepared, Vec<OptionError>> {
     }
     Ok(Box::new(move |name: &Arc<str>| {
         let tls = match &settings.tls {
-            Some(tls) => Some(Tls::new(name.clone(), tls.clone(), true).map_err(SinkError::Tls)?),
+            Some(tls) => Some(ClientTls::new(Endpoint::Sink(name.clone()), tls.clone(), true).map_err(SinkError::Tls)?),
             None => None,
         };
         if settings.tls.as_ref().is_some_and(|tls| !tls.verify) {
@@ -62,7 +62,7 @@ fn prepare(checked: Checked) -> Result<Prepared, Vec<OptionError>> {
 /// The sink, ready to run.
 struct SocketSink {
     settings: Settings,
-    tls: Option<Tls>,
+    tls: Option<ClientTls>,
 }
 
 impl Sink for SocketSink {

@@ -103,6 +103,15 @@ pub fn find_cause<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)
     None
 }
 
+/// The text of a system error without its number.
+pub fn system_error_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((text, _)) => text.to_lowercase(),
+        None => text,
+    }
+}
+
 impl From<&Error> for TlsFailure {
     fn from(error: &Error) -> Self {
         match error {

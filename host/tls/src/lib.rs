@@ -8,6 +8,7 @@ mod accept;
 mod client;
 mod config;
 mod failure;
+mod follow;
 mod options;
 mod reload;
 mod roots;
@@ -20,7 +21,8 @@ pub use accept::{AcceptError, accept};
 #[cfg(feature = "ureq")]
 pub use client::{explain, ureq_config};
 pub use config::{ClientOptions, TlsConfigError, client_config};
-pub use failure::{TlsFailure, find_cause};
+pub use failure::{TlsFailure, find_cause, system_error_text};
+pub use follow::{ClientTls, Endpoint, Words};
 pub use options::TlsOptions;
 pub use reload::Reloaded;
 pub use roots::system_roots;

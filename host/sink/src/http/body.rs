@@ -1,8 +1,9 @@
 //! The formats of the sink `http`: the body of a request, and what a response means.
 
 use bytes::Bytes;
+use wattle_http_client::Response;
 
-use super::client::{MAX_ITEMS_BYTES, MAX_RESPONSE_BYTES, Response};
+use super::client::MAX_ITEMS_BYTES;
 use super::destination::{Destination, Meaning};
 use super::error::RequestError;
 use super::options::Format;

@@ -16,8 +16,9 @@ use bytes::Bytes;
 use hyper::Uri;
 use hyper::header::HeaderMap;
 use jiff::Timestamp;
+use wattle_http_client::{MAX_RESPONSE_BYTES, Response};
 
-use super::client::{Client, MAX_RESPONSE_BYTES, Response};
+use super::client::Client;
 use super::error::RequestError;
 use super::options::Settings;
 use super::response::{Item, Outcome, retry_after};

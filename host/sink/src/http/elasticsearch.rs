@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use wattle_batch::Batch;
+use wattle_http_client::Response;
 use wattle_options::OptionError;
 
 use self::document::Documents;
 use self::options::{Action, Index};
-use super::client::{MAX_ITEMS_BYTES, Response};
+use super::client::MAX_ITEMS_BYTES;
 use super::destination::{Destination, Meaning};
 use super::error::RequestError;
 use super::response::{Outcome, items};

@@ -13,10 +13,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
+use wattle_http_client::Response;
 use wattle_options::OptionError;
 
 use self::encoder::StreamEncoder;
-use super::client::Response;
 use super::destination::{Destination, Meaning, Target};
 use super::error::RequestError;
 use super::options::Settings;

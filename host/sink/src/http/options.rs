@@ -7,10 +7,10 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use wattle_http_client::ProxyOptions;
 use wattle_options::{OptionError, OptionErrors, Secret};
 use wattle_tls::TlsOptions;
 
-use super::proxy::ProxyOptions;
 use super::server::ServerOptions;
 pub(super) use super::server::{AuthOptions, BatchOptions, RequestOptions, Settings};
 use crate::compress::Compression;

@@ -21,15 +21,15 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use wattle_batch::{Ack, Batch};
+use wattle_http_client::{ProxyOptions, Response, beginning};
 use wattle_options::{OptionError, OptionErrors, Secret, schema_of};
 use wattle_otlp::{Encoder as Records, Encoding, Request, Signal};
 use wattle_tls::TlsOptions;
 
 use super::HttpSink;
-use super::client::{self, Client, Response, beginning};
+use super::client::Client;
 use super::destination::{Destination, Meaning};
 use super::error::RequestError;
-use super::proxy::ProxyOptions;
 use super::response::{Outcome, retry_after};
 use super::server::{AuthOptions, BatchOptions, RequestOptions, ServerOptions, Settings};
 use crate::batcher::RequestBatch;
@@ -139,7 +139,7 @@ pub(super) struct Call {
 pub(crate) fn prepare(options: &Value) -> Result<Prepared, Vec<OptionError>> {
     let lanes = wattle_options::read(options, check)?;
     if let Some(settings) = lanes.first() {
-        client::check(settings).map_err(|error| vec![error])?;
+        settings.server().check().map_err(|error| vec![error])?;
     }
     Ok(Box::new(move |name: &Arc<str>| {
         let Some(first) = lanes.first() else { unreachable!("there is a lane for each signal") };

@@ -8,8 +8,8 @@ use hyper::header::{HeaderMap, RETRY_AFTER};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
+use wattle_http_client::beginning;
 
-use super::client::beginning;
 use super::error::RequestError;
 use crate::dead_letter::Rejection;
 

@@ -11,11 +11,11 @@ use hyper::{Method, Uri};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use wattle_http_client::{ProxyOptions, check_proxy};
 use wattle_options::{Number, OptionErrors, Period, Secret, Size};
 use wattle_tls::{ClientOptions, TlsOptions};
 
 use super::destination::Destination;
-use super::proxy::{self, ProxyOptions};
 use crate::batcher::BatchLimits;
 use crate::compress::Compression;
 
@@ -206,7 +206,7 @@ impl ServerOptions {
             errors.add("dead_letter", "a path must not be empty");
         }
         if let Some(proxy) = &self.proxy {
-            proxy::check(proxy, errors);
+            check_proxy(proxy, errors);
         }
         let tls = self.tls.check(errors);
         let request = &self.request;

@@ -14,10 +14,11 @@ use hyper::Uri;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::Value;
+use wattle_http_client::Response;
 use wattle_options::OptionError;
 
 use self::acks::Acks;
-use super::client::{Client, Response};
+use super::client::Client;
 use super::destination::{Destination, Meaning, Pending, Target};
 use super::error::RequestError;
 use super::options::Settings;

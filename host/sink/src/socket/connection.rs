@@ -16,7 +16,6 @@ use tokio_rustls::TlsConnector;
 
 use super::address::Destination;
 use super::failure::Failure;
-use crate::tls::Tls;
 
 /// Time limit for a TCP connection to one address.
 const TCP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -82,12 +81,12 @@ impl Connection {
     /// # Errors
     ///
     /// There is no connection within 20 s.
-    pub(super) async fn open(to: &Destination, tls: Option<&Tls>) -> Result<Self, Failure> {
+    pub(super) async fn open(to: &Destination, tls: Option<&ClientTls>) -> Result<Self, Failure> {
         let opened = tokio::time::timeout(TIMEOUT, Self::connect(to, tls)).await;
         opened.unwrap_or_else(|_| Err(Failure::Timeout { at: to.to_string(), limit: TIMEOUT }))
     }
 
-    async fn connect(to: &Destination, tls: Option<&Tls>) -> Result<Self, Failure> {
+    async fn connect(to: &Destination, tls: Option<&ClientTls>) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::connect(to, &error);
         let counts = Arc::<Counts>::default();
         let progress = |socket, is_tcp| Progress {

@@ -3,12 +3,10 @@
 use std::io;
 use std::time::Duration;
 
-use wattle_tls::TlsFailure;
+use wattle_tls::{TlsFailure, Words, system_error_text};
 
 use super::address::Destination;
 use crate::append::needs_operator;
-use crate::error::short;
-use crate::tls::{Words, explain};
 
 /// How this sink names its address.
 const WORDS: Words = Words { address: "address", without_tls: "remove `tls`" };
@@ -41,7 +39,7 @@ pub(super) enum Failure {
 impl Failure {
     /// The name of the server has no address.
     pub(super) fn name(at: &Destination, error: &io::Error) -> Self {
-        Self::Name { at: at.to_string(), error: short(error) }
+        Self::Name { at: at.to_string(), error: system_error_text(error) }
     }
 
     /// There is no connection.
@@ -53,7 +51,7 @@ impl Failure {
             // For network addresses, errors are temporary: an interface can be down.
             _ => Self::Connect {
                 at: name,
-                error: short(error),
+                error: system_error_text(error),
                 needs_operator: matches!(at, Destination::Path(_)) && needs_operator(error),
             },
         }
@@ -62,11 +60,11 @@ impl Failure {
     /// The TLS handshake failed.
     pub(super) fn tls(at: &Destination, error: &io::Error) -> Self {
         let (reason, needs_operator) = match TlsFailure::find(error) {
-            Some(failure) => (explain(&failure, WORDS), true),
+            Some(failure) => (failure.with_hint(WORDS), true),
             None if error.kind() == io::ErrorKind::UnexpectedEof => {
                 ("the server closed the connection; check that it speaks TLS on this port".to_owned(), false)
             }
-            None => (short(error), false),
+            None => (system_error_text(error), false),
         };
         Self::Tls { at: at.to_string(), reason, needs_operator }
     }
@@ -84,7 +82,7 @@ impl Failure {
             // A server that ends a TLS connection without saying so.
             io::ErrorKind::UnexpectedEof => Self::Closed(at),
             io::ErrorKind::TimedOut => Self::Vanished(at),
-            _ => Self::Broken { at, error: short(error) },
+            _ => Self::Broken { at, error: system_error_text(error) },
         }
     }
 

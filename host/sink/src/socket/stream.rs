@@ -15,7 +15,6 @@ use crate::batcher::RequestBatch;
 use crate::dead_letter::{DeadLetters, Rejection};
 use crate::retry::Backoff;
 use crate::sink::SinkContext;
-use crate::tls::Tls;
 
 /// With this many bytes written and not acknowledged, the sink takes no further payload.
 const MAX_HELD_BYTES: usize = 4 << 20;
@@ -51,7 +50,7 @@ enum End {
 /// Sends the payloads of a sink.
 pub(super) struct Streams {
     settings: Settings,
-    tls: Option<Tls>,
+    tls: Option<ClientTls>,
     context: SinkContext,
     attempts: Attempts,
     dead_letters: DeadLetters,
@@ -65,7 +64,7 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    pub(super) fn new(settings: Settings, tls: Option<Tls>, context: SinkContext) -> Self {
+    pub(super) fn new(settings: Settings, tls: Option<ClientTls>, context: SinkContext) -> Self {
         let attempts = Attempts::new(context.name.clone(), &settings, context.stats.clone());
         let backoff = Backoff::new(settings.retry_initial_backoff, settings.retry_max_backoff);
         let address = settings.destination.to_string();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use wattle_batch::Batch;
+use wattle_http_client::ProxyOptions;
 use wattle_options::{Flag, OptionErrors, Secret};
 use wattle_tls::TlsOptions;
 
@@ -14,7 +15,6 @@ use super::document::Documents;
 use super::{Bulk, BulkEncoder, MAX_INDEX_BYTES, path_template};
 use crate::compress::Compression;
 use crate::encode::{Codec, Encoding, EncodingOptions, Template};
-use crate::http::proxy::ProxyOptions;
 use crate::http::server::{self, BatchOptions, RequestOptions, ServerOptions, Settings};
 
 /// Options of the sink `elasticsearch`.

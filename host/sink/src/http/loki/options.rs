@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use wattle_http_client::ProxyOptions;
 use wattle_options::{Number, OptionErrors, Secret};
 use wattle_tls::TlsOptions;
 
@@ -13,7 +14,6 @@ use super::Push;
 use super::encoder::{StreamEncoder, Streams};
 use crate::compress::Compression;
 use crate::encode::{Encoding, EncodingOptions, Template};
-use crate::http::proxy::ProxyOptions;
 use crate::http::server::{AuthOptions, BatchOptions, RequestOptions, ServerOptions, Settings};
 use crate::http::writing::Members;
 

@@ -14,7 +14,7 @@ fn lanes(options: Value) -> Vec<Settings> {
 fn response(status: u16, headers: &[(&'static str, &str)], body: &[u8]) -> Response {
     let headers: HeaderMap =
         headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect();
-    Response::fake(StatusCode::from_u16(status).unwrap(), headers, body.to_vec())
+    Response::new(StatusCode::from_u16(status).unwrap(), headers, body.to_vec())
 }
 
 #[test]

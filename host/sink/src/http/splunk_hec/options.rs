@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper::header::HeaderValue;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use wattle_http_client::ProxyOptions;
 use wattle_options::{Flag, OptionErrors, Period, Secret, Size};
 use wattle_tls::TlsOptions;
 
@@ -16,7 +17,6 @@ use super::acks::Acks;
 use super::encoder::CollectorEncoder;
 use crate::compress::Compression;
 use crate::encode::{Encoding, EncodingOptions, Framing, Template};
-use crate::http::proxy::ProxyOptions;
 use crate::http::server::{BatchOptions, RequestOptions, ServerOptions, Settings};
 use crate::http::writing::Members;
 

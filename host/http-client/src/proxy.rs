@@ -1,4 +1,4 @@
-//! The proxy of the sink: from its options, or from the environment variables that curl uses.
+//! The proxy of a client: from the options, or from the environment variables that curl uses.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use wattle_options::{Flag, OptionErrors, Secret};
 /// precedence.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(untagged)]
-pub(super) enum ProxyOptions {
+pub enum ProxyOptions {
     /// Address of the proxy for all requests: `http://` or `https://`, with user and password if it requires them.
     Address(Secret),
     /// A proxy for each scheme, and hosts that are reached directly.
@@ -27,7 +27,7 @@ pub(super) enum ProxyOptions {
 /// A proxy for each scheme, and hosts that are reached directly.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ProxyTable {
+pub struct ProxyTable {
     /// Whether to use a proxy. `false` also ignores the environment. Default: true.
     enabled: Option<Flag>,
     /// Address of the proxy for requests to `http://`. Default: the environment variable `HTTP_PROXY`.
@@ -53,13 +53,13 @@ impl<'de> Deserialize<'de> for ProxyOptions {
 
 /// A proxy that requests go through.
 #[derive(Clone)]
-pub(super) struct Proxy {
+pub(crate) struct Proxy {
     /// Scheme, host and optional port, without credentials.
-    pub(super) uri: Uri,
+    pub(crate) uri: Uri,
     /// Value of `proxy-authorization`.
-    pub(super) credentials: Option<HeaderValue>,
+    pub(crate) credentials: Option<HeaderValue>,
     /// The option or variable that names the proxy, for messages.
-    pub(super) origin: String,
+    pub(crate) origin: String,
 }
 
 impl fmt::Debug for Proxy {
@@ -94,7 +94,7 @@ pub struct ProxyError {
 /// # Errors
 ///
 /// The address of the proxy cannot be used.
-pub(super) fn find(
+pub(crate) fn find(
     options: Option<&ProxyOptions>,
     uri: &Uri,
     variable: impl Fn(&str) -> Option<String>,
@@ -148,7 +148,7 @@ fn parse(address: &str) -> Result<Proxy, ProxyAddressError> {
 }
 
 /// Checks every address in the options, including the one for the other scheme.
-pub(super) fn check(options: &ProxyOptions, errors: &mut OptionErrors) {
+pub fn check(options: &ProxyOptions, errors: &mut OptionErrors) {
     let addresses = match options {
         ProxyOptions::Address(address) => vec![("proxy", Some(address))],
         ProxyOptions::Table(table) => vec![("proxy.http", table.http.as_ref()), ("proxy.https", table.https.as_ref())],

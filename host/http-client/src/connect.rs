@@ -16,10 +16,10 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
+use wattle_tls::ClientTls;
 
-use super::error::ConnectError;
-use super::proxy::Proxy;
-use crate::tls::Tls;
+use crate::error::ConnectError;
+use crate::proxy::Proxy;
 
 /// Time limit for a TCP connection, shared by all addresses of a name.
 const TCP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// An open connection.
-pub(super) struct Link {
+pub(crate) struct Link {
     io: TokioIo<Box<dyn Io>>,
     /// Whether a proxy forwards the requests on it.
     is_proxied: bool,
@@ -44,7 +44,7 @@ pub(super) struct Link {
 
 /// Opens connections to one server.
 #[derive(Clone)]
-pub(super) struct Connector {
+pub(crate) struct Connector {
     to: Arc<Route>,
     http: HttpConnector<Names>,
 }
@@ -54,7 +54,7 @@ struct Route {
     host: String,
     port: u16,
     /// `None` for plain HTTP.
-    tls: Option<Arc<Tls>>,
+    tls: Option<Arc<ClientTls>>,
     proxy: Option<ProxyRoute>,
     is_http2: bool,
 }
@@ -62,7 +62,7 @@ struct Route {
 struct ProxyRoute {
     host: String,
     port: u16,
-    tls: Option<Arc<Tls>>,
+    tls: Option<Arc<ClientTls>>,
     credentials: Option<HeaderValue>,
 }
 
@@ -93,14 +93,14 @@ impl Service<Name> for Names {
 }
 
 /// Host and port of an address. An IPv6 host keeps its brackets.
-pub(super) fn place(uri: &Uri) -> (String, u16) {
+pub fn place(uri: &Uri) -> (String, u16) {
     let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
     (uri.host().unwrap_or_default().to_owned(), port)
 }
 
 impl Connector {
     /// `is_http2` says that the client speaks HTTP/2 from the beginning.
-    pub(super) fn new(uri: &Uri, tls: &Arc<Tls>, proxy: Option<&Proxy>, is_http2: bool) -> Self {
+    pub(crate) fn new(uri: &Uri, tls: &Arc<ClientTls>, proxy: Option<&Proxy>, is_http2: bool) -> Self {
         let mut http = HttpConnector::new_with_resolver(Names { system: GaiResolver::new() });
         http.enforce_http(true);
         http.set_nodelay(true);
@@ -168,7 +168,7 @@ async fn dial(mut http: HttpConnector<Names>, host: &str, port: u16) -> Result<B
 /// Starts TLS, if configured.
 async fn secure(
     io: Box<dyn Io>,
-    tls: &Option<Arc<Tls>>,
+    tls: &Option<Arc<ClientTls>>,
     host: &str,
     port: u16,
     is_http2: bool,
