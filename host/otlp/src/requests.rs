@@ -1,33 +1,35 @@
 //! Makes requests of events.
 //!
 //! Each event is encoded by itself ([`Encoder::encode`]), so that it can wait in a buffer. The encodings of several events
-//! after each other are a request, too; [`Request::of_events`] puts records of the same resource and scope together.
+//! after each other are a request, too; [`join`] puts records of the same resource and scope together.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use bytes::Bytes;
 use prost::Message as _;
 use wattle_batch::{Batch, EventKind, FieldPath, ValueColumn};
 
-use crate::collector::logs::v1::ExportLogsServiceRequest;
 use crate::collector::metrics::v1::ExportMetricsServiceRequest;
-use crate::collector::trace::v1::ExportTraceServiceRequest;
 use crate::common::{EntityRef, InstrumentationScope, KeyValue};
 use crate::events::{OTLP, read_hex};
-use crate::messages::opentelemetry::proto::logs::v1::{ResourceLogs, ScopeLogs};
-use crate::messages::opentelemetry::proto::metrics::v1::{ResourceMetrics, ScopeMetrics};
-use crate::messages::opentelemetry::proto::trace::v1::{ResourceSpans, ScopeSpans};
+use crate::messages::opentelemetry::proto::metrics::v1::Metric;
 use crate::object::Read;
 use crate::resource::Resource;
-use crate::{Request, Signal, logs, metrics, spans, value};
+use crate::wire::{self, Damaged};
+use crate::{Encoding, Signal, json, logs, metrics, spans, value};
 
 /// The roots that an encoder reads, in the order of [`Encoder`]'s columns.
 const ROOTS: [&str; 6] = ["attributes", "resource", "severity", "trace_id", "span_id", "scope"];
+const RESOURCE: usize = 1;
+const SCOPE: usize = 5;
 
 /// Encodes the events of a batch.
 pub struct Encoder<'b> {
     batch: &'b Batch,
     columns: Vec<ValueColumn>,
+    /// Those of the event that was encoded last.
+    heads: RefCell<Option<Heads>>,
 }
 
 /// The parts of an event that become a record.
@@ -79,20 +81,12 @@ struct From {
     scope_url: Bytes,
 }
 
-impl From {
-    fn resource(self) -> (Option<Resource>, Option<InstrumentationScope>, Bytes, Bytes) {
-        let resource = Some(self.resource).filter(|resource| *resource != Resource::default());
-        let scope = Some(self.scope).filter(|scope| *scope != InstrumentationScope::default());
-        (resource, scope, self.resource_url, self.scope_url)
-    }
-}
-
 impl<'b> Encoder<'b> {
     /// Prepares the encoding of a batch.
     pub fn new(batch: &'b Batch) -> Self {
         let paths: Vec<FieldPath> = ROOTS.iter().filter_map(|root| FieldPath::parse(root).ok()).collect();
         let columns = batch.project(&paths.iter().collect::<Vec<_>>());
-        Self { batch, columns }
+        Self { batch, columns, heads: RefCell::default() }
     }
 
     /// The signal of the events.
@@ -116,12 +110,20 @@ impl<'b> Encoder<'b> {
     }
 
     fn encode_as(&self, signal: Signal, row: usize, out: &mut Vec<u8>) -> bool {
-        let read = |column: usize| self.columns.get(column)?.get(row).and_then(|(text, _)| Read::of(text));
+        let read = |column: usize| self.text(column, row).and_then(Read::of);
         let id = |column: usize| read(column).map_or(Bytes::new(), |id| read_hex(&id.bytes()));
-        let resource = read(1);
-        let is_otlp = resource.is_some_and(is_otlp);
+        let mut heads = self.heads.borrow_mut();
+        let (resource, scope) = (self.text(RESOURCE, row), self.text(SCOPE, row));
+        // Most events have the same resource and scope as the one before.
+        if heads
+            .as_ref()
+            .is_none_or(|heads| (self.text(RESOURCE, heads.row), self.text(SCOPE, heads.row)) != (resource, scope))
+        {
+            *heads = Some(Heads::new(row, resource.and_then(Read::of), scope.and_then(Read::of)));
+        }
+        let Some(heads) = heads.as_ref() else { return false };
         let event = Event {
-            is_otlp,
+            is_otlp: heads.is_otlp,
             time: self.batch.timestamp(row).and_then(|time| u64::try_from(time).ok()).unwrap_or(0),
             body: self.batch.body().row(row),
             severity: read(2),
@@ -129,29 +131,51 @@ impl<'b> Encoder<'b> {
             span_id: id(4),
             attributes: read(0),
         };
-        let (resource, scope, resource_url, scope_url) = from(resource, read(5), is_otlp).resource();
-        // Encoding into a vector cannot fail.
-        let _ = match signal {
+        let record = match signal {
             Signal::Logs => {
                 let observed = u64::try_from(self.batch.origin().observed).unwrap_or(0);
-                let log_records = vec![logs::record(&event, observed)];
-                let scope_logs = vec![ScopeLogs { scope, log_records, schema_url: scope_url }];
-                let resource_logs = vec![ResourceLogs { resource, scope_logs, schema_url: resource_url }];
-                ExportLogsServiceRequest { resource_logs }.encode(out)
+                logs::record(&event, observed).encode_to_vec()
             }
-            Signal::Metrics => {
-                let Some(metric) = metrics::record(&event) else { return false };
-                let scope_metrics = vec![ScopeMetrics { scope, metrics: vec![metric], schema_url: scope_url }];
-                let resource_metrics = vec![ResourceMetrics { resource, scope_metrics, schema_url: resource_url }];
-                ExportMetricsServiceRequest { resource_metrics }.encode(out)
-            }
-            Signal::Traces => {
-                let scope_spans = vec![ScopeSpans { scope, spans: vec![spans::record(&event)], schema_url: scope_url }];
-                let resource_spans = vec![ResourceSpans { resource, scope_spans, schema_url: resource_url }];
-                ExportTraceServiceRequest { resource_spans }.encode(out)
-            }
+            Signal::Metrics => match metrics::record(&event) {
+                Some(metric) => metric.encode_to_vec(),
+                None => return false,
+            },
+            Signal::Traces => spans::record(&event).encode_to_vec(),
         };
+        let resource = (heads.resource.as_deref(), &heads.resource_url[..]);
+        wire::write_one(resource, (heads.scope.as_deref(), &heads.scope_url), &record, out);
         true
+    }
+
+    /// The JSON of a root.
+    fn text(&self, column: usize, row: usize) -> Option<&[u8]> {
+        Some(self.columns.get(column)?.get(row)?.0)
+    }
+}
+
+/// The encoded resource and scope of an event.
+struct Heads {
+    /// The row of the event.
+    row: usize,
+    is_otlp: bool,
+    resource: Option<Vec<u8>>,
+    resource_url: Bytes,
+    scope: Option<Vec<u8>>,
+    scope_url: Bytes,
+}
+
+impl Heads {
+    fn new(row: usize, resource: Option<Read<'_>>, scope: Option<Read<'_>>) -> Self {
+        let is_otlp = resource.is_some_and(is_otlp);
+        let From { resource, resource_url, scope, scope_url } = from(resource, scope, is_otlp);
+        Self {
+            row,
+            is_otlp,
+            resource: (resource != Resource::default()).then(|| resource.encode_to_vec()),
+            resource_url,
+            scope: (scope != InstrumentationScope::default()).then(|| scope.encode_to_vec()),
+            scope_url,
+        }
     }
 }
 
@@ -210,86 +234,37 @@ fn entity(value: Read<'_>) -> EntityRef {
     entity
 }
 
-/// Puts together what has the same key, in the order of the first of each.
-fn grouped<T, K: std::hash::Hash + Eq>(all: Vec<T>, key: impl Fn(&T) -> K, append: impl Fn(&mut T, T)) -> Vec<T> {
-    let mut places: HashMap<K, usize> = HashMap::new();
-    let mut groups: Vec<T> = Vec::new();
-    for one in all {
-        let place = *places.entry(key(&one)).or_insert(groups.len());
-        match groups.get_mut(place) {
-            Some(group) => append(group, one),
-            None => groups.push(one),
+/// Makes the body of one request of the encodings of events, after each other. Records of the same resource, scope and
+/// metric are put together, in the order of the events.
+///
+/// # Errors
+///
+/// The bytes are not what [`Encoder::encode`] wrote.
+pub fn join(signal: Signal, encoding: Encoding, events: &[u8]) -> Result<Vec<u8>, Damaged> {
+    let mut joined = wire::join(events)?;
+    if signal == Signal::Metrics {
+        joined = join_metrics(joined)?;
+    }
+    Ok(match encoding {
+        Encoding::Protobuf => joined,
+        Encoding::Json => json::of_protobuf(signal, &joined),
+    })
+}
+
+/// Puts the data points of a metric together.
+fn join_metrics(request: Vec<u8>) -> Result<Vec<u8>, Damaged> {
+    let mut request = ExportMetricsServiceRequest::decode(Bytes::from(request)).map_err(|_| Damaged)?;
+    for scope in request.resource_metrics.iter_mut().flat_map(|resource| &mut resource.scope_metrics) {
+        let mut places: HashMap<metrics::Identity, usize> = HashMap::new();
+        let mut joined: Vec<Metric> = Vec::new();
+        for metric in std::mem::take(&mut scope.metrics) {
+            let place = *places.entry(metrics::identity(&metric)).or_insert(joined.len());
+            match joined.get_mut(place) {
+                Some(other) => metrics::append(other, metric),
+                None => joined.push(metric),
+            }
         }
+        scope.metrics = joined;
     }
-    groups
-}
-
-/// The encoding of a message, as a key.
-fn bytes_of<M: prost::Message>(message: Option<&M>) -> Option<Vec<u8>> {
-    message.map(prost::Message::encode_to_vec)
-}
-
-impl Request {
-    /// Makes one request of the encodings of events, after each other. Records of the same resource, scope and metric are
-    /// put together, in the order of the events.
-    ///
-    /// # Errors
-    ///
-    /// The bytes are not what [`Encoder::encode`] wrote.
-    pub fn of_events(signal: Signal, encoded: Bytes) -> Result<Self, prost::DecodeError> {
-        Ok(match signal {
-            Signal::Logs => {
-                let request = ExportLogsServiceRequest::decode(encoded)?;
-                let mut resource_logs = grouped(
-                    request.resource_logs,
-                    |group| (bytes_of(group.resource.as_ref()), group.schema_url.clone()),
-                    |group, one| group.scope_logs.extend(one.scope_logs),
-                );
-                for group in &mut resource_logs {
-                    group.scope_logs = grouped(
-                        std::mem::take(&mut group.scope_logs),
-                        |group| (bytes_of(group.scope.as_ref()), group.schema_url.clone()),
-                        |group, one| group.log_records.extend(one.log_records),
-                    );
-                }
-                Self::Logs(ExportLogsServiceRequest { resource_logs })
-            }
-            Signal::Metrics => {
-                let request = ExportMetricsServiceRequest::decode(encoded)?;
-                let mut resource_metrics = grouped(
-                    request.resource_metrics,
-                    |group| (bytes_of(group.resource.as_ref()), group.schema_url.clone()),
-                    |group, one| group.scope_metrics.extend(one.scope_metrics),
-                );
-                for group in &mut resource_metrics {
-                    group.scope_metrics = grouped(
-                        std::mem::take(&mut group.scope_metrics),
-                        |group| (bytes_of(group.scope.as_ref()), group.schema_url.clone()),
-                        |group, one| group.metrics.extend(one.metrics),
-                    );
-                    for scope in &mut group.scope_metrics {
-                        let all = std::mem::take(&mut scope.metrics);
-                        scope.metrics = grouped(all, metrics::identity, metrics::append);
-                    }
-                }
-                Self::Metrics(ExportMetricsServiceRequest { resource_metrics })
-            }
-            Signal::Traces => {
-                let request = ExportTraceServiceRequest::decode(encoded)?;
-                let mut resource_spans = grouped(
-                    request.resource_spans,
-                    |group| (bytes_of(group.resource.as_ref()), group.schema_url.clone()),
-                    |group, one| group.scope_spans.extend(one.scope_spans),
-                );
-                for group in &mut resource_spans {
-                    group.scope_spans = grouped(
-                        std::mem::take(&mut group.scope_spans),
-                        |group| (bytes_of(group.scope.as_ref()), group.schema_url.clone()),
-                        |group, one| group.spans.extend(one.spans),
-                    );
-                }
-                Self::Traces(ExportTraceServiceRequest { resource_spans })
-            }
-        })
-    }
+    Ok(request.encode_to_vec())
 }

@@ -327,7 +327,8 @@ fn encoded(signal: Signal, batches: &[Batch]) -> Request {
         assert_eq!(encoder.signal(), signal);
         assert!((0..batch.rows()).all(|row| encoder.encode(row, &mut out)));
     }
-    Request::of_events(signal, out.into()).unwrap()
+    let joined = crate::join(signal, Encoding::Protobuf, &out).unwrap();
+    Request::decode(signal, Encoding::Protobuf, joined.into()).unwrap()
 }
 
 fn written(batch: &Batch, row: usize) -> serde_json::Value {

@@ -23,7 +23,7 @@ use serde_json::Value;
 use wattle_batch::{Ack, Batch};
 use wattle_http_client::{ProxyOptions, Response, beginning};
 use wattle_options::{OptionError, OptionErrors, Secret, schema_of};
-use wattle_otlp::{Encoder as Records, Encoding, Request, Signal};
+use wattle_otlp::{Encoder as Records, Encoding, Signal};
 use wattle_tls::TlsOptions;
 
 use super::HttpSink;
@@ -265,18 +265,15 @@ impl Destination for Call {
 
     /// The event as a request in JSON.
     fn letter<'e>(&self, event: &'e [u8]) -> Cow<'e, [u8]> {
-        match Request::of_events(self.signal, Bytes::copy_from_slice(event)) {
-            Ok(request) => request.encode(Encoding::Json).into(),
-            Err(_) => event.into(),
-        }
+        wattle_otlp::join(self.signal, Encoding::Json, event).map_or(event.into(), Cow::Owned)
     }
 }
 
 impl Call {
     /// The body of a request with these events.
     pub(super) fn body(self, events: Bytes, compression: Compression) -> io::Result<Bytes> {
-        let request = Request::of_events(self.signal, events).map_err(io::Error::other)?;
-        let message = request.encode(self.http.unwrap_or(Encoding::Protobuf));
+        let encoding = self.http.unwrap_or(Encoding::Protobuf);
+        let message = wattle_otlp::join(self.signal, encoding, &events).map_err(io::Error::other)?;
         let is_compressed = compression != Compression::None;
         let message = if is_compressed { compression.compress([&message[..]])? } else { message };
         if self.http.is_some() {
