@@ -7,39 +7,63 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, ensure};
 
+const EMPTY: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+
+/// The response of a bulk API that took all documents.
+const BULK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 36\r\n\r\n\
+                      {\"took\":1,\"errors\":false,\"items\":[]}";
+
 /// A server that answers each request with 200 and counts what it gets. It lives until the process ends.
 pub(super) struct Receiver {
     pub(super) address: SocketAddr,
-    pub(super) bytes: Arc<AtomicU64>,
-    pub(super) lines: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    requests: AtomicU64,
+    documents: AtomicU64,
 }
 
 impl Receiver {
     pub(super) fn start() -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
-        let receiver = Self { address: listener.local_addr()?, bytes: Arc::default(), lines: Arc::default() };
-        let (bytes, lines) = (receiver.bytes.clone(), receiver.lines.clone());
+        let receiver = Self { address: listener.local_addr()?, counts: Arc::default() };
+        let counts = receiver.counts.clone();
         std::thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
-                let (bytes, lines) = (bytes.clone(), lines.clone());
+                let counts = counts.clone();
                 // The agent closes the connection, which ends the thread.
-                std::thread::spawn(move || serve(stream, &bytes, &lines));
+                std::thread::spawn(move || serve(stream, &counts));
             }
         });
         Ok(receiver)
     }
+
+    /// Number of requests.
+    pub(super) fn requests(&self) -> u64 {
+        self.counts.requests.load(Ordering::Relaxed)
+    }
+
+    /// Number of lines, without those that say what to do with the next one in a bulk request.
+    pub(super) fn documents(&self) -> u64 {
+        self.counts.documents.load(Ordering::Relaxed)
+    }
 }
 
-fn serve(stream: TcpStream, bytes: &AtomicU64, lines: &AtomicU64) -> anyhow::Result<()> {
+fn serve(stream: TcpStream, counts: &Counts) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = BufReader::with_capacity(256 << 10, stream);
     let mut body = Vec::new();
-    while let Some((_, length)) = head(&mut stream)? {
+    while let Some((first, length)) = head(&mut stream)? {
         body.resize(length, 0);
         stream.read_exact(&mut body)?;
-        bytes.fetch_add(length as u64, Ordering::Relaxed);
-        lines.fetch_add(body.iter().filter(|byte| **byte == b'\n').count() as u64, Ordering::Relaxed);
-        stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
+        counts.requests.fetch_add(1, Ordering::Relaxed);
+        let lines = body.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let is_bulk = first.contains("/_bulk");
+        counts.documents.fetch_add(if is_bulk { lines / 2 } else { lines }, Ordering::Relaxed);
+        let response: &[u8] = if is_bulk { BULK } else { EMPTY };
+        stream.get_mut().write_all(response)?;
     }
     Ok(())
 }

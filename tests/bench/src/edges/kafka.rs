@@ -1,0 +1,56 @@
+//! A broker of Kafka in this process, and a client that writes to it.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use krafka::Record;
+use krafka::producer::Producer;
+use krafka::testing::FakeBroker;
+use tokio::runtime::{Builder, Runtime};
+
+const PARTITIONS: i32 = 4;
+
+/// A broker with the topics `in` and `out`.
+pub(super) struct Broker {
+    pub(super) address: SocketAddr,
+    broker: FakeBroker,
+    producer: Producer,
+    runtime: Runtime,
+}
+
+impl Broker {
+    /// Starts it on the core of this thread.
+    pub(super) fn start() -> anyhow::Result<Self> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let (broker, producer) = runtime.block_on(async {
+            let broker = FakeBroker::start().await?;
+            broker.create_topic("in", PARTITIONS);
+            broker.create_topic("out", PARTITIONS);
+            let kafka = krafka::Kafka::builder(broker.bootstrap_servers()).connect().await?;
+            let producer = kafka.producer().build().await?;
+            anyhow::Ok((broker, producer))
+        })?;
+        let address = broker.bootstrap_servers().parse().context("the address of the broker")?;
+        Ok(Self { address, broker, producer, runtime })
+    }
+
+    /// Writes the lines of a text to the topic `in` so many times, each line as a message.
+    pub(super) fn send(&self, text: &[u8], times: usize) -> anyhow::Result<()> {
+        self.runtime.block_on(async {
+            for turn in 0..times {
+                for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                    let partition = i32::try_from(turn).unwrap_or(0) % PARTITIONS;
+                    drop(self.producer.enqueue(Record::new("in", line.to_vec()).partition(partition)).await?);
+                }
+            }
+            self.producer.flush().await?;
+            Ok(())
+        })
+    }
+
+    /// Number of messages in the topic `out`.
+    pub(super) fn arrived(&self) -> u64 {
+        let ends = (0..PARTITIONS).filter_map(|partition| self.broker.next_offset("out", partition));
+        ends.filter_map(|end| u64::try_from(end).ok()).sum()
+    }
+}
