@@ -5,6 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use wattle_batch::{Column, ColumnTooLarge, Span};
 
+use crate::frame::Mark;
+
 /// Limits at which a batch is closed.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchLimits {
@@ -21,6 +23,8 @@ pub struct BatchLimits {
 pub(crate) struct Chunk {
     pub(crate) column: Column,
     pub(crate) end: u64,
+    /// Facts about each row, if the lines are those of containers.
+    pub(crate) marks: Vec<Mark>,
 }
 
 /// The receiver of chunks is closed.
@@ -93,7 +97,7 @@ fn chunk(bytes: &Bytes, spans: Vec<Span>, end: u64) -> Option<Chunk> {
         return None;
     }
     // The framing keeps the buffer below 4 GiB, so its spans are valid.
-    Column::from_spans(bytes.clone(), spans).map(|column| Chunk { column, end })
+    Column::from_spans(bytes.clone(), spans).map(|column| Chunk { column, end, marks: Vec::new() })
 }
 
 /// A whole document as one event.
@@ -103,7 +107,7 @@ pub(crate) fn document(mut bytes: Vec<u8>) -> Result<Chunk, ColumnTooLarge> {
     if bytes.len() < bytes.capacity() / 4 * 3 {
         bytes.shrink_to_fit();
     }
-    Ok(Chunk { column: Column::from_document(Bytes::from(bytes))?, end })
+    Ok(Chunk { column: Column::from_document(Bytes::from(bytes))?, end, marks: Vec::new() })
 }
 
 #[cfg(test)]

@@ -277,7 +277,7 @@ impl Producer {
         let Some(draft) = draft else { return true };
         let column = draft.builder.finish();
         add(&self.stats.read_bytes, column.byte_len() as u64);
-        self.output.send(Chunk { column, end: 0 }).is_ok()
+        self.output.send(Chunk { column, end: 0, marks: Vec::new() }).is_ok()
     }
 
     /// Waits; returns false if the source stops first.

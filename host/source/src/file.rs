@@ -27,8 +27,10 @@
 //! - A saved position never passes an event that was not acknowledged.
 //! - A file that fails is never deleted or moved.
 
+mod about;
 mod checkpoint;
 mod clock;
+mod containers;
 mod content;
 mod discover;
 mod exclude;
@@ -65,9 +67,11 @@ use crate::error::SourceError;
 use crate::source::{Batches, Source, SourceContext};
 use crate::stats::add;
 use crate::thread::Worker;
+pub(crate) use about::{About, Facts};
 use checkpoint::{Saved, Store};
-pub(crate) use options::Options;
-use options::Settings;
+pub(crate) use containers::{ContainerFiles, add_image};
+pub(crate) use links::Links;
+pub(crate) use options::{Options, ReadFrom, Settings};
 use reader::Reader;
 use track::Tracker;
 
@@ -96,6 +100,11 @@ pub(crate) struct FileSource {
 impl FileSource {
     pub(crate) fn new(options: Options) -> Result<Self, Vec<OptionError>> {
         Ok(Self { settings: Settings::new(options)? })
+    }
+
+    /// A source of the files of containers.
+    pub(crate) fn of(settings: Settings) -> Self {
+        Self { settings }
     }
 }
 

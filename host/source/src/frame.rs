@@ -5,6 +5,7 @@
 
 mod cri;
 pub(crate) mod multiline;
+mod push;
 mod split;
 mod state;
 
@@ -20,7 +21,7 @@ use crate::assemble::{BatchLimits, Chunk, cut, last_batch};
 use crate::pool::Pool;
 use crate::transcode::{Encoding, Units};
 use cri::Joiner;
-pub(crate) use cri::LineFormat;
+pub(crate) use cri::{LineFormat, Mark, Stream};
 use multiline::Multiline;
 use state::{Quotes, State};
 
@@ -89,7 +90,8 @@ pub(crate) struct Rules {
 impl Rules {
     /// Returns how long an event that may continue waits for more.
     pub(crate) fn patience(&self) -> Duration {
-        self.multiline.as_ref().map_or(PATIENCE, |multiline| multiline.timeout)
+        let patience = if self.line_format == LineFormat::Container { cri::PART_PATIENCE } else { PATIENCE };
+        self.multiline.as_ref().map_or(patience, |multiline| multiline.timeout)
     }
 
     /// Only lines, up to this length.
@@ -159,6 +161,8 @@ pub(crate) struct Framer {
     group: Option<Group>,
     joiner: Joiner,
     spans: Vec<Span>,
+    /// One for each of `spans`, if the lines are those of containers.
+    marks: Vec<Mark>,
     /// Texts of events that are not in the buffer, with their indices in `spans`.
     joined: Vec<(usize, Vec<u8>)>,
     span_bytes: usize,
@@ -188,6 +192,7 @@ impl Framer {
             group: None,
             joiner: Joiner::default(),
             spans: Vec::new(),
+            marks: Vec::new(),
             joined: Vec::new(),
             span_bytes: 0,
             base: position,
@@ -294,6 +299,8 @@ impl Framer {
     /// Takes the finished events, except for this number of the last ones.
     fn take_but(&mut self, kept: usize, limits: &BatchLimits) -> Vec<Chunk> {
         let mut spans = std::mem::take(&mut self.spans);
+        let mut marks = std::mem::take(&mut self.marks);
+        self.marks = marks.split_off(marks.len().saturating_sub(kept));
         let kept = spans.split_off(spans.len().saturating_sub(kept));
         let used = kept.first().map_or(self.start, |first| first.start as usize);
         let end = if kept.is_empty() { self.position() } else { self.input_position(used) };
@@ -310,7 +317,7 @@ impl Framer {
         self.spans.extend(kept.iter().map(|span| Span { start: span.start - moved, end: span.end - moved }));
         let joined = std::mem::take(&mut self.joined);
         if !joined.is_empty() {
-            let chunk = with_joined(&full, &spans, joined).map(|column| Chunk { column, end });
+            let chunk = with_joined(&full, &spans, joined).map(|column| Chunk { column, end, marks });
             self.pool.give_back(full);
             return chunk.into_iter().collect();
         }
@@ -323,6 +330,7 @@ impl Framer {
             }
             // A restart must read held and unfinished events again.
             chunk.end = chunk.end.min(end);
+            chunk.marks = marks.drain(..chunk.column.rows().min(marks.len())).collect();
         }
         chunks
     }
@@ -411,5 +419,7 @@ fn with_joined(buffer: &[u8], spans: &[Span], joined: Vec<(usize, Vec<u8>)>) -> 
     Column::from_spans(bytes.into(), placed)
 }
 
+#[cfg(test)]
+mod container_tests;
 #[cfg(test)]
 mod tests;

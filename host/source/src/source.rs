@@ -95,16 +95,29 @@ impl SourceContext {
         type_name: &str,
         resource: serde_json::Map<String, serde_json::Value>,
     ) -> Arc<Origin> {
+        self.origin_with(self.resource(type_name, resource, serde_json::Map::new()))
+    }
+
+    /// Returns the resource of events: `source` with the name and the type of the source, and these facts; beside it, `more`.
+    pub(crate) fn resource(
+        &self,
+        type_name: &str,
+        facts: serde_json::Map<String, serde_json::Value>,
+        more: serde_json::Map<String, serde_json::Value>,
+    ) -> Arc<str> {
         let mut source = serde_json::Map::new();
         source.insert("name".into(), self.name.as_ref().into());
         source.insert("type".into(), type_name.into());
-        source.extend(resource);
+        source.extend(facts);
+        let mut resource = more;
+        resource.insert("source".into(), source.into());
+        serde_json::Value::Object(resource).to_string().into()
+    }
+
+    /// Returns the origin of events received now, with this resource.
+    pub(crate) fn origin_with(&self, resource: Arc<str>) -> Arc<Origin> {
         let observed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-        Arc::new(Origin {
-            source: self.name.clone(),
-            resource: serde_json::json!({ "source": source }).to_string().into(),
-            observed: i64::try_from(observed).unwrap_or(i64::MAX),
-        })
+        Arc::new(Origin { source: self.name.clone(), resource, observed: i64::try_from(observed).unwrap_or(i64::MAX) })
     }
 }
 

@@ -128,7 +128,7 @@ impl Reader {
                 let is_moved = entry.path != watched.path || entry.id.device != watched.id.device;
                 let is_enough = common >= ENOUGH_BYTES
                     || entry.id.inode == watched.id.inode
-                    || (is_moved && base(&entry.path) == watched.base);
+                    || (is_moved && self.settings.base_of(&entry.path) == watched.base);
                 let is_proven = match entry.proof {
                     Some(proof) => proof.holds(content).unwrap_or(false),
                     None => !entry.fingerprint.is_short() || entry.read.size == watched.version.size,
@@ -146,7 +146,7 @@ impl Reader {
     /// names than the original.
     fn original_of(&self, key: Key, watched: &Watched, content: &Content<'_>, head: &[u8]) -> Option<Key> {
         let name = watched.path.file_name()?.to_string_lossy();
-        if name == watched.base {
+        if name == base(&watched.path) {
             return None;
         }
         let alike = self.by_base.get(&watched.base)?;
@@ -269,7 +269,8 @@ impl Reader {
         }
         self.searches -= 1;
         let siblings = fs::read_dir(path.parent()?).into_iter().flatten().flatten().map(|sibling| sibling.path());
-        let named_alike: Vec<PathBuf> = siblings.filter(|other| *other != path && base(other) == base_name).collect();
+        let named_alike: Vec<PathBuf> =
+            siblings.filter(|other| *other != path && self.settings.base_of(other) == base_name).collect();
         for path in named_alike {
             let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
             let watched_as = self.by_id.get(&self.id_of(&metadata)).copied();
@@ -307,7 +308,8 @@ impl Reader {
         let is_meant = self.settings.patterns.is_meant(&copy.path);
         let Some(watched) = self.files.get_mut(&key) else { return };
         let old = watched.id;
-        let mut next = Watched::new(copy.path.clone(), id, &metadata, head, Framing::Lines);
+        let mut next = Watched::new(copy.path.clone(), &self.settings, id, &metadata, head);
+        next.framing = Framing::Lines;
         next.position = watched.position;
         next.proof = watched.proof;
         // If the content was never compared with known contents, the new file must be.

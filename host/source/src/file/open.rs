@@ -166,7 +166,7 @@ impl Reader {
         let (id, base) = (watched.id, watched.base.clone());
         let Some(folder) = watched.path.parent() else { return false };
         let siblings = fs::read_dir(folder).into_iter().flatten().flatten().map(|sibling| sibling.path());
-        let named_alike: Vec<_> = siblings.filter(|path| super::names::base(path) == base).collect();
+        let named_alike: Vec<_> = siblings.filter(|path| self.settings.base_of(path) == base).collect();
         for path in named_alike {
             let is_it = fs::symlink_metadata(&path).is_ok_and(|metadata| self.id_of(&metadata) == id);
             if !is_it || self.settings.patterns.is_excluded(&path) {

@@ -9,8 +9,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use wattle_options::{Flag, Number, OptionError, Period, Size};
 
+use super::about::{About, PlainFiles};
 use super::discover::Patterns;
 use super::links::Links;
+use super::names::base;
 use crate::decompress::{Caps, Decompression};
 use crate::frame::{
     DEFAULT_MAX_EVENT_BYTES, DEFAULT_MAX_LINE_BYTES, Framing, LineFormat, Rules, check_csv, check_max_bytes, multiline,
@@ -22,88 +24,88 @@ use crate::transcode::Encoding;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Options {
     /// Globs of the files to read, such as `/var/log/*.log`; `**` stands for any number of folders.
-    include: Vec<String>,
+    pub(super) include: Vec<String>,
     /// Globs of files to exclude. A glob without `/`, such as `*.gz`, is compared with the file
     /// name; any other with the whole path. A glob that names a folder excludes everything below
     /// it. Default: none.
     #[serde(default)]
-    exclude: Vec<String>,
+    pub(super) exclude: Vec<String>,
     /// How bytes become events. `auto`: each JSON document is an event, compact or pretty, with or
     /// without line feeds between documents; each line that is not JSON is an event. `lines`: each
     /// line is an event. `csv`: the same, but a line feed in quotes does not end it. `document`: each
     /// file is one event. Default: `auto`.
     #[serde(default)]
-    framing: FileFraming,
+    pub(super) framing: FileFraming,
     /// Where to start reading files that existed before the first run of the source, or before it
     /// lost its positions: `beginning` or `end`. Default: `beginning`.
     #[serde(default)]
-    read_from: ReadFrom,
+    pub(super) read_from: ReadFrom,
     /// Whether to read files as they grow. The source reads compressed files and files with framing
     /// `document` only when they have not changed for `stable_after`. Default: `true`.
     #[serde(default = "yes")]
-    follow: Flag,
+    pub(super) follow: Flag,
     /// Which symbolic links to follow: `same_owner` (links of root, links of the agent's user, and
     /// links to a target with the same owner), `always`, or `never`. An agent that runs as root
     /// never follows links across owners. Default: `same_owner`.
     #[serde(default)]
-    follow_symlinks: Links,
+    pub(super) follow_symlinks: Links,
     /// Whether compressed files (gzip, zstd) are recognised by their first bytes: `auto` or `none`.
     /// Default: `auto`.
     #[serde(default)]
-    decompression: Decompression,
+    pub(super) decompression: Decompression,
     /// What to do with a file after all its events are delivered: `keep`, `delete`, or `{ move_to =
     /// "folder" }`. Default: `keep`.
     #[serde(default)]
-    when_finished: WhenFinished,
+    pub(super) when_finished: WhenFinished,
     /// Interval between searches for new files, in seconds or as `500ms`. Default: `1s`.
     #[serde(default = "second")]
-    glob_interval: Period,
+    pub(super) glob_interval: Period,
     /// Time without changes after which a file counts as complete. Applies to files that are read
     /// as a whole, and to files that may end inside a JSON document. Default: `1s`.
     #[serde(default = "second")]
-    stable_after: Period,
+    pub(super) stable_after: Period,
     /// How long the source continues to read a renamed or deleted file after its last change.
     /// Default: `5s`.
     #[serde(default = "rotate_wait")]
-    rotate_wait: Period,
+    pub(super) rotate_wait: Period,
     /// Maximum length of a line in bytes. Longer lines are skipped, counted and logged.
     /// Default: `1MiB`.
     #[serde(default = "max_line_bytes")]
-    max_line_bytes: Size,
+    pub(super) max_line_bytes: Size,
     /// Format of lines. Default: `auto`.
     #[serde(default)]
-    line_format: LineFormat,
+    pub(super) line_format: LineFormat,
     /// Encoding of the text: `utf-8`, `utf-16le`, `utf-16be` or `windows-1252` (includes Latin-1).
     /// A byte order mark of UTF-16 or UTF-8 overrides the option and is removed. Default: `utf-8`.
     #[serde(default)]
-    encoding: Encoding,
+    pub(super) encoding: Encoding,
     /// Joins several lines to one event, such as a stack trace. Default: none.
     #[serde(default)]
-    multiline: Option<multiline::Options>,
+    pub(super) multiline: Option<multiline::Options>,
     /// Maximum length of an event in bytes, including JSON documents and events of several lines.
     /// With framing `document` a longer file fails; otherwise the event is skipped, counted and
     /// logged. Default: `1GiB`.
     #[serde(default = "max_event_bytes")]
-    max_event_bytes: Size,
+    pub(super) max_event_bytes: Size,
     /// Maximum decompressed size of a compressed file in bytes; a larger file fails.
     /// Default: `4GiB`.
     #[serde(default = "max_decompressed_bytes")]
-    max_decompressed_bytes: Size,
+    pub(super) max_decompressed_bytes: Size,
     /// Maximum window of zstd files in bytes, a power of two up to `2GiB`. Reading needs this much
     /// memory. Default: `128MiB`.
     #[serde(default = "max_zstd_window")]
-    max_zstd_window: Size,
+    pub(super) max_zstd_window: Size,
     /// Maximum ratio of decompressed to compressed bytes; a file with a higher ratio fails.
     /// Default: `1000`.
     #[serde(default = "max_decompression_ratio")]
-    max_decompression_ratio: Number<u64>,
+    pub(super) max_decompression_ratio: Number<u64>,
     /// Maximum number of open files. If the limit of the process is lower, the sources share it.
     /// Default: `256`.
     #[serde(default = "max_open_files")]
-    max_open_files: Number<u64>,
+    pub(super) max_open_files: Number<u64>,
 }
 
-fn yes() -> Flag {
+pub(super) fn yes() -> Flag {
     Flag(true)
 }
 
@@ -119,7 +121,7 @@ fn max_line_bytes() -> Size {
     Size(DEFAULT_MAX_LINE_BYTES)
 }
 
-fn max_zstd_window() -> Size {
+pub(super) fn max_zstd_window() -> Size {
     Size(128 << 20)
 }
 
@@ -127,11 +129,11 @@ fn max_event_bytes() -> Size {
     Size(DEFAULT_MAX_EVENT_BYTES)
 }
 
-fn max_decompressed_bytes() -> Size {
+pub(super) fn max_decompressed_bytes() -> Size {
     Size(4 << 30)
 }
 
-fn max_decompression_ratio() -> Number<u64> {
+pub(super) fn max_decompression_ratio() -> Number<u64> {
     Number(1000)
 }
 
@@ -141,7 +143,7 @@ fn max_open_files() -> Number<u64> {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum FileFraming {
+pub(super) enum FileFraming {
     #[default]
     Auto,
     Lines,
@@ -173,6 +175,8 @@ pub(crate) enum WhenFinished {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) patterns: Patterns,
+    /// What the source of these files knows about them.
+    pub(crate) about: Arc<dyn About>,
     framing: FileFraming,
     pub(crate) read_from: ReadFrom,
     pub(crate) follow: bool,
@@ -224,6 +228,7 @@ impl Settings {
         };
         let settings = Self {
             patterns,
+            about: Arc::new(PlainFiles),
             framing: options.framing,
             read_from: options.read_from,
             follow: options.follow.0,
@@ -240,6 +245,15 @@ impl Settings {
             max_open_files: usize::try_from(options.max_open_files.0).unwrap_or(usize::MAX),
         };
         if errors.is_empty() { Ok(settings) } else { Err(errors) }
+    }
+
+    /// Returns the name without suffixes of rotation. If rotation leaves files in their folder, it contains the folder.
+    pub(crate) fn base_of(&self, path: &Path) -> String {
+        let name = base(path);
+        match path.parent().filter(|_| self.about.stays_in_folder()) {
+            Some(folder) => format!("{}/{name}", folder.to_string_lossy()),
+            None => name,
+        }
     }
 
     /// How the bytes of the file of this name become events; `Auto` for a file that may be one JSON

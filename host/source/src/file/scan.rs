@@ -10,7 +10,6 @@ use super::clock;
 use super::discover::Found;
 use super::identity::{Content, FileId, Head, Proof, read_head};
 use super::moved::Moved;
-use super::names::base;
 use super::open::Loss;
 use super::options::ReadFrom;
 use super::reader::{LOOK_INTERVAL, Reader, is_same};
@@ -29,8 +28,9 @@ impl Reader {
     pub(super) fn scan(&mut self) {
         let start = clock::now();
         self.searches = MAX_SEARCHES;
-        let found = self.settings.patterns.find(self.settings.links, &mut self.complaints);
+        let mut found = self.settings.patterns.find(self.settings.links, &mut self.complaints);
         self.note_unmatched(&found);
+        self.leave_out(&mut found);
         if !self.unreadable.is_empty() {
             let paths: HashSet<&PathBuf> = found.files.iter().map(|(path, _)| path).collect();
             self.unreadable.retain(|path, _| paths.contains(path));
@@ -98,6 +98,23 @@ impl Reader {
         add(&self.context.stats.looks, 1);
         // The interval grows with the duration of a scan, so that scans leave time for reading.
         self.scan_at = clock::now() + self.settings.glob_interval.max(clock::since(start) * 5);
+    }
+
+    /// Removes files that the source of these files does not want, and stops watching them. They are not read, also if they
+    /// were read before; they continue at their positions if they are wanted again.
+    fn leave_out(&mut self, found: &mut Found) {
+        let about = self.settings.about.clone();
+        let mut unwanted = Vec::new();
+        found.files.retain(|(path, metadata)| {
+            let is_wanted = about.is_wanted(path);
+            if !is_wanted {
+                unwanted.extend(self.by_id.get(&self.id_of(metadata)).copied());
+            }
+            is_wanted
+        });
+        for key in unwanted {
+            self.forget(key, true);
+        }
     }
 
     /// Logs globs that match or exclude nothing once, and again when they match.
@@ -171,8 +188,7 @@ impl Reader {
             return None;
         }
         let head = read_head(file).ok()?;
-        let framing = self.settings.framing_of(path);
-        let watched = Watched::new(path.to_owned(), id, metadata, Head::from_bytes(&head), framing);
+        let watched = Watched::new(path.to_owned(), &self.settings, id, metadata, Head::from_bytes(&head));
         let (serial, entry) = known.into_iter().find(|(_, entry)| self.is_about(entry, &watched, file, &head))?;
         self.tracker.take_known(serial);
         Some(entry)
@@ -185,8 +201,8 @@ impl Reader {
         metadata: &Metadata,
         entry: Option<Entry>,
     ) -> io::Result<()> {
-        let framing = self.settings.framing_of(&path);
-        let mut watched = Watched::new(path, self.id_of(metadata), metadata, Head::of(file)?, framing);
+        let mut watched = Watched::new(path, &self.settings, self.id_of(metadata), metadata, Head::of(file)?);
+        let framing = watched.framing;
         let is_plain = watched.compression(&self.settings) == Compression::None;
         let (mut end, mut is_passed_over) = (None, false);
         let offered = entry.as_ref().map_or(0, |entry| entry.offered);
@@ -269,7 +285,7 @@ impl Reader {
                 source = %self.context.name, from = %watched.path.display(), to = %path.display(), "file was renamed"
             );
             watched.path.clone_from(&path);
-            let before = std::mem::replace(&mut watched.base, base(&path));
+            let before = std::mem::replace(&mut watched.base, self.settings.base_of(&path));
             let now = watched.base.clone();
             self.drop_base(&before, key);
             self.by_base.entry(now).or_default().insert(key);
@@ -421,9 +437,10 @@ impl Reader {
                 continue;
             }
             let Some(folder) = entry.path.parent() else { continue };
-            let base_name = base(&entry.path);
+            let base_name = self.settings.base_of(&entry.path);
             let siblings = fs::read_dir(folder).into_iter().flatten().flatten().map(|sibling| sibling.path());
-            let alike: Vec<PathBuf> = siblings.filter(|path| *path != entry.path && base(path) == base_name).collect();
+            let is_alike = |path: &PathBuf| *path != entry.path && self.settings.base_of(path) == base_name;
+            let alike: Vec<PathBuf> = siblings.filter(is_alike).collect();
             for path in alike {
                 if self.go_on_renamed(&entry, path) {
                     self.tracker.take_known(serial);

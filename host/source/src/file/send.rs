@@ -1,14 +1,15 @@
 //! Sends events, and keeps checking files while the output has no room or is slow.
 
 use std::fs::File;
+use std::sync::Arc;
 
 use tokio::sync::mpsc::error::TrySendError;
 use wattle_batch::Batch;
 
-use super::clock;
 use super::reader::{LOOK_INTERVAL, Reader};
 use super::track::Key;
 use super::turn::proof;
+use super::{about, clock};
 use crate::assemble::{Chunk, Unwanted};
 use crate::reading::Flow;
 
@@ -24,19 +25,26 @@ impl Reader {
     /// Sends a chunk. While the output has no room, file checks continue: logs rotate whether or
     /// not events can be delivered. The turn of an uncompressed file (`plain`) ends meanwhile, and
     /// the chunk waits.
-    pub(super) fn send(&mut self, key: Key, path: &str, plain: Option<&File>, chunk: Chunk) -> Result<Flow, Unwanted> {
+    pub(super) fn send(
+        &mut self,
+        key: Key,
+        resource: &Arc<str>,
+        plain: Option<&File>,
+        chunk: Chunk,
+    ) -> Result<Flow, Unwanted> {
         if self.tracker.is_going_back(key) {
             // The file is read again from before this chunk. If the file disappears first, these
             // events are lost too.
             drop(self.tracker.ack(key, chunk.end, None, chunk.column.rows() as u64));
             return Ok(Flow::Pause);
         }
-        let origin = self.context.origin("file", &[("path", path)]);
+        let origin = self.context.origin_with(resource.clone());
         let proof = plain.and_then(|file| proof(file, chunk.end));
         self.last_proof = proof;
         let end = chunk.end;
         let (ack, is_redelivered) = self.tracker.ack(key, end, proof, chunk.column.rows() as u64);
         let mut batch = Batch::new(chunk.column, origin, ack);
+        about::mark(&mut batch, &chunk.marks);
         if is_redelivered {
             batch = batch.redelivered();
         }

@@ -2,12 +2,17 @@
 
 use std::fs::{File, Metadata};
 use std::io;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
+use super::about::Facts;
 use super::clock;
 use super::identity::{Content, Head, Proof, Version};
 use super::positioned::Positioned;
-use super::reader::{Reader, is_same};
+use super::reader::{LOOK_INTERVAL, Reader, is_same};
 use super::track::Key;
 use super::watched::Watched;
 use crate::assemble::{self, Unwanted};
@@ -124,11 +129,31 @@ impl Reader {
         if watched.framing == Framing::Lines && !watched.is_resolved && !self.resolve(key, watched) {
             return Ok(Turn::Read);
         }
+        let waited = if self.context.once { Duration::MAX } else { clock::since(watched.found_at) };
+        let resource = match self.settings.about.facts(&watched.path, waited) {
+            Facts::Known(facts) => self.resource(&watched.path, facts),
+            Facts::Wait => {
+                watched.not_before = Some(clock::now() + LOOK_INTERVAL);
+                return Ok(Turn::Read);
+            }
+            // The next search stops watching it.
+            Facts::Unwanted => {
+                watched.has_news = false;
+                return Ok(Turn::Read);
+            }
+        };
         watched.has_news = false;
         match watched.framing {
-            Framing::Auto | Framing::Csv | Framing::Lines => self.read_events(key, watched, &metadata),
-            Framing::Document => self.read_document(key, watched, &metadata),
+            Framing::Auto | Framing::Csv | Framing::Lines => self.read_events(key, watched, &metadata, &resource),
+            Framing::Document => self.read_document(key, watched, &metadata, &resource),
         }
+    }
+
+    /// The resource of the events of a file.
+    fn resource(&self, path: &Path, facts: Map<String, Value>) -> Arc<str> {
+        let mut source = Map::new();
+        source.insert("path".to_owned(), path.to_string_lossy().into());
+        self.context.resource(self.settings.about.type_name(), source, facts)
     }
 
     fn reading(&self, watched: &Watched) -> Reading {
@@ -144,7 +169,13 @@ impl Reader {
         }
     }
 
-    fn read_events(&mut self, key: Key, watched: &mut Watched, metadata: &Metadata) -> Result<Turn, Unwanted> {
+    fn read_events(
+        &mut self,
+        key: Key,
+        watched: &mut Watched,
+        metadata: &Metadata,
+        resource: &Arc<str>,
+    ) -> Result<Turn, Unwanted> {
         let is_followed = watched.is_followed(&self.settings, self.context.once);
         let is_last = !is_followed || watched.is_over(self.settings.rotate_wait);
         let is_json = watched.framing == Framing::Auto;
@@ -162,7 +193,7 @@ impl Reader {
         let reading = self.reading(watched);
         let plain = (reading.compression == Compression::None).then_some(file);
         let read =
-            reading.events(&mut Positioned::new(file), part, &mut |chunk| self.send(key, &path, plain, chunk))?;
+            reading.events(&mut Positioned::new(file), part, &mut |chunk| self.send(key, resource, plain, chunk))?;
         self.context.stats.skip(&self.context.name, &path, &read.skipped);
         add(&self.context.stats.read_bytes, read.taken);
         if let Some(file) = plain {
@@ -220,7 +251,13 @@ impl Reader {
         }
     }
 
-    fn read_document(&mut self, key: Key, watched: &mut Watched, metadata: &Metadata) -> Result<Turn, Unwanted> {
+    fn read_document(
+        &mut self,
+        key: Key,
+        watched: &mut Watched,
+        metadata: &Metadata,
+        resource: &Arc<str>,
+    ) -> Result<Turn, Unwanted> {
         let Some(file) = &watched.file else { return Ok(Turn::Read) };
         let (document, failure) = self.reading(watched).document(&mut Positioned::new(file), metadata.len());
         let is_unchanged = file.metadata().is_ok_and(|after| Version::of(&after) == watched.version);
@@ -232,10 +269,9 @@ impl Reader {
         add(&self.context.stats.read_bytes, metadata.len());
         watched.position = document.len() as u64;
         if !document.is_empty() {
-            let path = watched.path.to_string_lossy().into_owned();
             // The length was checked against a limit below that of a column.
             if let Ok(chunk) = assemble::document(document) {
-                self.send(key, &path, None, chunk)?;
+                self.send(key, resource, None, chunk)?;
             }
         } else if failure.is_none() {
             add(&self.context.stats.skipped_empty, 1);

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::clock;
 use super::identity::{FileId, Head, Proof, Version};
-use super::names::base;
 use super::options::Settings;
 use super::track::Key;
 use crate::decompress::{Compression, Decompression};
@@ -49,6 +48,8 @@ pub(crate) struct Watched {
     pub(crate) version: Version,
     pub(crate) changed_at: Instant,
     pub(crate) used_at: Instant,
+    /// When the source began to watch it.
+    pub(crate) found_at: Instant,
     /// Since when no glob matches it, because it was renamed or deleted.
     pub(crate) gone_since: Option<Instant>,
     /// The file was read completely; only a change starts it again.
@@ -62,16 +63,16 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    pub(crate) fn new(path: PathBuf, id: FileId, metadata: &Metadata, head: Head, framing: Framing) -> Self {
+    pub(crate) fn new(path: PathBuf, settings: &Settings, id: FileId, metadata: &Metadata, head: Head) -> Self {
         let age = metadata.modified().ok().and_then(|at| clock::wall().duration_since(at).ok()).unwrap_or_default();
         let now = clock::now();
         Self {
-            base: base(&path),
+            base: settings.base_of(&path),
+            framing: settings.framing_of(&path),
             path,
             id,
             born: born(metadata),
             head,
-            framing,
             file: None,
             position: 0,
             proof: None,
@@ -87,6 +88,7 @@ impl Watched {
             // A file can be older than the monotonic clock can express.
             changed_at: now.checked_sub(age).unwrap_or(now),
             used_at: now,
+            found_at: now,
             gone_since: None,
             is_complete: false,
             has_failed: false,

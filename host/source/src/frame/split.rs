@@ -7,10 +7,10 @@
 //!   includes a document that starts at the start of a line.
 
 use memchr::{memchr, memchr2_iter, memmem, memrchr};
-use wattle_batch::{MAX_JSON_DEPTH, Span};
+use wattle_batch::MAX_JSON_DEPTH;
 use wattle_json::{Boundary, DocumentEnd};
 
-use super::cri::{LineFormat, Outcome};
+use super::cri::{Line, LineFormat};
 use super::multiline::Meaning;
 use super::state::{Quotes, Skip, State};
 use super::{Framer, Group};
@@ -219,12 +219,17 @@ impl Framer {
     fn end_single(&mut self, line: &[u8], end: usize, next: usize) {
         let position = self.read_position();
         let format = if self.rules.quotes { LineFormat::Raw } else { self.rules.line_format };
-        match self.joiner.line(line, position, format, self.rules.max_line_bytes) {
-            Outcome::Whole(skip) => self.push(skip, end),
-            Outcome::Held => {}
-            Outcome::Joined(text) => self.push_joined(text),
-            Outcome::TooLong(bytes) => self.count_too_long(bytes),
+        let max = match format {
+            // The line may be longer than its message.
+            LineFormat::Container => self.rules.max_event_bytes,
+            LineFormat::Auto | LineFormat::Raw | LineFormat::Cri => self.rules.max_line_bytes,
+        };
+        let parsed = Line::parse(line, format);
+        for overdue in self.joiner.overdue(parsed.as_ref(), position, max) {
+            self.push_outcome(overdue, end);
         }
+        let outcome = self.joiner.line(line, parsed, position, format, max);
+        self.push_outcome(outcome, end);
         self.start += next;
     }
 
@@ -411,8 +416,8 @@ impl Framer {
             self.end_group();
             self.state = State::Idle;
         }
-        for text in self.joiner.flush() {
-            self.push_joined(text);
+        for incomplete in self.joiner.flush() {
+            self.push_outcome(incomplete, 0);
         }
     }
 
@@ -431,40 +436,6 @@ impl Framer {
         let lines = rest.get(..next).unwrap_or_default();
         let end = lines.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |last| last + 1);
         self.finish_event(end, next);
-    }
-
-    /// Adds the event from `skip` to `end`, both relative to `start`.
-    fn push(&mut self, skip: usize, end: usize) {
-        if end <= skip {
-            self.skipped.empty += 1;
-        } else if self.read_position() + (self.line as u64) < self.sent_to {
-            // The event was sent when this part of the input was read before.
-        } else if let (Ok(start), Ok(end)) = (u32::try_from(self.start + skip), u32::try_from(self.start + end)) {
-            self.span_bytes += (end - start) as usize;
-            self.spans.push(Span { start, end });
-        }
-    }
-
-    fn push_joined(&mut self, text: Vec<u8>) {
-        if text.is_empty() {
-            self.skipped.empty += 1;
-        } else if self.read_position() >= self.sent_to {
-            self.span_bytes += text.len();
-            self.joined.push((self.spans.len(), text));
-            self.spans.push(Span { start: 0, end: 0 });
-        }
-    }
-
-    fn count_too_long(&mut self, bytes: u64) {
-        self.count_skipped(self.read_position() + self.line as u64, bytes);
-    }
-
-    fn count_skipped(&mut self, from: u64, bytes: u64) {
-        if from >= self.sent_to {
-            self.skipped.too_long += 1;
-            self.skipped.too_long_bytes += bytes;
-            self.skipped.too_long_at.get_or_insert(from);
-        }
     }
 }
 
