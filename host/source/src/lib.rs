@@ -16,6 +16,7 @@ mod aws_s3;
 mod broker;
 mod decompress;
 mod demo;
+mod docker_logs;
 mod error;
 mod file;
 mod frame;
@@ -25,6 +26,7 @@ mod http;
 mod in_flight;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod kubernetes_logs;
 mod listen;
 mod listeners;
 mod log_limit;
