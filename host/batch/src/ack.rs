@@ -30,6 +30,8 @@
 //! | `aws_s3` | deletes the message when all of its objects are | as delivered | as delivered | reads the object again from its first undelivered event; when it is stopped, gives the message back |
 //! | `http` | answers 200 | answers 422 | answers 503 | answers 503 |
 //! | `otlp` | answers with success | answers with a partial success and the number of rejected events | answers UNAVAILABLE or 503 | as given up |
+//! | `splunk_hec` | answers with code 0, or acknowledges the request when its client asks | as delivered | answers with code 9, or never acknowledges | as given up |
+//! | `elasticsearch_bulk` | answers 200 with 201 for each document | as delivered | answers 503 | answers 503 |
 //! | `kafka` | the offset to commit moves when all events before are acknowledged | as delivered | as delivered | offers the batch again; when it is stopped or the partition leaves, commits nothing after it |
 //! | `nats` | acknowledges the messages of the batch | as delivered | as delivered | gives them back with a pause; when it is stopped, at once |
 //! | `stdin`, `socket`, `syslog`, `demo` | forgets the bytes | as delivered | as delivered | offers the batch again; when it is stopped, counts it as lost |

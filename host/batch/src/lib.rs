@@ -30,6 +30,7 @@ mod field;
 mod kind;
 mod object;
 mod origin;
+mod rows;
 mod timestamp;
 
 pub use ack::{Ack, Disposition, Parked};
@@ -41,4 +42,5 @@ pub use field::{FieldPath, FieldPathError, Form, Root};
 pub use kind::EventKind;
 pub use object::ValueColumn;
 pub use origin::{Failure, Origin};
+pub use rows::{RowParts, Rows};
 pub use timestamp::{format_rfc3339, parse_rfc3339};

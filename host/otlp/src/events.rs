@@ -1,11 +1,8 @@
 //! Makes events of requests.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use wattle_batch::{
-    Ack, Batch, Column, ColumnTooLarge, EventKind, FieldPath, Form, Origin, Span, format_rfc3339, parse_rfc3339,
-};
+pub(crate) use wattle_batch::RowParts as Row;
+use wattle_batch::{EventKind, Rows, Span, format_rfc3339, parse_rfc3339};
 
 use crate::common::InstrumentationScope;
 use crate::object::{Object, Read, list, text};
@@ -15,47 +12,12 @@ use crate::{Request, Signal, logs, metrics, spans, value};
 /// Key in the resource, and in the attributes of logs, of what has no other place in an event.
 pub(crate) const OTLP: &str = "otlp";
 
-/// Events that fit into one batch.
-#[derive(Debug)]
-pub struct Events {
-    kind: EventKind,
-    /// The texts of all rows.
-    text: Vec<u8>,
-    rows: Vec<Row>,
-}
-
-/// Where the parts of an event stand in the text; what it does not have is empty.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Row {
-    pub(crate) body: Span,
-    pub(crate) attributes: Span,
-    pub(crate) resource: Span,
-    pub(crate) severity: Span,
-    pub(crate) trace_id: Span,
-    pub(crate) span_id: Span,
-    pub(crate) scope: Span,
-    /// Nanoseconds since 1970.
-    pub(crate) time: Option<i64>,
-}
-
-/// A root of events, and its place in a row.
-type Root = (&'static str, fn(&Row) -> Span);
-
-const ROOTS: [Root; 6] = [
-    ("attributes", |row| row.attributes),
-    ("resource", |row| row.resource),
-    ("severity", |row| row.severity),
-    ("trace_id", |row| row.trace_id),
-    ("span_id", |row| row.span_id),
-    ("scope", |row| row.scope),
-];
-
 impl Request {
     /// Makes an event of each log record, data point and span, in batches of at most `max_events` and about `max_bytes`.
     /// `resource` is the object that the resource of each event begins with, such as `{"source":{"name":"in"}}`.
     ///
     /// Metrics without data points, and scopes and resources without records, have no events.
-    pub fn into_events(self, resource: &str, max_events: usize, max_bytes: usize) -> Vec<Events> {
+    pub fn into_events(self, resource: &str, max_events: usize, max_bytes: usize) -> Vec<Rows> {
         let kind = match self.signal() {
             Signal::Logs => EventKind::Log,
             Signal::Metrics => EventKind::Metric,
@@ -71,45 +33,13 @@ impl Request {
     }
 }
 
-impl Events {
-    /// Number of events.
-    pub fn rows(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Makes a batch of the events.
-    ///
-    /// # Errors
-    ///
-    /// The events have more than 4 GiB.
-    pub fn into_batch(self, origin: Arc<Origin>, ack: Ack) -> Result<Batch, ColumnTooLarge> {
-        let Self { kind, text, rows } = self;
-        let bytes = Bytes::from(text);
-        let column = |spans: Vec<Span>| Column::from_spans(bytes.clone(), spans).ok_or(ColumnTooLarge);
-        let mut batch = Batch::new(column(rows.iter().map(|row| row.body).collect())?, origin, ack).of_kind(kind);
-        for (root, span) in ROOTS {
-            let spans: Vec<Span> = rows.iter().map(span).collect();
-            let kinds: Vec<u8> = spans.iter().map(|span| u8::from(span.end > span.start)).collect();
-            // The paths are valid, and only values that the roots take have been written.
-            if let Ok(path) = FieldPath::parse(root)
-                && kinds.contains(&1)
-            {
-                let failed = batch.set(&path, Form::Json, &column(spans)?, &kinds)?;
-                debug_assert!(failed.is_empty(), "{root}: {failed:?}");
-            }
-        }
-        batch.set_timestamps(&rows.iter().map(|row| row.time.unwrap_or(i64::MIN)).collect::<Vec<_>>());
-        Ok(batch)
-    }
-}
-
 /// Collects events.
 pub(crate) struct Builder<'s> {
     source: &'s str,
     max_events: usize,
     max_bytes: usize,
-    full: Vec<Events>,
-    open: Events,
+    full: Vec<Rows>,
+    open: Rows,
     /// The resource and scope of the next events, and where they stand in the open text.
     resource: Vec<u8>,
     scope: Vec<u8>,
@@ -118,7 +48,7 @@ pub(crate) struct Builder<'s> {
 
 impl<'s> Builder<'s> {
     fn new(kind: EventKind, source: &'s str, max_events: usize, max_bytes: usize) -> Self {
-        let open = Events { kind, text: Vec::new(), rows: Vec::new() };
+        let open = Rows::new(kind);
         let (resource, scope) = (Vec::new(), Vec::new());
         Self { source, max_events, max_bytes, full: Vec::new(), open, resource, scope, places: None }
     }
@@ -174,9 +104,7 @@ impl<'s> Builder<'s> {
 
     /// Writes a part of the next event.
     pub(crate) fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Span {
-        let start = self.open.text.len();
-        write(&mut self.open.text);
-        span(start, self.open.text.len())
+        self.open.write(write)
     }
 
     /// Writes an id as a JSON string, if it is valid.
@@ -201,20 +129,20 @@ impl<'s> Builder<'s> {
                 *self.places.insert(places)
             }
         };
-        self.open.rows.push(Row { resource, scope, ..row });
-        if self.open.rows.len() >= self.max_events || self.open.text.len() >= self.max_bytes {
+        self.open.push(Row { resource, scope, ..row });
+        if self.open.rows() >= self.max_events || self.open.byte_len() >= self.max_bytes {
             self.close();
         }
     }
 
     fn close(&mut self) {
-        let next = Events { kind: self.open.kind, text: Vec::new(), rows: Vec::new() };
+        let next = Rows::new(self.open.kind());
         self.full.push(std::mem::replace(&mut self.open, next));
         self.places = None;
     }
 
-    fn finish(mut self) -> Vec<Events> {
-        if !self.open.rows.is_empty() {
+    fn finish(mut self) -> Vec<Rows> {
+        if self.open.rows() > 0 {
             self.close();
         }
         self.full
@@ -226,11 +154,6 @@ pub(crate) fn write_others(others: &[u8], attributes: &[crate::common::KeyValue]
     if others != b"{}" || attributes.iter().any(|attribute| attribute.key == OTLP) {
         object.key(OTLP.as_bytes()).extend_from_slice(others);
     }
-}
-
-fn span(start: usize, end: usize) -> Span {
-    // A text of more than 4 GiB makes a span that is not valid, and so an error.
-    Span { start: u32::try_from(start).unwrap_or(u32::MAX), end: u32::try_from(end).unwrap_or(u32::MAX) }
 }
 
 /// Whether an id has this number of bytes, and one that is not 0.

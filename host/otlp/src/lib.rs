@@ -42,7 +42,6 @@ mod tests;
 use bytes::Bytes;
 use prost::Message as _;
 
-pub use events::Events;
 pub use requests::{Encoder, join};
 pub use wire::Damaged;
 

@@ -1,5 +1,5 @@
-//! The source `http`: takes events from the bodies of requests. The sources `aws_firehose` and `otlp` are this server too,
-//! with the requests and responses of their protocols.
+//! The source `http`: takes events from the bodies of requests. The sources `aws_firehose`, `otlp`, `splunk_hec` and
+//! `elasticsearch_bulk` are this server too, with the requests and responses of their protocols.
 //!
 //! The source responds with 200 when all events of a request are delivered. Any other status says
 //! whether the client should send the request again:
@@ -20,10 +20,13 @@
 //! events and repeats no request forever.
 
 pub(crate) mod body;
+pub(crate) mod bulk;
 mod connections;
 mod credential;
 pub(crate) mod firehose;
 mod handler;
+mod head;
+pub(crate) mod hec;
 mod http2;
 pub(crate) mod options;
 pub(crate) mod otlp;
@@ -37,7 +40,6 @@ pub(crate) mod tests;
 #[cfg(test)]
 mod tls_tests;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -195,10 +197,10 @@ async fn serve(client: Client, acceptor: Arc<Acceptor>, handler: Arc<Handler>, s
         let stream = acceptor.accept(stream, peer).await?;
         // The client was active until now.
         connection.touch();
-        let is_http2 = match (&stream, settings.protocol) {
+        let is_http2 = match (&stream, &settings.protocol) {
             (Stream::Tls(_), _) => stream.protocol() == Some(b"h2"),
             (Stream::Plain(stream), Protocol::Otlp) => http2::is_begun(stream, settings.idle_timeout).await,
-            (Stream::Plain(_), Protocol::Events | Protocol::Firehose(_)) => false,
+            (Stream::Plain(_), _) => false,
         };
         Some((stream, is_http2))
     };
@@ -209,7 +211,7 @@ async fn serve(client: Client, acceptor: Arc<Acceptor>, handler: Arc<Handler>, s
     let Some((stream, is_http2)) = begun else { return };
     let service = service_fn(|request| {
         let (handler, connection) = (handler.clone(), connection.clone());
-        async move { Ok::<_, Infallible>(handler.answer(peer, &connection, request).await) }
+        async move { handler.answer(peer, &connection, request).await }
     });
     let stream = TokioIo::new(stream);
     let ended: Result<(), hyper::Error> = if is_http2 {

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
+use hyper::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::http::refusal::Refusal;
 
 /// Bytes per permit, so that a semaphore has enough permits.
 const UNIT: u64 = 1 << 10;
@@ -69,6 +72,22 @@ impl Share {
                 Ok(())
             }
         }
+    }
+
+    /// Grows the share like [`cover`](Self::cover), for memory that can be many times what was received. One that exceeds
+    /// the whole limit is an error too.
+    ///
+    /// # Errors
+    ///
+    /// Others hold too much, or it is too large for any time.
+    pub(crate) fn cover_all(&mut self, bytes: u64) -> Result<(), Refusal> {
+        if bytes > self.all.max_bytes {
+            return Err(Refusal::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "the events of the request need more memory than `max_in_flight_bytes`; send fewer in one request",
+            ));
+        }
+        Ok(self.cover(bytes)?)
     }
 
     /// Grows the share like [`cover`](Self::cover), but waits for room.

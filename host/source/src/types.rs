@@ -74,7 +74,7 @@ pub const TYPES: &Table<Prepared> = &Table {
             },
             schema: schema_of::<http::Options>,
             // The source follows the files of `tls` itself. As a part of the configuration, a renewed certificate would
-            // replace the source, and so close its connections. The same holds for the next two.
+            // replace the source, and so close its connections. The same holds for the next ones.
             files: no_files,
         },
         Row {
@@ -95,6 +95,26 @@ pub const TYPES: &Table<Prepared> = &Table {
                 })
             },
             schema: schema_of::<http::otlp::Options>,
+            files: no_files,
+        },
+        Row {
+            name: "splunk_hec",
+            prepare: |options| {
+                read(options, |options: http::hec::Options, errors| {
+                    Some(Box::new(http::HttpSource::new(options.check(errors))) as Prepared)
+                })
+            },
+            schema: schema_of::<http::hec::Options>,
+            files: no_files,
+        },
+        Row {
+            name: "elasticsearch_bulk",
+            prepare: |options| {
+                read(options, |options: http::bulk::Options, errors| {
+                    Some(Box::new(http::HttpSource::new(options.check(errors))) as Prepared)
+                })
+            },
+            schema: schema_of::<http::bulk::Options>,
             files: no_files,
         },
         Row {

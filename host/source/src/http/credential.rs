@@ -55,6 +55,11 @@ impl Credential {
         is_not_empty(path, &key, errors).then(|| Self { header, scheme: "", secret: key })
     }
 
+    /// An API key of Elasticsearch in base64, from the option `path`.
+    pub(super) fn api_key(path: &str, key: Secret, errors: &mut OptionErrors) -> Option<Self> {
+        is_not_empty(path, &key, errors).then(|| Self { header: AUTHORIZATION, scheme: "apikey ", secret: key })
+    }
+
     /// Whether a request has the credential. The time does not depend on how much of it is right.
     pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
         let given = headers.get(&self.header).map_or(&b""[..], |value| value.as_bytes());
@@ -68,6 +73,7 @@ impl Credential {
         match self.scheme {
             "bearer " => Some("Bearer"),
             "basic " => Some("Basic realm=\"wattle\", charset=\"UTF-8\""),
+            "apikey " => Some("ApiKey"),
             _ => None,
         }
     }
@@ -77,6 +83,7 @@ impl Credential {
         match self.scheme {
             "bearer " => "the bearer token is missing or wrong".to_owned(),
             "basic " => "the user or the password is missing or wrong".to_owned(),
+            "apikey " => "the API key is missing or wrong".to_owned(),
             _ => format!("the key in the header `{}` is missing or wrong", self.header),
         }
     }

@@ -11,12 +11,15 @@ use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
-use wattle_batch::{Ack, Batch, ColumnTooLarge, Disposition, Origin};
+use wattle_batch::{Ack, Batch, ColumnTooLarge, Disposition, Origin, Rows};
 
 use super::body::{Kinds, decode, frame, unpack};
+use super::bulk;
 use super::connections::{Connection, Connections};
 use super::credential::Credential;
 use super::firehose::{self, About};
+use super::head::{self, Asks};
+use super::hec::{self, Ticket};
 use super::options::{Protocol, Settings};
 use super::otlp::{self, Call};
 use super::refusal::Refusal;
@@ -47,34 +50,42 @@ pub(crate) struct Handler {
     refusals: LogLimit,
 }
 
-/// Purpose of a request.
-enum Asks {
-    /// Send events.
-    Events,
-    /// Check whether the source runs.
-    Health,
-    /// List the allowed methods.
-    Methods,
-}
+/// A request gets no response, and its connection is closed.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is closed instead of a response that the client would take for a final one")]
+pub(crate) struct Unanswered;
 
 /// What is special about a request of a protocol.
 enum Form {
     Events,
     Firehose(firehose::RecordCompression, About),
     Otlp(Call),
+    Hec(hec::Call),
+    Bulk(bulk::Call),
 }
 
 /// Events of a request that fit into one batch.
 enum Part {
     Chunk(Chunk),
-    Events(wattle_otlp::Events),
+    Rows(Rows),
+}
+
+/// A body that was framed.
+struct Prepared {
+    parts: Vec<Part>,
+    /// Number of empty lines.
+    empty: u64,
+    /// What to respond about each action of the bulk API.
+    items: Option<bulk::Items>,
+    /// Covers all of this.
+    share: Share,
 }
 
 impl Part {
     fn into_batch(self, origin: Arc<Origin>, ack: Ack) -> Result<Batch, ColumnTooLarge> {
         match self {
             Self::Chunk(chunk) => Ok(Batch::new(chunk.column, origin, ack)),
-            Self::Events(events) => events.into_batch(origin, ack),
+            Self::Rows(rows) => rows.into_batch(origin, ack),
         }
     }
 }
@@ -93,26 +104,35 @@ impl Handler {
     }
 
     /// Responds to a request once the result of its events is known.
+    ///
+    /// # Errors
+    ///
+    /// The connection must be closed instead of a response.
     pub(crate) async fn answer(
         &self,
         peer: SocketAddr,
         connection: &Connection,
         request: Request<Incoming>,
-    ) -> Response<response::Body> {
+    ) -> Result<Response<response::Body>, Unanswered> {
         connection.touch();
-        let (style, version) = (Style::of(&self.settings, &request), request.version());
+        let (style, version, began) = (Style::of(&self.settings, &request), request.version(), Instant::now());
         // Browsers, scanners and probes do not lose events.
         let is_harmless = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-        let mut response = match self.check_head(&request) {
+        let mut response = match head::check(&self.settings, &self.context, &request) {
             Ok(Asks::Health) if self.context.stop.is_stopped() => {
                 response::respond(StatusCode::SERVICE_UNAVAILABLE, &serde_json::json!({ "status": "stopping" }))
             }
             Ok(Asks::Health) => response::respond(StatusCode::OK, &serde_json::json!({ "status": "ok" })),
             Ok(Asks::Methods) => response::methods(),
+            Ok(Asks::Answer(answer)) => *answer,
+            Ok(Asks::Acks) => match self.acks(connection, request).await {
+                Ok(answer) => answer,
+                Err(refusal) => self.refuse(peer, &refusal, &style),
+            },
             Ok(Asks::Events) => match self.take(peer, connection, request).await {
                 Ok(taken) => {
                     let status = if self.settings.acknowledge { StatusCode::OK } else { StatusCode::ACCEPTED };
-                    style.accepted(status, taken)
+                    style.accepted(status, &taken, began.elapsed())
                 }
                 Err(refusal) => self.refuse(peer, &refusal, &style),
             },
@@ -127,12 +147,15 @@ impl Handler {
         if self.context.stop.is_stopped() && version < Version::HTTP_2 {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        response
+        match &self.settings.protocol {
+            Protocol::Bulk(server) if !is_harmless && server.is_silent(response.status()) => Err(Unanswered),
+            _ => Ok(response),
+        }
     }
 
     /// The response to a refused request.
     fn refuse(&self, peer: SocketAddr, refusal: &Refusal, style: &Style) -> Response<response::Body> {
-        let Refusal { status, reason } = refusal;
+        let Refusal { status, reason, .. } = refusal;
         self.context.stats.fail(format!("request refused with {}: {reason}", status.as_u16()));
         if let Some(not_logged) = self.refusals.pass() {
             tracing::warn!(
@@ -159,25 +182,29 @@ impl Handler {
             value.unwrap_or_default().to_owned()
         };
         let kinds = Kinds::of(&text(header::CONTENT_ENCODING), &text(header::CONTENT_TYPE))?;
-        let form = match self.settings.protocol {
+        let form = match &self.settings.protocol {
             Protocol::Events => Form::Events,
-            Protocol::Firehose(compression) => Form::Firehose(compression, About::of(request.headers())?),
+            Protocol::Firehose(compression) => Form::Firehose(*compression, About::of(request.headers())?),
             Protocol::Otlp => Form::Otlp(Call::of(&request)?),
+            Protocol::Hec(_) => Form::Hec(hec::Call::of(request.uri())?),
+            Protocol::Bulk(_) => Form::Bulk(
+                bulk::Call::of(&request).ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "send to `/_bulk`"))?,
+            ),
+        };
+        let ticket = match &self.settings.protocol {
+            Protocol::Hec(collector) => collector.ticket(hec::channel(request.headers(), request.uri()))?,
+            _ => None,
         };
         let mut share = self.in_flight.share();
-        let reading = self.read(connection, request.into_body(), &mut share);
-        let body = tokio::select! {
-            body = timeout(self.settings.read_timeout, reading) => body
-                .map_err(|_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive within `read_timeout`"))??,
-            () = connection.closing() => return Err(self.closed()),
-        };
+        let body = self.body(connection, request.into_body(), &mut share).await?;
         let Some(_work) = connection.work() else { return Err(self.closed()) };
         add(&self.context.stats.read_bytes, body.len() as u64);
         let origin = self.origin(peer, &form);
         let only_delivered = matches!(form, Form::Events);
-        let (parts, empty, share) = self.prepare(body, kinds, form, origin.clone(), share).await?;
+        let Prepared { parts, empty, items, share } = self.prepare(body, kinds, form, origin.clone(), share).await?;
         add(&self.context.stats.skipped_empty, empty);
-        let taken = self.deliver(parts, &origin, share).await?;
+        let mut taken = self.deliver(parts, &origin, share, ticket).await?;
+        taken.items = items;
         if only_delivered && taken.rejected > 0 {
             // A status that asks for a retry would only repeat delivered events.
             return Err(Refusal::new(
@@ -188,54 +215,42 @@ impl Handler {
         Ok(taken)
     }
 
+    /// Reads a body in the time that it has.
+    async fn body(&self, connection: &Connection, body: Incoming, share: &mut Share) -> Result<Bytes, Refusal> {
+        let reading = self.read(connection, body, share);
+        tokio::select! {
+            body = timeout(self.settings.read_timeout, reading) => body
+                .map_err(|_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive within `read_timeout`"))?,
+            () = connection.closing() => Err(self.closed()),
+        }
+    }
+
+    /// Responds to a question about acknowledgements.
+    async fn acks(
+        &self,
+        connection: &Connection,
+        request: Request<Incoming>,
+    ) -> Result<Response<response::Body>, Refusal> {
+        let Protocol::Hec(collector) = &self.settings.protocol else {
+            return Err(Refusal::new(StatusCode::NOT_FOUND, "the source has no acknowledgements to ask for"));
+        };
+        let channel = hec::channel(request.headers(), request.uri());
+        let encoding = request.headers().get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
+        let kinds = Kinds::of(encoding.unwrap_or_default(), "")?;
+        let mut share = self.in_flight.share();
+        let body = self.body(connection, request.into_body(), &mut share).await?;
+        let body = unpack(body, &kinds, &self.settings, &mut share)?;
+        // The numbers, their states, and the response.
+        share.cover_all(body.len() as u64 * 64)?;
+        collector.ask(channel, &body)
+    }
+
     /// The response to a request whose connection is being closed.
     fn closed(&self) -> Refusal {
         if self.context.stop.is_stopped() {
             return unavailable("the agent is stopping");
         }
         unavailable("the rest of the body did not arrive, and other clients need the connection or the memory")
-    }
-
-    fn check_head(&self, request: &Request<Incoming>) -> Result<Asks, Refusal> {
-        let (method, path) = (request.method(), request.uri().path());
-        let is_probe = matches!(*method, Method::GET | Method::HEAD);
-        if is_probe && self.settings.health_path.as_deref() == Some(path) {
-            return Ok(Asks::Health);
-        }
-        // The paths of OTLP are those of its calls.
-        if self.settings.protocol != Protocol::Otlp && path != self.settings.path {
-            let reason = format!("unknown path; send to `{}`", self.settings.path);
-            return Err(Refusal::new(StatusCode::NOT_FOUND, reason));
-        }
-        match *method {
-            Method::POST | Method::PUT => {}
-            Method::OPTIONS => return Ok(Asks::Methods),
-            _ => return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "send events with POST or PUT")),
-        }
-        // A proxy in front could understand such a request in another way and see two requests in
-        // it. hyper refuses different lengths itself.
-        if request.headers().get_all(header::HOST).iter().count() > 1 {
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, "the request has more than one `Host` header"));
-        }
-        let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
-        if codings.any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
-            let reason =
-                "the only transfer coding that is supported is `chunked`; use `Content-Encoding` for compression";
-            return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, reason));
-        }
-        if let Some(expected) = request.headers().get(header::EXPECT)
-            && !expected.as_bytes().eq_ignore_ascii_case(b"100-continue")
-        {
-            let reason = "the only expectation that is supported is `100-continue`";
-            return Err(Refusal::new(StatusCode::EXPECTATION_FAILED, reason));
-        }
-        let credentials = &self.settings.credentials;
-        if let Some(first) = credentials.first()
-            && !credentials.iter().any(|credential| credential.is_in(request.headers()))
-        {
-            return Err(Refusal::new(StatusCode::UNAUTHORIZED, first.what()));
-        }
-        Ok(Asks::Events)
     }
 
     /// Reads a body up to the limit. Reserves memory for received bytes, not for the announced
@@ -296,13 +311,14 @@ impl Handler {
             Form::Events => ("http", serde_json::Map::new()),
             Form::Firehose(_, about) => ("aws_firehose", about.resource.clone()),
             Form::Otlp(_) => ("otlp", serde_json::Map::new()),
+            Form::Hec(_) => ("splunk_hec", serde_json::Map::new()),
+            Form::Bulk(_) => ("elasticsearch_bulk", serde_json::Map::new()),
         };
         resource.insert("remote".into(), peer.ip().to_string().into());
         self.context.origin_of(type_name, resource)
     }
 
-    /// Decompresses and frames a body; returns the batches, the number of empty lines, and the
-    /// share that covers them.
+    /// Decompresses and frames a body.
     async fn prepare(
         &self,
         body: Bytes,
@@ -310,17 +326,18 @@ impl Handler {
         form: Form,
         origin: Arc<Origin>,
         mut share: Share,
-    ) -> Result<(Vec<Part>, u64, Share), Refusal> {
+    ) -> Result<Prepared, Refusal> {
         let (settings, limits) = (self.settings.clone(), self.context.limits);
         let (body, kinds) = match &form {
             Form::Otlp(call) => call.message(body, kinds)?,
-            Form::Events | Form::Firehose(..) => (body, kinds),
+            Form::Events | Form::Firehose(..) | Form::Hec(_) | Form::Bulk(_) => (body, kinds),
         };
         // A compressed body grows, so its limit is lower.
         let is_small = body.len() <= SMALL_BODY / if kinds.is_plain(&body) { 1 } else { 16 };
         let work = move || {
             let body = unpack(body, &kinds, &settings, &mut share)?;
             let chunks = |(chunks, empty): (Vec<Chunk>, u64)| (chunks.into_iter().map(Part::Chunk).collect(), empty);
+            let mut items = None;
             let (parts, empty) = match form {
                 Form::Firehose(compression, about) => {
                     chunks(firehose::frame(&body, &about, compression, &settings, &mut share, &limits)?)
@@ -331,10 +348,19 @@ impl Handler {
                 }
                 Form::Otlp(call) => {
                     let events = otlp::frame(body, &call, &origin.resource, &mut share, &limits)?;
-                    (events.into_iter().map(Part::Events).collect(), 0)
+                    (events.into_iter().map(Part::Rows).collect(), 0)
+                }
+                Form::Hec(call) => {
+                    let (events, empty) = hec::frame(&body, &call, &origin.resource, &mut share, &limits)?;
+                    (events.into_iter().map(Part::Rows).collect(), empty)
+                }
+                Form::Bulk(call) => {
+                    let (events, found) = bulk::frame(&body, &call, &mut share, &limits)?;
+                    items = Some(found);
+                    (events.into_iter().map(Part::Rows).collect(), 0)
                 }
             };
-            Ok((parts, empty, share))
+            Ok(Prepared { parts, empty, items, share })
         };
         if is_small {
             return work();
@@ -345,13 +371,24 @@ impl Handler {
             .unwrap_or_else(|_| Err(unavailable("decompressing the body ended unexpectedly")))
     }
 
-    /// Pushes the batches to the queue and waits for their result. They share one acknowledgement.
-    async fn deliver(&self, parts: Vec<Part>, origin: &Arc<Origin>, share: Share) -> Result<Taken, Refusal> {
+    /// Pushes the batches to the queue and waits for their result, unless the client has a ticket to ask for it. They share
+    /// one acknowledgement.
+    async fn deliver(
+        &self,
+        parts: Vec<Part>,
+        origin: &Arc<Origin>,
+        share: Share,
+        ticket: Option<Ticket>,
+    ) -> Result<Taken, Refusal> {
+        let ack_id = ticket.as_ref().map(|ticket| ticket.id);
         let (report, reported) = oneshot::channel();
         let ack = Ack::counting(move |disposition, rejected| {
             // The count of events in flight ends with the last event, also after the client
             // disconnected.
             drop(share);
+            if let Some(ticket) = ticket {
+                ticket.end(disposition);
+            }
             let _ = report.send((disposition, rejected));
         });
         let until = Instant::now() + self.settings.acknowledge_timeout;
@@ -370,14 +407,14 @@ impl Handler {
         }
         // This share belongs to the request; each batch has its own.
         ack.deliver();
-        if !self.settings.acknowledge {
-            return Ok(Taken { events, rejected: 0 });
+        if !self.settings.acknowledge || ack_id.is_some() {
+            return Ok(Taken { events, rejected: 0, ack_id, items: None });
         }
         match timeout_at(until, reported).await {
-            Ok(Ok((Disposition::Delivered, _))) => Ok(Taken { events, rejected: 0 }),
+            Ok(Ok((Disposition::Delivered, _))) => Ok(Taken { events, rejected: 0, ack_id, items: None }),
             // Nodes can make more events of one, and fewer.
             Ok(Ok((Disposition::Rejected, rejected))) => {
-                Ok(Taken { events, rejected: rejected.clamp(1, events.max(1)) })
+                Ok(Taken { events, rejected: rejected.clamp(1, events.max(1)), ack_id, items: None })
             }
             Ok(Ok((Disposition::GivenUp | Disposition::Retry, _)) | Err(_)) => {
                 Err(unavailable("the events were not delivered; send them again"))

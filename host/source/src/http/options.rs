@@ -1,13 +1,16 @@
 //! The options of an `http` source, as written and as checked.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use wattle_options::{Flag, OptionErrors, Period, Secret};
 
+use super::bulk;
 use super::credential::Credential;
 use super::firehose::RecordCompression;
+use super::hec::Collector;
 use crate::decompress::Caps;
 use crate::listen::{Tls, TlsOptions};
 
@@ -214,7 +217,7 @@ pub(crate) struct Settings {
 }
 
 /// What the clients of a server send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Protocol {
     /// Lines and JSON documents.
     Events,
@@ -222,6 +225,10 @@ pub(crate) enum Protocol {
     Firehose(RecordCompression),
     /// Requests of OTLP.
     Otlp,
+    /// Requests of clients of Splunk.
+    Hec(Arc<Collector>),
+    /// Requests of the bulk API of Elasticsearch.
+    Bulk(Arc<bulk::Server>),
 }
 
 /// The options of every server, as written.

@@ -16,8 +16,9 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode, Version};
+use wattle_batch::Rows;
 use wattle_options::{OptionErrors, Secret};
-use wattle_otlp::{Encoding, Events, Signal};
+use wattle_otlp::{Encoding, Signal};
 
 use super::body::Kinds;
 use super::options::{AuthOptions, HTTP_2, Protocol, Settings, credentials, server_options};
@@ -169,7 +170,7 @@ pub(super) fn frame(
     resource: &str,
     share: &mut Share,
     limits: &BatchLimits,
-) -> Result<Vec<Events>, Refusal> {
+) -> Result<Vec<Rows>, Refusal> {
     let encoding = call.http.unwrap_or(Encoding::Protobuf);
     let factor = if encoding == Encoding::Json { JSON_FACTOR } else { PROTOBUF_FACTOR };
     share.cover(message.len() as u64 * factor)?;
@@ -198,7 +199,7 @@ impl Style {
     }
 
     /// The response to a request whose events were taken, with their number if some can never be delivered.
-    pub(super) fn accepted(self, taken: Taken) -> Response<Body> {
+    pub(super) fn accepted(self, taken: &Taken) -> Response<Body> {
         let message = "the destination rejected these for good";
         let partial = (taken.rejected > 0).then(|| (i64::try_from(taken.rejected).unwrap_or(i64::MAX), message));
         let body = wattle_otlp::response(self.signal.unwrap_or(Signal::Logs), self.encoding, partial);
@@ -216,7 +217,7 @@ impl Style {
 
     /// The response to a refused request.
     pub(super) fn refused(self, refusal: &Refusal) -> Response<Body> {
-        let Refusal { status, reason } = refusal;
+        let Refusal { status, reason, .. } = refusal;
         let code = Code::of(*status);
         if !self.is_grpc {
             // Clients repeat a request after 429, 502, 503 and 504 only.

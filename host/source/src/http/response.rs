@@ -1,6 +1,7 @@
 //! The responses to requests, in the terms of each protocol.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
@@ -10,7 +11,9 @@ use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::bulk::{self, Items};
 use super::firehose::About;
+use super::hec;
 use super::options::{Protocol, Settings};
 use super::otlp;
 use super::refusal::Refusal;
@@ -29,12 +32,16 @@ const RETRY_AFTER: &str = "1";
 pub(super) const TLS_REQUIRED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 55\r\n\r\n{\"error\":\"this port requires TLS; send to `https://`\"}\n";
 
 /// What became of the events of a request.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Taken {
     /// Number of events.
     pub(super) events: usize,
     /// How many of them can never be delivered.
     pub(super) rejected: usize,
+    /// Under which the client asks whether they were delivered; they may not be yet.
+    pub(super) ack_id: Option<u64>,
+    /// The actions of a request of the bulk API.
+    pub(super) items: Option<Items>,
 }
 
 /// How the client of a request expects to be answered.
@@ -45,33 +52,43 @@ pub(super) enum Style {
     Firehose(HeaderMap),
     /// As clients of OTLP do.
     Otlp(otlp::Style),
+    /// As a collector of Splunk does.
+    Hec,
+    /// As the bulk API does.
+    Bulk,
 }
 
 impl Style {
     pub(super) fn of(settings: &Settings, request: &Request<Incoming>) -> Self {
-        match settings.protocol {
+        match &settings.protocol {
             Protocol::Events => Self::Events,
             Protocol::Firehose(_) => Self::Firehose(request.headers().clone()),
             Protocol::Otlp => Self::Otlp(otlp::Style::of(request)),
+            Protocol::Hec(_) => Self::Hec,
+            Protocol::Bulk(_) => Self::Bulk,
         }
     }
 
-    /// The response to a request whose events were taken.
-    pub(super) fn accepted(&self, status: StatusCode, taken: Taken) -> Response<Body> {
+    /// The response to a request whose events were taken after this time.
+    pub(super) fn accepted(&self, status: StatusCode, taken: &Taken, took: Duration) -> Response<Body> {
         match self {
             Self::Events => respond(status, &json!({ "events": taken.events })),
             Self::Firehose(headers) => respond(status, &About::response(headers, None)),
             Self::Otlp(style) => style.accepted(taken),
+            Self::Hec => hec::accepted(taken),
+            Self::Bulk => bulk::accepted(taken, took),
         }
     }
 
     /// The response to a refused request.
     pub(super) fn refused(&self, refusal: &Refusal) -> Response<Body> {
-        let Refusal { status, reason } = refusal;
+        let Refusal { status, reason, .. } = refusal;
         match self {
             Self::Events => respond(*status, &json!({ "error": reason })),
             Self::Firehose(headers) => respond(About::status(*status), &About::response(headers, Some(reason))),
             Self::Otlp(style) => style.refused(refusal),
+            Self::Hec => hec::refused(refusal),
+            Self::Bulk => bulk::refused(refusal),
         }
     }
 }

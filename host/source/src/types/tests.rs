@@ -40,6 +40,17 @@ fn every_type_accepts_valid_options() {
         ("aws_firehose", json!({ "address": "localhost:0", "access_keys": ["a", "b"], "record_compression": "gzip" })),
         ("otlp", json!({ "grpc_address": "localhost:0", "http_address": "localhost:0" })),
         ("otlp", json!({ "grpc_address": "", "http_address": "localhost:0", "token": "t" })),
+        ("splunk_hec", json!({})),
+        (
+            "splunk_hec",
+            json!({ "address": "localhost:0", "valid_tokens": ["a", "b"], "acknowledgements": { "enabled": true,
+                "max_pending_acks": "5", "max_idle_time": "1m", "ack_idle_cleanup": "false" } }),
+        ),
+        ("elasticsearch_bulk", json!({})),
+        (
+            "elasticsearch_bulk",
+            json!({ "address": "localhost:0", "version": "9.1.0", "auth": { "strategy": "api_key", "key": "a:b" } }),
+        ),
         ("socket", json!({ "address": "localhost:0" })),
         ("socket", json!({ "mode": "udp", "address": "localhost:0", "receive_buffer_bytes": "1MiB" })),
         ("syslog", json!({ "address": "localhost:0", "max_message_bytes": 2048, "framing": "octet_counting" })),
@@ -274,6 +285,23 @@ fn check_reports_all_errors_with_their_paths() {
         &[("path", "unknown option"), ("grpc_address", "set one of them")],
     );
     expect("otlp", json!({ "grpc_address": "4317" }), &[("grpc_address", "has no port or no host")]);
+    expect(
+        "splunk_hec",
+        json!({ "path": "/", "valid_tokens": ["a", ""],
+            "acknowledgements": { "max_pending_acks": 0, "max_idle_time": "0s", "max_acks": 1 } }),
+        &[
+            ("path", "unknown option"),
+            ("acknowledgements.max_acks", "unknown option"),
+            ("valid_tokens[1]", "empty"),
+            ("acknowledgements.max_pending_acks", "at least 1"),
+            ("acknowledgements.max_idle_time", "longer than 0"),
+        ],
+    );
+    expect(
+        "elasticsearch_bulk",
+        json!({ "version": "8", "auth": { "strategy": "api_key", "key": "" }, "max_connections": 0 }),
+        &[("max_connections", "at least 1"), ("auth.key", "empty"), ("version", "`8` is not a version")],
+    );
     expect("syslog", json!({}), &[("address", "is missing")]);
     expect(
         "socket",
