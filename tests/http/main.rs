@@ -13,6 +13,7 @@ mod clients;
 mod elasticsearch;
 mod killed;
 mod proxy;
+mod receivers;
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{RecvTimeoutError, channel};

@@ -16,6 +16,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     tools::add_rsyslog();
     let moto = tools::add_moto()?;
     let noida = tools::add_noida()?;
+    let elasticsearch = tools::add_elasticsearch()?;
     let readers = tools::add_parquet_readers()?;
     let opentelemetry = tools::add_opentelemetry()?;
     let kafka = tools::add_kafka()?;
@@ -26,6 +27,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
         .args(["test", "--release", "--workspace", "--no-fail-fast"])
         .env("WATTLE_MOTO", moto)
         .env("WATTLE_NOIDA", noida)
+        .env("WATTLE_ELASTICSEARCH", elasticsearch)
         .env("WATTLE_PARQUET_READERS", readers)
         .env("WATTLE_OPENTELEMETRY", opentelemetry)
         .env("WATTLE_KAFKA", kafka)

@@ -47,9 +47,19 @@ pub(crate) fn add_docker_registry() {
     add_from_debian(&["docker-registry"], &["docker-registry"], "tests of registries fail");
 }
 
-/// Installs the syslog server that sends to the agent and receives from it in tests.
+/// Installs the syslog server that sends to the agent and receives from it in tests, also as a client of Elasticsearch.
 pub(crate) fn add_rsyslog() {
-    add_from_debian(&["rsyslogd"], &["rsyslog", "rsyslog-gnutls"], "tests of syslog fail");
+    let packages = ["rsyslog", "rsyslog-gnutls", "rsyslog-elasticsearch"];
+    // The program does not say which of its modules are there.
+    let is_there = Command::new("dpkg").arg("--status").args(packages).output().is_ok_and(|out| out.status.success());
+    let programs = if is_there { &[][..] } else { &["rsyslog-elasticsearch"] };
+    add_from_debian(programs, &packages, "tests of syslog and of the source `elasticsearch_bulk` fail");
+}
+
+/// Installs the client of Elastic for Python, which sends to the source `elasticsearch_bulk`. Returns the folder of its Python.
+pub(crate) fn add_elasticsearch() -> anyhow::Result<PathBuf> {
+    let works = ["python3", "-c", "import elasticsearch.helpers"];
+    add_from_pypi("elasticsearch", &["elasticsearch==9.5.1"], &works, "tests of the source `elasticsearch_bulk` fail")
 }
 
 /// Installs the server of S3 and SQS that the tests of S3 and SQS start, moto, and the command line of AWS, which runs the
