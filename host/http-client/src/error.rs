@@ -11,6 +11,7 @@ const WORDS: Words = Words { address: "uri", without_tls: "use `http://` in `uri
 
 /// Why a request got no usable response.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the texts of the errors describe the variants and their fields")]
 pub enum RequestError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -32,6 +33,7 @@ pub enum RequestError {
 
 /// Why a connection could not be made.
 #[derive(Clone, Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the texts of the errors describe the variants and their fields")]
 pub enum ConnectError {
     #[error("`{address}` is not a valid address; check `uri`")]
     NoHost { address: String },
