@@ -53,7 +53,7 @@ fn prepared(
     settings: Settings,
     encoder: impl FnOnce(&Arc<str>) -> Arc<dyn Encoder> + 'static,
 ) -> Result<Prepared, Vec<OptionError>> {
-    client::check(&settings).map_err(|error| vec![error])?;
+    settings.server().check().map_err(|error| vec![error])?;
     Ok(Box::new(move |name: &Arc<str>| {
         let client = Arc::new(Client::new(name, &settings)?);
         let sink = HttpSink { lanes: vec![settings], client, lane_of: |_| 0 };

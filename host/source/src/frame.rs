@@ -21,7 +21,9 @@ use crate::assemble::{BatchLimits, Chunk, cut, last_batch};
 use crate::pool::Pool;
 use crate::transcode::{Encoding, Units};
 use cri::Joiner;
-pub(crate) use cri::{LineFormat, Mark, Stream};
+#[cfg(test)]
+pub(crate) use cri::Stream;
+pub(crate) use cri::{LineFormat, Mark};
 use multiline::Multiline;
 use state::{Quotes, State};
 

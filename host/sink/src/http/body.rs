@@ -1,7 +1,7 @@
 //! The formats of the sink `http`: the body of a request, and what a response means.
 
 use bytes::Bytes;
-use wattle_http_client::Response;
+use wattle_http_client::{MAX_RESPONSE_BYTES, Response};
 
 use super::client::MAX_ITEMS_BYTES;
 use super::destination::{Destination, Meaning};

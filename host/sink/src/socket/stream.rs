@@ -11,6 +11,8 @@ use super::connection::{Connection, Progress};
 use super::failure::Failure;
 use super::options::Settings;
 use super::outage::Attempts;
+use wattle_tls::ClientTls;
+
 use crate::batcher::RequestBatch;
 use crate::dead_letter::{DeadLetters, Rejection};
 use crate::retry::Backoff;
