@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use wattle_tls::ClientTls;
 
 use super::connection::{Connection, Progress};
 use super::failure::Failure;
 use super::options::Settings;
 use super::outage::Attempts;
-use wattle_tls::ClientTls;
-
 use crate::batcher::RequestBatch;
 use crate::dead_letter::{DeadLetters, Rejection};
 use crate::retry::Backoff;
