@@ -50,7 +50,6 @@ impl Chunk {
     }
 
     /// The events that are not marked, and those that are. Neither may be empty.
-    #[cfg(feature = "aws")]
     fn part(self, marks: &[bool]) -> (Self, Self) {
         let mut parts = [(Vec::new(), Vec::new()), (Vec::new(), Vec::new())];
         let [plain, marked] = &mut parts;
@@ -132,7 +131,6 @@ impl RequestBatch {
     /// # Errors
     ///
     /// The first error of `is_refused`. Then the batch has lost events.
-    #[cfg(feature = "aws")]
     pub(crate) fn take_out<E>(&mut self, mut is_refused: impl FnMut(&[u8]) -> Result<bool, E>) -> Result<Self, E> {
         let mut refused = Self::default();
         for chunk in std::mem::take(&mut self.chunks) {
@@ -155,8 +153,8 @@ impl RequestBatch {
         self.chunks.extend(other.chunks);
     }
 
-    /// Acknowledges the events as delivered and counts them, except the last `rejected` ones: the server reports a number
-    /// only, so the last events count as the rejected ones.
+    /// Acknowledges the events as delivered and counts them, except the last `rejected` ones: the server reports a
+    /// number only, so the last events count as the rejected ones.
     pub(crate) fn deliver_all_but(mut self, rejected: usize, stats: &SinkStats) {
         let rejected = rejected.min(self.len());
         self.split_first(self.len() - rejected).deliver(stats);

@@ -7,6 +7,7 @@
 
 mod body;
 mod client;
+mod common;
 mod deliver;
 mod destination;
 pub(crate) mod elasticsearch;

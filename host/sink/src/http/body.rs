@@ -33,7 +33,7 @@ impl Destination for Format {
 }
 
 /// The body of a request, before compression.
-fn body(batch: &RequestBatch, format: Format) -> Bytes {
+pub(super) fn body(batch: &RequestBatch, format: Format) -> Bytes {
     match format {
         Format::Ndjson => batch.concatenated(),
         Format::Bulk => {

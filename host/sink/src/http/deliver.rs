@@ -1,5 +1,6 @@
 //! Delivers one request batch: sends it until the server has accepted its events or has rejected them for good.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use super::limit::Slot;
 use super::options::Settings;
 use super::partition::Key;
 use super::response::{Item, Outcome};
+use super::writing::refusal;
 use crate::batcher::RequestBatch;
 use crate::compress::Compression;
 use crate::dead_letter::{DeadLetters, Rejection};
@@ -77,11 +79,17 @@ impl Delivery {
     /// # Cancel safety
     ///
     /// If the future is dropped, events that were not delivered are not acknowledged.
-    pub(crate) async fn deliver(self: Arc<Self>, key: Key, batch: RequestBatch, mut slot: Slot) {
-        let target = self.settings.destination.target(&self.settings, key.as_deref());
+    pub(crate) async fn deliver(self: Arc<Self>, key: Key, mut batch: RequestBatch, mut slot: Slot) {
+        if self.settings.destination.has_refusals() {
+            self.refuse(&mut batch).await;
+            if batch.len() == 0 {
+                return;
+            }
+        }
         let mut batches = vec![batch];
         let mut requests = MAX_SEARCH_REQUESTS;
         while let Some(mut batch) = batches.pop() {
+            let target = self.settings.destination.target(&self.settings, key.as_deref(), &batch);
             match self.send(&target, &mut batch, &mut slot).await {
                 End::Delivered => batch.deliver(&self.stats),
                 End::AllBut(rejected, rejection) => {
@@ -108,6 +116,16 @@ impl Delivery {
                 }
                 End::GivenUp(rejection) => self.dead_letters.reject(batch, &rejection, |ack, _| ack.give_up()).await,
             }
+        }
+    }
+
+    /// Rejects the events that the encoder refused.
+    async fn refuse(&self, batch: &mut RequestBatch) {
+        let reason = |event| refusal(event).map(|(reason, _)| (1, reason.to_owned()));
+        let reasons: Vec<(usize, String)> = batch.events().filter_map(reason).collect();
+        if !reasons.is_empty() {
+            let Ok(refused) = batch.take_out(|event| Ok::<_, Infallible>(refusal(event).is_some()));
+            self.dead_letters.refuse(refused, reasons).await;
         }
     }
 

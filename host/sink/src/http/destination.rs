@@ -79,15 +79,20 @@ impl Meaning {
 
 /// A destination over HTTP. The encoder of its sink writes events so that [`join`](Self::join) only has to join them.
 pub(crate) trait Destination: fmt::Debug + Send + Sync {
-    /// Whether a request has events with one [`key`](crate::Payload::key) only, because its address or headers depend on
-    /// the key.
+    /// Whether a request has events with one [`key`](crate::Payload::key) only, because its address or headers depend
+    /// on the key.
     fn is_partitioned(&self) -> bool {
         false
     }
 
-    /// Where a request with events of this key goes. The key is `None` unless requests are partitioned.
-    fn target(&self, settings: &Settings, _key: Option<&str>) -> Target {
+    /// Where a request with these events of this key goes. The key is `None` unless requests are partitioned.
+    fn target(&self, settings: &Settings, _key: Option<&str>, _batch: &RequestBatch) -> Target {
         Target::of(settings)
+    }
+
+    /// Whether the encoder writes events that are never sent, as [`super::writing::write_refused`] does.
+    fn has_refusals(&self) -> bool {
+        false
     }
 
     /// The events of a request in one buffer. Runs on the threads of the runtime, so it only copies.

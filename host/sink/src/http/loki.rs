@@ -11,7 +11,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use wattle_http_client::Response;
 use wattle_options::OptionError;
@@ -21,11 +20,9 @@ use super::destination::{Destination, Meaning, Target};
 use super::error::RequestError;
 use super::options::Settings;
 use super::response::Outcome;
+use super::writing::tenant_target;
 use crate::batcher::RequestBatch;
 use crate::sink::Prepared;
-
-/// The header with the tenant.
-const TENANT: HeaderName = HeaderName::from_static("x-scope-orgid");
 
 pub(crate) fn prepare(options: &Value) -> Result<Prepared, Vec<OptionError>> {
     let (encoder, settings) = wattle_options::read(options, options::check)?;
@@ -52,9 +49,8 @@ impl Destination for Push {
         self.has_tenants
     }
 
-    fn target(&self, settings: &Settings, tenant: Option<&str>) -> Target {
-        let value = tenant.filter(|tenant| !tenant.is_empty()).and_then(|tenant| HeaderValue::from_str(tenant).ok());
-        Target { headers: HeaderMap::from_iter(value.map(|value| (TENANT, value))), ..Target::of(settings) }
+    fn target(&self, settings: &Settings, tenant: Option<&str>, _: &RequestBatch) -> Target {
+        tenant_target(settings, tenant)
     }
 
     fn join(&self, batch: &RequestBatch) -> Bytes {

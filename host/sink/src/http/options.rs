@@ -1,82 +1,64 @@
 //! Options of the sink `http`: as written, and validated.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
-use wattle_http_client::ProxyOptions;
-use wattle_options::{OptionError, OptionErrors, Secret};
+use wattle_options::{OptionError, OptionErrors};
 use wattle_tls::TlsOptions;
 
-use super::server::ServerOptions;
-pub(super) use super::server::{AuthOptions, BatchOptions, RequestOptions, Settings};
+use super::common::destination_options;
+pub(super) use super::server::Settings;
+use super::server::{AuthOptions, ServerOptions};
 use crate::compress::Compression;
 use crate::encode::{Encoding, EncodingOptions, Framing, schema_without_parquet};
 
-/// Options of the sink `http`.
-///
-/// # Requests that are retried
-///
-/// A response with status 2xx acknowledges the events of the request. The sink retries until it succeeds, or until
-/// `request.retry_attempts` are used up, if there is no response (the server cannot be reached, the connection breaks, or
-/// `request.timeout` passes), and for the statuses 408, 425, 429 and 5xx. It also retries 3xx (except 307 and 308 within
-/// the same server, which it follows) and all 4xx other than those below (401, 403, 404, 405, 415 and so on); these are
-/// logged as errors, because an operator must fix the server or the options. A `Retry-After` of up to 15 minutes is
-/// respected. A request that is too large (413) is sent again in halves.
-///
-/// # Requests that are rejected
-///
-/// With 400, 409 and 422 the server rejects some or all events for good; with 207 it accepted a part. The sink sends the
-/// request again in halves until the rejected events are alone. They go to `dead_letter` if it is set, and count as
-/// rejected. If the server accepted a part, it receives some of those events twice. The search sends at most 1,000
-/// requests for one request; after that, all events still in doubt are rejected.
-///
-/// # Responses with a status for each event
-///
-/// With `format = "bulk"` the sink reads the body of a 2xx response, which has a status for each event, with the meanings
-/// above. Accepted events are acknowledged, rejected ones go to `dead_letter` with their own reasons, and the others are
-/// sent again. A response that cannot be read acknowledges nothing, and the request is sent again.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct HttpOptions {
-    /// Address of the server, such as `https://example.com/ingest`. Set user and password with `auth`.
-    pub(super) uri: String,
-    /// Method of the requests. Default: `POST`.
-    #[serde(default = "default_method")]
-    pub(super) method: String,
-    /// Additional headers of every request. They replace headers that the sink sets. Default: none.
-    #[serde(default)]
-    pub(super) headers: BTreeMap<String, Secret>,
-    /// Credentials for the server. Default: none.
-    pub(super) auth: Option<AuthOptions>,
-    /// Trusted servers, and the client certificate.
-    #[serde(default)]
-    pub(super) tls: TlsOptions,
-    /// The proxy that requests go through: an address such as `http://user:password@proxy.example.com:3128`, or a table.
-    /// Default: the environment variables `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as in curl.
-    pub(super) proxy: Option<ProxyOptions>,
-    /// When a request is full.
-    #[serde(default)]
-    pub(super) batch: BatchOptions,
-    /// How to write an event. This sink has `format` instead of `framing`; `minify` is on by default.
-    #[serde(default)]
-    pub(super) encoding: EncodingOptions,
-    /// Format of a request. Default: `ndjson`.
-    #[serde(default)]
-    pub(super) format: Format,
-    /// Compression of the bodies, with the header `content-encoding`: `none`, `gzip` or `zstd`. Default: `none`.
-    #[serde(default)]
-    pub(super) compression: Compression,
-    /// Timeout, concurrency and retries.
-    #[serde(default)]
-    pub(super) request: RequestOptions,
-    /// File for rejected events, one JSON object per line: `time`, `sink`, `status`, `reason`, and the event as it was sent
-    /// in `event`, or as base64 in `event_base64` if it is not UTF-8. Default: none; rejected events are counted and
-    /// discarded.
-    pub(super) dead_letter: Option<PathBuf>,
+destination_options! {
+    /// Options of the sink `http`.
+    ///
+    /// # Requests that are retried
+    ///
+    /// A response with status 2xx acknowledges the events of the request. The sink retries until it succeeds, or until
+    /// `request.retry_attempts` are used up, if there is no response (the server cannot be reached, the connection
+    /// breaks, or `request.timeout` passes), and for the statuses 408, 425, 429 and 5xx. It also retries 3xx (except
+    /// 307 and 308 within the same server, which it follows) and all 4xx other than those below (401, 403, 404, 405,
+    /// 415 and so on); these are logged as errors, because an operator must fix the server or the options. A
+    /// `Retry-After` of up to 15 minutes is respected. A request that is too large (413) is sent again in halves.
+    ///
+    /// # Requests that are rejected
+    ///
+    /// With 400, 409 and 422 the server rejects some or all events for good; with 207 it accepted a part. The sink
+    /// sends the request again in halves until the rejected events are alone. They go to `dead_letter` if it is set,
+    /// and count as rejected. If the server accepted a part, it receives some of those events twice. The search sends
+    /// at most 1,000 requests for one request; after that, all events still in doubt are rejected.
+    ///
+    /// # Responses with a status for each event
+    ///
+    /// With `format = "bulk"` the sink reads the body of a 2xx response, which has a status for each event, with the
+    /// meanings above. Accepted events are acknowledged, rejected ones go to `dead_letter` with their own reasons, and
+    /// the others are sent again. A response that cannot be read acknowledges nothing, and the request is sent again.
+    HttpOptions {
+        /// Address of the server, such as `https://example.com/ingest`. Set user and password with `auth`.
+        pub(super) uri: String,
+        /// Method of the requests. Default: `POST`.
+        #[serde(default = "default_method")]
+        pub(super) method: String,
+        /// Credentials for the server. Default: none.
+        pub(super) auth: Option<AuthOptions>,
+        /// How to write an event. This sink has `format` instead of `framing`; `minify` is on by default.
+        #[serde(default)]
+        pub(super) encoding: EncodingOptions,
+        /// Format of a request. Default: `ndjson`.
+        #[serde(default)]
+        pub(super) format: Format,
+        /// Compression of the bodies, with the header `content-encoding`: `none`, `gzip` or `zstd`. Default: `none`.
+        #[serde(default)]
+        pub(super) compression: Compression,
+    }
+    address = uri,
+    dead_letter = "the event as it was sent in `event`, or as base64 in `event_base64` if it is not UTF-8"
 }
 
 pub(super) fn default_method() -> String {
@@ -92,8 +74,8 @@ pub(crate) enum Format {
     Ndjson,
     /// A JSON array of events; with codec `text`, bodies are written as by the codec `ndjson`.
     Array,
-    /// The `_bulk` API of Elasticsearch and OpenSearch, with a line `{"create":{}}` before each event; `uri` has the index
-    /// or data stream.
+    /// The `_bulk` API of Elasticsearch and OpenSearch, with a line `{"create":{}}` before each event; `uri` has the
+    /// index or data stream.
     Bulk,
 }
 
@@ -117,24 +99,16 @@ pub(crate) fn read(options: &Value) -> Result<(Encoding, Settings), Vec<OptionEr
     wattle_options::read(options, validate)
 }
 
-pub(super) fn validate(options: HttpOptions, errors: &mut OptionErrors) -> Option<(Encoding, Settings)> {
+pub(super) fn validate(mut options: HttpOptions, errors: &mut OptionErrors) -> Option<(Encoding, Settings)> {
     let format = options.format;
     if options.encoding.framing.is_some() {
         errors.add("encoding.framing", "is not an option of this sink; use `format`");
     }
     let server = ServerOptions {
-        address: ("uri", options.uri),
-        method: options.method,
-        content_type: if format == Format::Array { "application/json" } else { "application/x-ndjson" },
-        headers: options.headers,
-        auth: options.auth,
-        tls: options.tls,
-        proxy: options.proxy,
-        batch: options.batch,
+        method: std::mem::take(&mut options.method),
+        auth: options.auth.take(),
         compression: options.compression,
-        request: options.request,
-        concurrency: None,
-        dead_letter: options.dead_letter,
+        ..options.server(if format == Format::Array { "application/json" } else { "application/x-ndjson" })
     };
     let settings = server.validate(Arc::new(format), errors);
     let mut encoding = Encoding::new(&options.encoding, errors);

@@ -5,9 +5,7 @@
 //! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -21,17 +19,17 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use wattle_batch::{Ack, Batch};
-use wattle_http_client::{ProxyOptions, Response, beginning};
-use wattle_options::{OptionError, OptionErrors, Secret, schema_of};
+use wattle_http_client::{Response, beginning};
+use wattle_options::{OptionError, OptionErrors, schema_of};
 use wattle_otlp::{Encoder as Records, Encoding, Signal};
-use wattle_tls::TlsOptions;
 
 use super::HttpSink;
 use super::client::Client;
+use super::common::destination_options;
 use super::destination::{Destination, Meaning};
 use super::error::RequestError;
 use super::response::{Outcome, retry_after};
-use super::server::{AuthOptions, BatchOptions, RequestOptions, ServerOptions, Settings};
+use super::server::{AuthOptions, ServerOptions, Settings};
 use crate::batcher::RequestBatch;
 use crate::compress::Compression;
 use crate::sink::{Built, Encoder, Payload, Prepared};
@@ -47,59 +45,42 @@ const BINARY: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Options of the sink `otlp`.
-///
-/// # Requests that are retried
-///
-/// The sink retries until it succeeds, or until `request.retry_attempts` are used up, if there is no response, and where the
-/// specification of OTLP says so: for the codes `CANCELLED`, `DEADLINE_EXCEEDED`, `RESOURCE_EXHAUSTED` with the detail
-/// `RetryInfo`, `ABORTED`, `OUT_OF_RANGE`, `UNAVAILABLE` and `DATA_LOSS` of gRPC, and 429, 502, 503 and 504 of HTTP. It also
-/// retries `UNKNOWN`, `INTERNAL`, 408 and all other 5xx. `UNAUTHENTICATED`, `PERMISSION_DENIED`, `UNIMPLEMENTED`,
-/// `NOT_FOUND` and all other 4xx but those below are retried too and logged as errors, because an operator must fix the
-/// server or the options. The sink waits at least as long as the server asks for. A request that is too large
-/// (`RESOURCE_EXHAUSTED` without `RetryInfo`, 413) is sent again in halves.
-///
-/// # Requests that are rejected
-///
-/// With any other code, such as `INVALID_ARGUMENT`, and 400, 409 and 422, the server rejects some or all events for good.
-/// The sink sends the request again in halves until the rejected events are alone. They go to `dead_letter` if it is set,
-/// and count as rejected. If the response is a partial success, its number of events counts as rejected; the server does not
-/// say which ones, so they are in no dead letter.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Options {
-    /// Address of the receiver, such as `http://collector:4317` for gRPC or `https://example.com:4318` for HTTP, without
-    /// the path of the signal (`/v1/logs`).
-    uri: String,
-    /// Protocol of the requests. Default: `grpc`.
-    #[serde(default)]
-    protocol: Protocol,
-    /// Encoding of the requests over HTTP. Default: `protobuf`.
-    encoding: Option<Form>,
-    /// Compression of the requests: `none`, `gzip` or `zstd`. Default: `gzip`.
-    #[serde(default = "gzip")]
-    compression: Compression,
-    /// Additional headers of every request. They replace headers that the sink sets. Default: none.
-    #[serde(default)]
-    headers: BTreeMap<String, Secret>,
-    /// Credentials for the server. Default: none.
-    auth: Option<AuthOptions>,
-    /// Trusted servers, and the client certificate.
-    #[serde(default)]
-    tls: TlsOptions,
-    /// The proxy that requests go through: an address such as `http://user:password@proxy.example.com:3128`, or a table.
-    /// Default: the environment variables `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as in curl. gRPC needs
-    /// `https` to go through a proxy.
-    proxy: Option<ProxyOptions>,
-    /// When a request is full.
-    #[serde(default)]
-    batch: BatchOptions,
-    /// Timeout, concurrency and retries.
-    #[serde(default)]
-    request: RequestOptions,
-    /// File for rejected events, one JSON object per line: `time`, `sink`, `status`, `reason`, and in `event` a request of
-    /// OTLP in JSON with the event. Default: none; rejected events are counted and discarded.
-    dead_letter: Option<PathBuf>,
+destination_options! {
+    /// Options of the sink `otlp`.
+    ///
+    /// # Requests that are retried
+    ///
+    /// The sink retries until it succeeds, or until `request.retry_attempts` are used up, if there is no response, and
+    /// where the specification of OTLP says so: for the codes `CANCELLED`, `DEADLINE_EXCEEDED`, `RESOURCE_EXHAUSTED`
+    /// with the detail `RetryInfo`, `ABORTED`, `OUT_OF_RANGE`, `UNAVAILABLE` and `DATA_LOSS` of gRPC, and 429, 502, 503
+    /// and 504 of HTTP. It also retries `UNKNOWN`, `INTERNAL`, 408 and all other 5xx. `UNAUTHENTICATED`,
+    /// `PERMISSION_DENIED`, `UNIMPLEMENTED`, `NOT_FOUND` and all other 4xx but those below are retried too and logged
+    /// as errors, because an operator must fix the server or the options. The sink waits at least as long as the server
+    /// asks for. A request that is too large (`RESOURCE_EXHAUSTED` without `RetryInfo`, 413) is sent again in halves.
+    ///
+    /// # Requests that are rejected
+    ///
+    /// With any other code, such as `INVALID_ARGUMENT`, and 400, 409 and 422, the server rejects some or all events for
+    /// good. The sink sends the request again in halves until the rejected events are alone. They go to `dead_letter`
+    /// if it is set, and count as rejected. If the response is a partial success, its number of events counts as
+    /// rejected; the server does not say which ones, so they are in no dead letter.
+    Options {
+        /// Address of the receiver, such as `http://collector:4317` for gRPC or `https://example.com:4318` for HTTP,
+        /// without the path of the signal (`/v1/logs`).
+        uri: String,
+        /// Protocol of the requests. Default: `grpc`.
+        #[serde(default)]
+        protocol: Protocol,
+        /// Encoding of the requests over HTTP. Default: `protobuf`.
+        encoding: Option<Form>,
+        /// Compression of the requests: `none`, `gzip` or `zstd`. Default: `gzip`.
+        #[serde(default = "gzip")]
+        compression: Compression,
+        /// Credentials for the server. Default: none.
+        auth: Option<AuthOptions>,
+    }
+    address = uri,
+    dead_letter = "in `event` a request of OTLP in JSON with the event"
 }
 
 const fn gzip() -> Compression {
@@ -154,7 +135,7 @@ pub(crate) fn schema() -> Value {
 }
 
 /// The settings of each signal.
-fn check(options: Options, errors: &mut OptionErrors) -> Option<Vec<Settings>> {
+fn check(mut options: Options, errors: &mut OptionErrors) -> Option<Vec<Settings>> {
     let is_grpc = options.protocol == Protocol::Grpc;
     if is_grpc && options.encoding.is_some() {
         errors.add(
@@ -172,20 +153,7 @@ fn check(options: Options, errors: &mut OptionErrors) -> Option<Vec<Settings>> {
         Some(Encoding::Protobuf) => "application/x-protobuf",
         Some(Encoding::Json) => "application/json",
     };
-    let server = ServerOptions {
-        address: ("uri", options.uri),
-        method: "POST".to_owned(),
-        content_type,
-        headers: options.headers,
-        auth: options.auth,
-        tls: options.tls,
-        proxy: options.proxy,
-        batch: options.batch,
-        compression,
-        request: options.request,
-        concurrency: None,
-        dead_letter: options.dead_letter,
-    };
+    let server = ServerOptions { auth: options.auth.take(), compression, ..options.server(content_type) };
     let call = |signal: Signal| Arc::new(Call { signal, http });
     let mut settings = server.validate(call(Signal::Logs), errors)?;
     if is_grpc {
@@ -200,10 +168,10 @@ fn check(options: Options, errors: &mut OptionErrors) -> Option<Vec<Settings>> {
     }
     let lane = |signal: Signal| {
         let path = if is_grpc { signal.grpc_path() } else { signal.http_path() };
-        let uri = settings.with_path(path)?;
+        let uri = settings.path_below(path, errors)?;
         Some(Settings { uri, destination: call(signal), ..settings.clone() })
     };
-    errors.check("uri", Signal::ALL.into_iter().map(lane).collect::<Option<Vec<_>>>().ok_or("is not a valid address"))
+    Signal::ALL.into_iter().map(lane).collect()
 }
 
 /// The place of a signal in the lanes, which is its key in payloads.

@@ -1,5 +1,6 @@
 //! Options that all destinations over HTTP have: as written, and validated.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -173,6 +174,8 @@ pub(crate) struct Settings {
 pub(super) struct ServerOptions {
     /// The option that has the address of the server, and the address.
     pub(super) address: (&'static str, String),
+    /// Path below the address, such as `/_bulk`; may be empty.
+    pub(super) path: Cow<'static, str>,
     pub(super) method: String,
     pub(super) content_type: &'static str,
     pub(super) headers: BTreeMap<String, Secret>,
@@ -210,7 +213,7 @@ impl ServerOptions {
         }
         let tls = self.tls.check(errors);
         let request = &self.request;
-        Some(Settings {
+        let mut settings = Settings {
             uri: uri?,
             address_option,
             method: method?,
@@ -232,7 +235,11 @@ impl ServerOptions {
             retry_max_backoff: request.retry_max_backoff.0,
             retry_attempts: request.retry_attempts.map(|count| count.0),
             dead_letter: self.dead_letter,
-        })
+        };
+        if !self.path.is_empty() {
+            settings.uri = settings.path_below(&self.path, errors)?;
+        }
+        Some(settings)
     }
 
     fn read_concurrency(&self, errors: &mut OptionErrors) -> Concurrency {
@@ -275,7 +282,7 @@ impl ServerOptions {
                 }
                 AuthOptions::Bearer { token } => ("auth.token", format!("Bearer {}", token.reveal())),
             };
-            insert_authorization(&mut headers, path, &value, errors);
+            insert_secret(&mut headers, AUTHORIZATION, path, &value, errors);
         }
         for (name, value) in &self.headers {
             let path = format!("headers.{name}");
@@ -293,13 +300,34 @@ impl ServerOptions {
 impl Settings {
     /// Sets the credentials, unless the options have another header `authorization`. `path` is the option that has them.
     pub(super) fn authorize(&mut self, path: &str, value: &str, errors: &mut OptionErrors) {
-        if !self.headers.contains_key(AUTHORIZATION) {
-            insert_authorization(&mut self.headers, path, value, errors);
+        self.set_secret(AUTHORIZATION, path, value, errors);
+    }
+
+    /// Sets a header with a secret, unless the options have another one of this name. `path` is the option that has it.
+    pub(super) fn set_secret(&mut self, name: HeaderName, path: &str, value: &str, errors: &mut OptionErrors) {
+        if !self.headers.contains_key(&name) {
+            insert_secret(&mut self.headers, name, path, value, errors);
         }
     }
 
     /// The address with a path below its own.
-    pub(super) fn with_path(&self, path: &str) -> Option<Uri> {
+    pub(super) fn path_below(&self, path: &str, errors: &mut OptionErrors) -> Option<Uri> {
+        errors.check(self.address_option, self.with_path(path).ok_or("is not a valid address"))
+    }
+
+    /// The address with more parameters, which are encoded already.
+    pub(super) fn with_query(&self, query: &str) -> Uri {
+        let with = || {
+            let mut parts = self.uri.clone().into_parts();
+            let separator = if self.uri.query().is_some() { '&' } else { '?' };
+            let path = parts.path_and_query.as_ref().filter(|_| !query.is_empty())?;
+            parts.path_and_query = Some(format!("{path}{separator}{query}").parse().ok()?);
+            Uri::from_parts(parts).ok()
+        };
+        with().unwrap_or_else(|| self.uri.clone())
+    }
+
+    fn with_path(&self, path: &str) -> Option<Uri> {
         let mut parts = self.uri.clone().into_parts();
         let base = self.uri.path().trim_end_matches('/');
         let query = self.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -308,9 +336,9 @@ impl Settings {
     }
 }
 
-fn insert_authorization(headers: &mut HeaderMap, path: &str, value: &str, errors: &mut OptionErrors) {
+fn insert_secret(headers: &mut HeaderMap, name: HeaderName, path: &str, value: &str, errors: &mut OptionErrors) {
     match HeaderValue::from_str(value) {
-        Ok(value) => drop(headers.insert(AUTHORIZATION, sensitive(value))),
+        Ok(value) => drop(headers.insert(name, sensitive(value))),
         Err(_) => errors.add(path, "contains characters that a header must not contain, such as a line break"),
     }
 }

@@ -10,7 +10,6 @@ mod options;
 
 use std::sync::Arc;
 
-use hyper::Uri;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::Value;
@@ -75,16 +74,8 @@ impl Destination for Collector {
         self.is_raw
     }
 
-    fn target(&self, settings: &Settings, query: Option<&str>) -> Target {
-        let with_query = |query: &str| {
-            let mut parts = settings.uri.clone().into_parts();
-            let separator = if settings.uri.query().is_some() { '&' } else { '?' };
-            let path = parts.path_and_query.as_ref()?;
-            parts.path_and_query = Some(format!("{path}{separator}{query}").parse().ok()?);
-            Uri::from_parts(parts).ok()
-        };
-        let uri = query.filter(|query| !query.is_empty()).and_then(with_query);
-        Target { uri: uri.unwrap_or_else(|| settings.uri.clone()), headers: self.headers() }
+    fn target(&self, settings: &Settings, query: Option<&str>, _: &RequestBatch) -> Target {
+        Target { uri: settings.with_query(query.unwrap_or_default()), headers: self.headers() }
     }
 
     fn read(&self, response: &Response, batch: &RequestBatch) -> Result<Meaning, RequestError> {

@@ -16,7 +16,9 @@ use crate::compress::{Compression, decompress};
 pub(super) struct Call {
     pub(super) uri: Uri,
     pub(super) headers: HeaderMap,
-    /// The body, decompressed.
+    /// The body as it arrived.
+    pub(super) bytes: Bytes,
+    /// The body, decompressed if its compression is one of the sinks, as text.
     pub(super) body: String,
 }
 
@@ -62,8 +64,8 @@ impl Double {
                     Some("zstd") => Compression::Zstd,
                     _ => Compression::None,
                 };
-                let body = String::from_utf8(decompress(compression, &body).unwrap()).unwrap();
-                let call = Call { uri, headers, body };
+                let text = String::from_utf8_lossy(&decompress(compression, &body).unwrap()).into_owned();
+                let call = Call { uri, headers, bytes: body, body: text };
                 seen.lock().unwrap().push(call.clone());
                 let Reply(status, text, pause) = answer(&call);
                 tokio::time::sleep(pause).await;

@@ -1,11 +1,21 @@
-//! What the encoders of destinations share: members of JSON objects that are made of templates, and events grouped by key.
+//! What the encoders of destinations share: members of JSON objects that are made of templates, events grouped by
+//! key, tenants, and events that are never sent.
 
 use std::collections::HashMap;
 
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use wattle_batch::Batch;
 
+use super::destination::Target;
+use super::options::Settings;
 use crate::encode::{Rendering, Template};
 use crate::sink::Payload;
+
+/// The header with the tenant, of the servers of Grafana.
+const TENANT: HeaderName = HeaderName::from_static("x-scope-orgid");
+
+/// How an event begins that the encoder refuses. No event of a destination with refusals begins so.
+const REFUSED: u8 = 0;
 
 /// Templates by the names of their members. A member whose value is empty is left out.
 #[derive(Debug, Default)]
@@ -61,6 +71,16 @@ pub(super) fn write_member(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// Writes a text as the content of a JSON string. Bytes that are not UTF-8 become an object with their base64.
+pub(super) fn write_text(text: &[u8], out: &mut Vec<u8>) {
+    if std::str::from_utf8(text).is_ok() {
+        return wattle_json::escape(text, out);
+    }
+    let mut object = Vec::with_capacity(text.len() * 4 / 3 + 20);
+    crate::encode::write_value(text, false, &mut object);
+    wattle_json::escape(&object, out);
+}
+
 /// Encoded events, and the end of each.
 #[derive(Debug, Default)]
 pub(super) struct Encoded {
@@ -106,5 +126,47 @@ impl Groups {
         // Each payload has its own share, so this one ends.
         ack.deliver();
         payloads
+    }
+}
+
+/// Replaces `out` by the tenant of a row, with `_` for characters that a tenant cannot have. Empty without a tenant.
+pub(super) fn write_tenant(tenant: Option<&Rendering<'_>>, row: usize, out: &mut Vec<u8>) {
+    out.clear();
+    if let Some(tenant) = tenant {
+        tenant.write(row, out);
+        let is_valid = |byte: &u8| byte.is_ascii_alphanumeric() || b"!-_.*'()".contains(byte);
+        out.iter_mut().filter(|byte| !is_valid(byte)).for_each(|byte| *byte = b'_');
+    }
+}
+
+/// Where the events of a tenant go: to the address of the settings, with the tenant in a header.
+pub(super) fn tenant_target(settings: &Settings, tenant: Option<&str>) -> Target {
+    let value = tenant.filter(|tenant| !tenant.is_empty()).and_then(|tenant| HeaderValue::from_str(tenant).ok());
+    Target { headers: HeaderMap::from_iter(value.map(|value| (TENANT, value))), ..Target::of(settings) }
+}
+
+/// Writes an event that is never sent, with the reason, which has one line.
+pub(super) fn write_refused(reason: &str, batch: &Batch, row: usize, out: &mut Vec<u8>) {
+    out.push(REFUSED);
+    out.extend_from_slice(reason.as_bytes());
+    out.push(b'\n');
+    batch.write_json(row, out);
+}
+
+/// The reason why an event is never sent, and the event as JSON; `None` for an event that is sent.
+pub(super) fn refusal(event: &[u8]) -> Option<(&str, &[u8])> {
+    let text = event.strip_prefix(&[REFUSED])?;
+    let end = memchr::memchr(b'\n', text)?;
+    Some((std::str::from_utf8(text.get(..end)?).ok()?, text.get(end + 1..)?))
+}
+
+/// Writes a value of a query.
+pub(super) fn percent_encode(value: &[u8], out: &mut String) {
+    for &byte in value {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
     }
 }

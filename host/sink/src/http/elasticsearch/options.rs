@@ -1,87 +1,68 @@
 //! Options of the sink `elasticsearch`.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use wattle_batch::Batch;
-use wattle_http_client::ProxyOptions;
 use wattle_options::{Flag, OptionErrors, Secret};
-use wattle_tls::TlsOptions;
 
 use super::document::Documents;
 use super::{Bulk, BulkEncoder, MAX_INDEX_BYTES, path_template};
 use crate::compress::Compression;
 use crate::encode::{Codec, Encoding, EncodingOptions, Template};
-use crate::http::server::{self, BatchOptions, RequestOptions, ServerOptions, Settings};
+use crate::http::common::destination_options;
+use crate::http::server::{self, ServerOptions, Settings};
 
-/// Options of the sink `elasticsearch`.
-///
-/// # Ids and repetitions
-///
-/// Every document has an `_id`, so a request that is sent again overwrites its documents, or finds them (409), and adds
-/// none. The id is the field `id_key`; for an event without it, the agent makes one. That of an event from a source
-/// `aws_s3` is the same after a restart. For other sources it is the same in all requests of one run; to find events again
-/// that were read twice, set `id_key`.
-///
-/// # Events that are retried, and events that are rejected
-///
-/// The response has a status for each event. Accepted events are acknowledged, those with 429 or 5xx are sent again alone,
-/// and those with 400, such as values that do not fit the mapping, go to `dead_letter` with the reason of the server, or
-/// count as rejected. 401, 403 and 404 are retried and logged as errors. A request that is too large (413) is sent again in
-/// halves. The rest is as in the sink `http`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Options {
-    /// Address of the server, such as `https://elastic.example.com:9200`, without `/_bulk`. For Quickwit, end it with
-    /// `/api/v1/_elastic`.
-    endpoint: String,
-    /// Whether documents go to an index or to a data stream. Default: `bulk`.
-    #[serde(default)]
-    mode: Mode,
-    /// The index, in mode `bulk`.
-    #[serde(default)]
-    bulk: BulkOptions,
-    /// The data stream, in mode `data_stream`. Its name is `<type>-<dataset>-<namespace>`.
-    #[serde(default)]
-    data_stream: DataStreamOptions,
-    /// Field with the `_id` of the document, such as `attributes.event_id`. Default: the agent makes ids.
-    id_key: Option<String>,
-    /// Whether documents of events without an id get one from the agent. Without ids, an index is faster, and a request that
-    /// is sent again adds its documents again. Default: true.
-    generate_ids: Option<Flag>,
-    /// Ingest pipeline of the documents, with fields in braces. Default: that of the index.
-    pipeline: Option<String>,
-    /// Credentials for the server. Default: none.
-    auth: Option<AuthOptions>,
-    /// Additional headers of every request. They replace headers that the sink sets. Default: none.
-    #[serde(default)]
-    headers: BTreeMap<String, Secret>,
-    /// Trusted servers, and the client certificate.
-    #[serde(default)]
-    tls: TlsOptions,
-    /// The proxy that requests go through: an address such as `http://user:password@proxy.example.com:3128`, or a table.
-    /// Default: the environment variables `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as in curl.
-    proxy: Option<ProxyOptions>,
-    /// When a request is full.
-    #[serde(default)]
-    batch: BatchOptions,
-    /// How to write a document. With codec `json`, it is the event with `@timestamp` instead of `timestamp`. With codec
-    /// `ndjson` or `text`, it is the body; a body that is no JSON object is written as `message`, and `@timestamp` is added
-    /// where it is missing.
-    #[serde(default)]
-    encoding: EncodingOptions,
-    /// Compression of the requests: `none`, `gzip` or `zstd`. Elasticsearch accepts `gzip`. Default: `none`.
-    #[serde(default)]
-    compression: Compression,
-    /// Timeout, concurrency and retries.
-    #[serde(default)]
-    request: RequestOptions,
-    /// File for rejected events, one JSON object per line: `time`, `sink`, `status`, `reason`, and in `event` the document.
-    /// Default: none; rejected events are counted and discarded.
-    dead_letter: Option<PathBuf>,
+destination_options! {
+    /// Options of the sink `elasticsearch`.
+    ///
+    /// # Ids and repetitions
+    ///
+    /// Every document has an `_id`, so a request that is sent again overwrites its documents, or finds them (409), and
+    /// adds none. The id is the field `id_key`; for an event without it, the agent makes one. That of an event from a
+    /// source `aws_s3` is the same after a restart. For other sources it is the same in all requests of one run; to
+    /// find events again that were read twice, set `id_key`.
+    ///
+    /// # Events that are retried, and events that are rejected
+    ///
+    /// The response has a status for each event. Accepted events are acknowledged, those with 429 or 5xx are sent again
+    /// alone, and those with 400, such as values that do not fit the mapping, go to `dead_letter` with the reason of
+    /// the server, or count as rejected. 401, 403 and 404 are retried and logged as errors. A request that is too large
+    /// (413) is sent again in halves. The rest is as in the sink `http`.
+    Options {
+        /// Address of the server, such as `https://elastic.example.com:9200`, without `/_bulk`. For Quickwit, end it
+        /// with `/api/v1/_elastic`.
+        endpoint: String,
+        /// Whether documents go to an index or to a data stream. Default: `bulk`.
+        #[serde(default)]
+        mode: Mode,
+        /// The index, in mode `bulk`.
+        #[serde(default)]
+        bulk: BulkOptions,
+        /// The data stream, in mode `data_stream`. Its name is `<type>-<dataset>-<namespace>`.
+        #[serde(default)]
+        data_stream: DataStreamOptions,
+        /// Field with the `_id` of the document, such as `attributes.event_id`. Default: the agent makes ids.
+        id_key: Option<String>,
+        /// Whether documents of events without an id get one from the agent. Without ids, an index is faster, and a
+        /// request that is sent again adds its documents again. Default: true.
+        generate_ids: Option<Flag>,
+        /// Ingest pipeline of the documents, with fields in braces. Default: that of the index.
+        pipeline: Option<String>,
+        /// Credentials for the server. Default: none.
+        auth: Option<AuthOptions>,
+        /// How to write a document. With codec `json`, it is the event with `@timestamp` instead of `timestamp`. With
+        /// codec `ndjson` or `text`, it is the body; a body that is no JSON object is written as `message`, and
+        /// `@timestamp` is added where it is missing.
+        #[serde(default)]
+        encoding: EncodingOptions,
+        /// Compression of the requests: `none`, `gzip` or `zstd`. Elasticsearch accepts `gzip`. Default: `none`.
+        #[serde(default)]
+        compression: Compression,
+    }
+    address = endpoint,
+    dead_letter = "in `event` the document"
 }
 
 /// Whether documents go to an index or to a data stream.
@@ -99,9 +80,9 @@ enum Mode {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct BulkOptions {
-    /// Name of the index or alias, with fields in braces and directives of strftime for the time of the event in UTC, such
-    /// as `logs-{{ attributes.team }}-%Y.%m.%d`. Upper case becomes lower case, and characters that a name cannot have
-    /// become `_`. Default: `wattle-%Y.%m.%d`.
+    /// Name of the index or alias, with fields in braces and directives of strftime for the time of the event in UTC,
+    /// such as `logs-{{ attributes.team }}-%Y.%m.%d`. Upper case becomes lower case, and characters that a name cannot
+    /// have become `_`. Default: `wattle-%Y.%m.%d`.
     index: String,
     /// What to do with a document: `index` overwrites one with the same id, `create` keeps it. Default: `index`.
     action: Action,
@@ -224,7 +205,8 @@ fn char_is_valid(char: char) -> bool {
 }
 
 /// Validates options.
-pub(super) fn check(options: Options, errors: &mut OptionErrors) -> Option<(BulkEncoder, Settings)> {
+pub(super) fn check(mut options: Options, errors: &mut OptionErrors) -> Option<(BulkEncoder, Settings)> {
+    let common = options.server("application/x-ndjson");
     let DataStreamOptions { kind, dataset, namespace } = options.data_stream;
     let (parts, action) = match options.mode {
         Mode::Bulk => (vec![("bulk.index", options.bulk.index)], options.bulk.action),
@@ -248,27 +230,13 @@ pub(super) fn check(options: Options, errors: &mut OptionErrors) -> Option<(Bulk
         Some(AuthOptions::ApiKey { key }) => (None, Some(key)),
         None => (None, None),
     };
-    let server = ServerOptions {
-        address: ("endpoint", options.endpoint),
-        method: "POST".to_owned(),
-        content_type: "application/x-ndjson",
-        headers: options.headers,
-        auth,
-        tls: options.tls,
-        proxy: options.proxy,
-        batch: options.batch,
-        compression: options.compression,
-        request: options.request,
-        concurrency: None,
-        dead_letter: options.dead_letter,
-    };
+    let server = ServerOptions { path: "/_bulk".into(), auth, compression: options.compression, ..common };
     let mut settings = server.validate(Arc::new(Bulk), errors);
     if let (Some(settings), Some(key)) = (&mut settings, key) {
         settings.authorize("auth.key", &format!("ApiKey {}", key.reveal()), errors);
     }
     let encoding = Encoding::of_values(&options.encoding, errors);
-    let mut settings = settings?;
-    settings.uri = errors.check("endpoint", settings.with_path("/_bulk").ok_or("is not a valid address"))?;
+    let settings = settings?;
     let encoder = BulkEncoder {
         documents: Documents::new(encoding.codec == Codec::Json),
         encoding,

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use wattle_batch::Batch;
 
 use crate::encode::{Encoding, Template};
-use crate::http::writing::{BoundMembers, Encoded, Groups, Members, write_member};
+use crate::http::writing::{BoundMembers, Encoded, Groups, Members, write_member, write_tenant, write_text};
 use crate::retry::Outage;
 use crate::sink::{Encoder, Payload};
 
@@ -110,11 +110,7 @@ impl Encoder for StreamEncoder {
         let (mut of_tenant, mut of_stream, mut line) = (Vec::new(), Vec::new(), Vec::new());
         let mut left_out = 0;
         for row in 0..batch.rows() {
-            of_tenant.clear();
-            if let Some(tenant) = &tenant {
-                tenant.write(row, &mut of_tenant);
-                of_tenant.iter_mut().filter(|byte| !is_of_tenant(**byte)).for_each(|byte| *byte = b'_');
-            }
+            write_tenant(tenant.as_ref(), row, &mut of_tenant);
             left_out += usize::from(!self.write_labels(&mut labels, &of_tenant, row, &mut of_stream));
             let Encoded { bytes, ends } = groups.of(&of_tenant);
             bytes.extend_from_slice(&of_stream);
@@ -123,7 +119,7 @@ impl Encoder for StreamEncoder {
             let _ = write!(bytes, "\n[\"{time}\",\"");
             line.clear();
             events.write(row, &mut line);
-            write_line(&line, bytes);
+            write_text(&line, bytes);
             bytes.push(b'"');
             if !metadata.is_empty() {
                 bytes.extend_from_slice(b",{");
@@ -139,19 +135,4 @@ impl Encoder for StreamEncoder {
         drop((events, labels, metadata, tenant));
         groups.into_payloads(batch)
     }
-}
-
-/// Whether the name of a tenant may have a byte.
-fn is_of_tenant(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!-_.*'()".contains(&byte)
-}
-
-/// Writes a line as the content of a JSON string. Bytes that are not UTF-8 become an object with their base64.
-fn write_line(line: &[u8], out: &mut Vec<u8>) {
-    if std::str::from_utf8(line).is_ok() {
-        return wattle_json::escape(line, out);
-    }
-    let mut object = Vec::with_capacity(line.len() * 4 / 3 + 20);
-    crate::encode::write_value(line, false, &mut object);
-    wattle_json::escape(&object, out);
 }

@@ -1,81 +1,62 @@
 //! Options of the sink `loki`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use schemars::JsonSchema;
-use serde::Deserialize;
-use wattle_http_client::ProxyOptions;
-use wattle_options::{Number, OptionErrors, Secret};
-use wattle_tls::TlsOptions;
+use wattle_options::{Number, OptionErrors};
 
 use super::Push;
 use super::encoder::{StreamEncoder, Streams};
 use crate::compress::Compression;
 use crate::encode::{Encoding, EncodingOptions, Template};
-use crate::http::server::{AuthOptions, BatchOptions, RequestOptions, ServerOptions, Settings};
+use crate::http::common::destination_options;
+use crate::http::server::{AuthOptions, ServerOptions, Settings};
 use crate::http::writing::Members;
 
-/// Options of the sink `loki`.
-///
-/// # Order and repetitions
-///
-/// A request has the entries of a stream in the order of their times, and one request runs at a time unless
-/// `request.concurrency` says otherwise. Loki ignores an entry with the time and the line of an earlier one in its stream, so
-/// a request that is sent again adds nothing; two events that are equal in these become one entry as well.
-///
-/// # Events that are retried, and events that are rejected
-///
-/// 429 (rate limits) and 5xx are retried. With 400, Loki refuses some entries of a request, such as those that are too old
-/// ("entry too far behind") or too long, and accepts the others. The sink sends the request again in halves until the refused
-/// entries are alone. They go to `dead_letter` with the reason of the server, or count as rejected. The rest is as in the
-/// sink `http`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Options {
-    /// Address of the server, such as `https://loki.example.com:3100`.
-    endpoint: String,
-    /// Path of the push API below the address. Default: `/loki/api/v1/push`.
-    #[serde(default = "default_path")]
-    path: String,
-    /// Labels of the streams by their names, with fields of the event in braces, such as
-    /// `{ job = "wattle", level = "{{ severity.text }}" }`. An empty value is no label. Use fields with few values.
-    labels: BTreeMap<String, String>,
-    /// Structured metadata of an entry, likewise, which Loki 3 stores beside the line. Default: none.
-    #[serde(default)]
-    structured_metadata: BTreeMap<String, String>,
-    /// Tenant, with fields of the event in braces. Without a value, requests have none. Default: none.
-    tenant_id: Option<String>,
-    /// Maximum number of streams in an hour. The events of further streams go to a stream with the labels that have no
-    /// fields, and `overflow = "true"`; the agent logs an error. Default: 1000.
-    max_streams: Option<Number<usize>>,
-    /// Credentials for the server. Default: none.
-    auth: Option<AuthOptions>,
-    /// Additional headers of every request. They replace headers that the sink sets. Default: none.
-    #[serde(default)]
-    headers: BTreeMap<String, Secret>,
-    /// Trusted servers, and the client certificate.
-    #[serde(default)]
-    tls: TlsOptions,
-    /// The proxy that requests go through: an address such as `http://user:password@proxy.example.com:3128`, or a table.
-    /// Default: the environment variables `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as in curl.
-    proxy: Option<ProxyOptions>,
-    /// When a request is full.
-    #[serde(default)]
-    batch: BatchOptions,
-    /// How to write the line of an event. Bytes that are not UTF-8 become `{"body_base64":"..."}`.
-    #[serde(default)]
-    encoding: EncodingOptions,
-    /// Compression of the requests: `none`, `gzip` or `zstd`. Loki accepts `gzip`. Default: `none`.
-    #[serde(default)]
-    compression: Compression,
-    /// Timeout, concurrency and retries.
-    #[serde(default)]
-    request: RequestOptions,
-    /// File for rejected events, one JSON object per line: `time`, `sink`, `status`, `reason`, and in `event` a stream with
-    /// the entry. Default: none; rejected events are counted and discarded.
-    dead_letter: Option<PathBuf>,
+destination_options! {
+    /// Options of the sink `loki`.
+    ///
+    /// # Order and repetitions
+    ///
+    /// A request has the entries of a stream in the order of their times, and one request runs at a time unless
+    /// `request.concurrency` says otherwise. Loki ignores an entry with the time and the line of an earlier one in its
+    /// stream, so a request that is sent again adds nothing; two events that are equal in these become one entry as
+    /// well.
+    ///
+    /// # Events that are retried, and events that are rejected
+    ///
+    /// 429 (rate limits) and 5xx are retried. With 400, Loki refuses some entries of a request, such as those that are
+    /// too old ("entry too far behind") or too long, and accepts the others. The sink sends the request again in halves
+    /// until the refused entries are alone. They go to `dead_letter` with the reason of the server, or count as
+    /// rejected. The rest is as in the sink `http`.
+    Options {
+        /// Address of the server, such as `https://loki.example.com:3100`.
+        endpoint: String,
+        /// Path of the push API below the address. Default: `/loki/api/v1/push`.
+        #[serde(default = "default_path")]
+        path: String,
+        /// Labels of the streams by their names, with fields of the event in braces, such as
+        /// `{ job = "wattle", level = "{{ severity.text }}" }`. An empty value is no label. Use fields with few values.
+        labels: BTreeMap<String, String>,
+        /// Structured metadata of an entry, likewise, which Loki 3 stores beside the line. Default: none.
+        #[serde(default)]
+        structured_metadata: BTreeMap<String, String>,
+        /// Tenant, with fields of the event in braces. Without a value, requests have none. Default: none.
+        tenant_id: Option<String>,
+        /// Maximum number of streams in an hour. The events of further streams go to a stream with the labels that have
+        /// no fields, and `overflow = "true"`; the agent logs an error. Default: 1000.
+        max_streams: Option<Number<usize>>,
+        /// Credentials for the server. Default: none.
+        auth: Option<AuthOptions>,
+        /// How to write the line of an event. Bytes that are not UTF-8 become `{"body_base64":"..."}`.
+        #[serde(default)]
+        encoding: EncodingOptions,
+        /// Compression of the requests: `none`, `gzip` or `zstd`. Loki accepts `gzip`. Default: `none`.
+        #[serde(default)]
+        compression: Compression,
+    }
+    address = endpoint,
+    dead_letter = "in `event` a stream with the entry"
 }
 
 fn default_path() -> String {
@@ -106,7 +87,8 @@ fn templates(option: &str, texts: BTreeMap<String, String>, errors: &mut OptionE
 }
 
 /// Validates options.
-pub(super) fn check(options: Options, errors: &mut OptionErrors) -> Option<(StreamEncoder, Settings)> {
+pub(super) fn check(mut options: Options, errors: &mut OptionErrors) -> Option<(StreamEncoder, Settings)> {
+    let common = options.server("application/json");
     if options.labels.is_empty() {
         errors.add("labels", "names no label, and every stream needs one; write `labels = { job = \"wattle\" }`");
     }
@@ -122,22 +104,14 @@ pub(super) fn check(options: Options, errors: &mut OptionErrors) -> Option<(Stre
     // The line of a body is its text as it is, not a JSON value.
     (encoding.values, encoding.minify) = (false, options.encoding.minify.is_some_and(|flag| flag.0));
     let server = ServerOptions {
-        address: ("endpoint", options.endpoint),
-        method: "POST".to_owned(),
-        content_type: "application/json",
-        headers: options.headers,
-        auth: options.auth,
-        tls: options.tls,
-        proxy: options.proxy,
-        batch: options.batch,
+        path: options.path.into(),
+        auth: options.auth.take(),
         compression: options.compression,
-        request: options.request,
         // Requests at the same time would mix the entries of a stream.
         concurrency: Some(1),
-        dead_letter: options.dead_letter,
+        ..common
     };
-    let mut settings = server.validate(Arc::new(Push { has_tenants: tenant.is_some() }), errors)?;
-    settings.uri = errors.check("endpoint", settings.with_path(&options.path).ok_or("is not a valid address"))?;
+    let settings = server.validate(Arc::new(Push { has_tenants: tenant.is_some() }), errors)?;
     let (sink, streams) = (Arc::from(""), Streams::new(max_streams));
     Some((StreamEncoder { sink, encoding, labels, structured_metadata, tenant, streams }, settings))
 }

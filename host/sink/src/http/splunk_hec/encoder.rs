@@ -5,7 +5,7 @@ use std::io::Write as _;
 use wattle_batch::Batch;
 
 use crate::encode::Encoding;
-use crate::http::writing::{Groups, Members};
+use crate::http::writing::{Groups, Members, percent_encode};
 use crate::sink::{Encoder, Payload};
 
 const NANOSECONDS: i64 = 1_000_000_000;
@@ -80,17 +80,6 @@ fn seconds(nanoseconds: i64) -> String {
     let sign = if nanoseconds < 0 { "-" } else { "" };
     let (whole, fraction) = (nanoseconds / NANOSECONDS, nanoseconds % NANOSECONDS);
     format!("{sign}{}.{:09}", whole.unsigned_abs(), fraction.unsigned_abs())
-}
-
-/// Writes a value of a query.
-fn percent_encode(value: &[u8], out: &mut String) {
-    for &byte in value {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,90 +1,72 @@
 //! Options of the sink `splunk_hec`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use wattle_http_client::ProxyOptions;
 use wattle_options::{Flag, OptionErrors, Period, Secret, Size};
-use wattle_tls::TlsOptions;
 
 use super::Collector;
 use super::acks::Acks;
 use super::encoder::CollectorEncoder;
 use crate::compress::Compression;
 use crate::encode::{Encoding, EncodingOptions, Framing, Template};
-use crate::http::server::{BatchOptions, RequestOptions, ServerOptions, Settings};
+use crate::http::common::destination_options;
+use crate::http::server::{ServerOptions, Settings};
 use crate::http::writing::Members;
 
-/// Options of the sink `splunk_hec`.
-///
-/// # When events are delivered
-///
-/// With acknowledgements enabled for the token, an event is delivered when the indexers have acknowledged its request, and
-/// a request without an acknowledgement is sent again after `acknowledgements.timeout`. With a token without
-/// acknowledgements, an event is delivered when the collector accepts it. A load balancer before several collectors must
-/// send all requests of a client to the same one, because each counts its own acknowledgements.
-///
-/// # Events that are retried, and events that are rejected
-///
-/// A busy server (code 9) and all other 5xx and 429 are retried. Errors of the token (codes 1 to 4), the channel (10, 11) and
-/// an index that is the same for all events (7) are retried and logged as errors, because an operator must fix them. If the
-/// collector names an event that it refuses (codes 6, 7, 12, 13, 15), this event goes to `dead_letter`, or counts as
-/// rejected, and the others are sent again. The rest is as in the sink `http`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Options {
-    /// Address of the collector, such as `https://splunk.example.com:8088`, without `/services/collector`.
-    endpoint: String,
-    /// Token of the collector. Use a variable, such as `${SPLUNK_TOKEN}`.
-    token: Secret,
-    /// Endpoint for the events. Default: `event`.
-    #[serde(default)]
-    endpoint_target: EndpointTarget,
-    /// Index, with fields of the event in braces. Empty values are left out. Default: that of the token.
-    index: Option<String>,
-    /// Source type, likewise. Default: that of the token.
-    sourcetype: Option<String>,
-    /// Source, likewise, such as `{{ attributes.path }}`. Default: that of the token.
-    source: Option<String>,
-    /// Host, likewise. Default: `{{ resource.host.name }}`.
-    host: Option<String>,
-    /// Indexed fields by their names, such as `{ team = "{{ attributes.team }}" }`. Only for the endpoint `event`.
-    /// Default: none.
-    #[serde(default)]
-    indexed_fields: BTreeMap<String, String>,
-    /// Acknowledgements of the indexers.
-    #[serde(default)]
-    acknowledgements: AckOptions,
-    /// Additional headers of every request. They replace headers that the sink sets. Default: none.
-    #[serde(default)]
-    headers: BTreeMap<String, Secret>,
-    /// Trusted servers, and the client certificate.
-    #[serde(default)]
-    tls: TlsOptions,
-    /// The proxy that requests go through: an address such as `http://user:password@proxy.example.com:3128`, or a table.
-    /// Default: the environment variables `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as in curl.
-    proxy: Option<ProxyOptions>,
-    /// When a request is full.
-    #[serde(default)]
-    batch: BatchOptions,
-    /// How to write an event. With codec `json`, it is the whole event; with `ndjson` and `text`, the body, for the endpoint
-    /// `event` as a JSON value.
-    #[serde(default)]
-    encoding: EncodingOptions,
-    /// Compression of the requests: `none`, `gzip` or `zstd`. Splunk accepts `gzip`. Default: `none`.
-    #[serde(default)]
-    compression: Compression,
-    /// Timeout, concurrency and retries.
-    #[serde(default)]
-    request: RequestOptions,
-    /// File for rejected events, one JSON object per line: `time`, `sink`, `status`, `reason`, and the event as it was sent
-    /// in `event`. Default: none; rejected events are counted and discarded.
-    dead_letter: Option<PathBuf>,
+destination_options! {
+    /// Options of the sink `splunk_hec`.
+    ///
+    /// # When events are delivered
+    ///
+    /// With acknowledgements enabled for the token, an event is delivered when the indexers have acknowledged its
+    /// request, and a request without an acknowledgement is sent again after `acknowledgements.timeout`. With a token
+    /// without acknowledgements, an event is delivered when the collector accepts it. A load balancer before several
+    /// collectors must send all requests of a client to the same one, because each counts its own acknowledgements.
+    ///
+    /// # Events that are retried, and events that are rejected
+    ///
+    /// A busy server (code 9) and all other 5xx and 429 are retried. Errors of the token (codes 1 to 4), the channel
+    /// (10, 11) and an index that is the same for all events (7) are retried and logged as errors, because an operator
+    /// must fix them. If the collector names an event that it refuses (codes 6, 7, 12, 13, 15), this event goes to
+    /// `dead_letter`, or counts as rejected, and the others are sent again. The rest is as in the sink `http`.
+    Options {
+        /// Address of the collector, such as `https://splunk.example.com:8088`, without `/services/collector`.
+        endpoint: String,
+        /// Token of the collector. Use a variable, such as `${SPLUNK_TOKEN}`.
+        token: Secret,
+        /// Endpoint for the events. Default: `event`.
+        #[serde(default)]
+        endpoint_target: EndpointTarget,
+        /// Index, with fields of the event in braces. Empty values are left out. Default: that of the token.
+        index: Option<String>,
+        /// Source type, likewise. Default: that of the token.
+        sourcetype: Option<String>,
+        /// Source, likewise, such as `{{ attributes.path }}`. Default: that of the token.
+        source: Option<String>,
+        /// Host, likewise. Default: `{{ resource.host.name }}`.
+        host: Option<String>,
+        /// Indexed fields by their names, such as `{ team = "{{ attributes.team }}" }`. Only for the endpoint `event`.
+        /// Default: none.
+        #[serde(default)]
+        indexed_fields: BTreeMap<String, String>,
+        /// Acknowledgements of the indexers.
+        #[serde(default)]
+        acknowledgements: AckOptions,
+        /// How to write an event. With codec `json`, it is the whole event; with `ndjson` and `text`, the body, for the
+        /// endpoint `event` as a JSON value.
+        #[serde(default)]
+        encoding: EncodingOptions,
+        /// Compression of the requests: `none`, `gzip` or `zstd`. Splunk accepts `gzip`. Default: `none`.
+        #[serde(default)]
+        compression: Compression,
+    }
+    address = endpoint,
+    dead_letter = "the event as it was sent in `event`"
 }
 
 /// Endpoint of the collector.
@@ -94,8 +76,8 @@ enum EndpointTarget {
     /// Events with their time and metadata.
     #[default]
     Event,
-    /// Lines, of which Splunk makes events by the rules of the source type. Requests have the lines of one index, source
-    /// type, source and host.
+    /// Lines, of which Splunk makes events by the rules of the source type. Requests have the lines of one index,
+    /// source type, source and host.
     Raw,
 }
 
@@ -125,8 +107,9 @@ impl Default for AckOptions {
 }
 
 /// Validates options.
-pub(super) fn check(options: Options, errors: &mut OptionErrors) -> Option<(CollectorEncoder, Settings)> {
+pub(super) fn check(mut options: Options, errors: &mut OptionErrors) -> Option<(CollectorEncoder, Settings)> {
     let is_raw = options.endpoint_target == EndpointTarget::Raw;
+    let common = options.server(if is_raw { "text/plain" } else { "application/json" });
     let mut metadata = Vec::new();
     let host = options.host.as_deref().unwrap_or("{{ resource.host.name }}");
     for (name, text) in [
@@ -156,33 +139,16 @@ pub(super) fn check(options: Options, errors: &mut OptionErrors) -> Option<(Coll
     if is_raw {
         (encoding.framing, encoding.values) = (Framing::Newline, false);
     }
-    let server = ServerOptions {
-        address: ("endpoint", options.endpoint),
-        method: "POST".to_owned(),
-        content_type: if is_raw { "text/plain" } else { "application/json" },
-        headers: options.headers,
-        auth: None,
-        tls: options.tls,
-        proxy: options.proxy,
-        batch: options.batch,
-        compression: options.compression,
-        request: options.request,
-        concurrency: None,
-        dead_letter: options.dead_letter,
-    };
+    let server = ServerOptions { compression: options.compression, ..common };
     let collector = |acks| {
         let channel = HeaderValue::from_str(&channel()).unwrap_or(HeaderValue::from_static("wattle"));
         Arc::new(Collector { is_raw, has_indices, channel, acks })
     };
     let mut settings = server.validate(collector(None), errors)?;
     settings.authorize("token", &format!("Splunk {}", options.token.reveal()), errors);
-    let uris = settings.with_path("/services/collector/ack").zip(settings.with_path(if is_raw {
-        "/services/collector/raw"
-    } else {
-        "/services/collector/event"
-    }));
-    let (ack_uri, uri) = errors.check("endpoint", uris.ok_or("is not a valid address"))?;
-    settings.uri = uri;
+    let ack_uri = settings.path_below("/services/collector/ack", errors)?;
+    let path = if is_raw { "/services/collector/raw" } else { "/services/collector/event" };
+    settings.uri = settings.path_below(path, errors)?;
     if indexer_acknowledgements_enabled.0 {
         settings.destination = collector(Some(Acks::new(ack_uri, query_interval.0, timeout.0)));
         settings.max_unconfirmed_bytes = usize::try_from(max_pending_bytes.0).unwrap_or(usize::MAX);
