@@ -12,6 +12,7 @@
 mod clients;
 mod elasticsearch;
 mod killed;
+mod prometheus;
 mod proxy;
 mod receivers;
 

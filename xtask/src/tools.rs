@@ -62,6 +62,11 @@ pub(crate) fn add_elasticsearch() -> anyhow::Result<PathBuf> {
     add_from_pypi("elasticsearch", &["elasticsearch==9.5.1"], &works, "tests of the source `elasticsearch_bulk` fail")
 }
 
+/// Installs the server that the tests of the sink `prometheus_remote_write` start.
+pub(crate) fn add_prometheus() {
+    add_from_debian(&["prometheus"], &["prometheus"], "tests of the sink `prometheus_remote_write` fail");
+}
+
 /// Installs the server of S3 and SQS that the tests of S3 and SQS start, moto, and the command line of AWS, which runs the
 /// commands of docs/AWS.md against it, with jq. Returns the folder of their programs.
 pub(crate) fn add_moto() -> anyhow::Result<PathBuf> {

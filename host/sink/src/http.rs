@@ -1,9 +1,10 @@
-//! Sinks that send events to a server over HTTP, many per request: `http`, `otlp`, `elasticsearch`, `splunk_hec` and `loki`.
+//! Sinks that send events to a server over HTTP, many per request: `http`, `otlp`, `elasticsearch`, `splunk_hec`,
+//! `loki`, `prometheus_remote_write`, `datadog_logs` and `clickhouse`.
 //!
-//! They differ in their [`Destination`], which makes requests and reads responses. The rest is common. The task collects events
-//! into request batches ([`partition`]) and runs a bounded number of requests concurrently ([`limit`], [`deliver`]). A
-//! request ends when the server has accepted or rejected its events ([`response`]), and occupies its place until then. If the
-//! server is down, all places are occupied, the queue fills up, and the sources wait.
+//! They differ in their [`Destination`], which makes requests and reads responses. The rest is common. The task
+//! collects events into request batches ([`partition`]) and runs a bounded number of requests concurrently ([`limit`],
+//! [`deliver`]). A request ends when the server has accepted or rejected its events ([`response`]), and occupies its
+//! place until then. If the server is down, all places are occupied, the queue fills up, and the sources wait.
 
 mod body;
 mod client;
@@ -17,6 +18,7 @@ pub(crate) mod loki;
 mod options;
 pub(crate) mod otlp;
 mod partition;
+pub(crate) mod prometheus_remote_write;
 mod response;
 mod server;
 pub(crate) mod splunk_hec;

@@ -16,6 +16,7 @@
 //! | `loki` | Loki | `loki::Options` |
 //! | `nats` | subjects of NATS, with the cargo feature `nats` | `NatsOptions` |
 //! | `otlp` | a server of OTLP | `otlp::Options` |
+//! | `prometheus_remote_write` | a server of Prometheus' remote write | `prometheus_remote_write::Options` |
 //! | `socket` | a server over TCP, UDP or a Unix socket | `SocketOptions` |
 //! | `splunk_hec` | HTTP Event Collector of Splunk | `splunk_hec::Options` |
 //! | `syslog` | the same with messages of syslog | `SyslogOptions` |
@@ -52,6 +53,7 @@ mod nats;
 mod output;
 mod path_template;
 mod preview;
+mod prometheus;
 mod retry;
 mod sink;
 mod socket;

@@ -41,11 +41,17 @@ pub const TYPES: &Table<Prepared> = &Table {
         Row { name: "loki", prepare: http::loki::prepare, schema: http::loki::schema, files: http::files },
         Row { name: "otlp", prepare: http::otlp::prepare, schema: http::otlp::schema, files: http::files },
         Row {
+            name: "prometheus_remote_write",
+            prepare: http::prometheus_remote_write::prepare,
+            schema: http::prometheus_remote_write::schema,
+            files: http::files,
+        },
+        Row {
             name: "socket",
             prepare: socket::prepare_socket,
             schema: socket::schema_of_socket,
-            // The sink follows the files of `tls` itself. As a part of the configuration, a renewed certificate would replace
-            // the sink, and so close its connection.
+            // The sink follows the files of `tls` itself. As a part of the configuration, a renewed certificate would
+            // replace the sink, and so close its connection.
             files: no_files,
         },
         Row {

@@ -2,6 +2,7 @@
 
 #[cfg(any(feature = "kafka", feature = "nats"))]
 mod brokers;
+mod over_http;
 
 use super::*;
 use serde_json::json;
@@ -34,6 +35,7 @@ fn every_type_accepts_valid_options() {
         ),
     ];
     let cases = [&cases[..], &otlp_cases(), &elasticsearch_cases(), &splunk_and_loki_cases(), &socket_cases()].concat();
+    let cases = [&cases[..], &over_http::cases()].concat();
     #[cfg(feature = "aws")]
     let cases = [&cases[..], &aws_cases()].concat();
     #[cfg(feature = "kafka")]
