@@ -9,6 +9,7 @@
 mod body;
 mod client;
 mod common;
+pub(crate) mod datadog_logs;
 mod deliver;
 mod destination;
 pub(crate) mod elasticsearch;

@@ -9,6 +9,7 @@
 //! | `aws_s3` | objects of S3, with the cargo feature `aws` | `S3Options` |
 //! | `blackhole` | none; events are counted and discarded | none |
 //! | `console` | standard output or standard error | `ConsoleOptions` |
+//! | `datadog_logs` | logs of Datadog | `datadog_logs::Options` |
 //! | `elasticsearch` | Elasticsearch, OpenSearch, Quickwit | `elasticsearch::Options` |
 //! | `file` | files, at one path or at paths made from the events | `FileOptions` |
 //! | `http` | a server that accepts NDJSON or JSON arrays | `HttpOptions` |

@@ -31,6 +31,12 @@ pub const TYPES: &Table<Prepared> = &Table {
         Row { name: "blackhole", prepare: blackhole::prepare, schema: blackhole::schema, files: no_files },
         Row { name: "console", prepare: console::prepare, schema: console::schema, files: no_files },
         Row {
+            name: "datadog_logs",
+            prepare: http::datadog_logs::prepare,
+            schema: http::datadog_logs::schema,
+            files: http::files,
+        },
+        Row {
             name: "elasticsearch",
             prepare: http::elasticsearch::prepare,
             schema: http::elasticsearch::schema,

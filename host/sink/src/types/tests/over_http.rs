@@ -1,4 +1,4 @@
-//! The options of `prometheus_remote_write`.
+//! The options of `prometheus_remote_write` and `datadog_logs`.
 
 use super::*;
 
@@ -11,6 +11,15 @@ pub(super) fn cases() -> Vec<(&'static str, Value)> {
                 "exponential_histograms": "classic", "tenant_id": "{{ resource.tenant }}",
                 "auth": {"strategy": "basic", "user": "u", "password": "p"}, "headers": {"x-a": "b"},
                 "tls": {"verify": false}, "batch": {"max_events": 5}, "request": {"concurrency": "adaptive"},
+                "dead_letter": "dead.jsonl"}),
+        ),
+        ("datadog_logs", json!({"default_api_key": "k"})),
+        (
+            "datadog_logs",
+            json!({"default_api_key": "k", "site": "datadoghq.eu", "endpoint": "http://h:1", "ddsource": "s",
+                "ddtags": {"env": "{{ attributes.env }}"}, "service": "s", "hostname": "", "status": "info",
+                "encoding": {"codec": "text"}, "compression": "zstd", "headers": {"x-a": "b"}, "tls": {"verify": false},
+                "batch": {"max_events": 1000, "max_bytes": "5MB"}, "request": {"concurrency": "adaptive"},
                 "dead_letter": "dead.jsonl"}),
         ),
     ]
@@ -32,6 +41,28 @@ fn errors_in_options_of_prometheus_name_the_option() {
         (json!({"endpoint": "http://h/", "request": {"timeout": 0}}), "request.timeout", "longer than 0"),
     ] {
         let errors = wrong("prometheus_remote_write", &options);
+        assert!(errors.iter().any(|(p, m)| p == path && m.contains(part)), "{options}: {errors:?}");
+        assert!(!format!("{errors:?}").contains("geheim"), "{errors:?}");
+    }
+}
+
+#[test]
+fn errors_in_options_of_datadog_name_the_option() {
+    for (type_name, options, path, part) in [
+        ("datadog_logs", json!({}), "", "`default_api_key` is missing"),
+        ("datadog_logs", json!({"default_api_key": "geheim\n"}), "default_api_key", "line break"),
+        ("datadog_logs", json!({"default_api_key": "geheim", "site": "http://x"}), "site", "not the name of a site"),
+        ("datadog_logs", json!({"default_api_key": "geheim", "endpoint": "h"}), "endpoint", "`http://`"),
+        ("datadog_logs", json!({"default_api_key": "geheim", "ddtags": {"a:b": "c"}}), "ddtags.a:b", "leave out"),
+        ("datadog_logs", json!({"default_api_key": "geheim", "service": "{{ a }}"}), "service", "`body`"),
+        (
+            "datadog_logs",
+            json!({"default_api_key": "geheim", "batch": {"max_events": 1001, "max_bytes": "6MB"}}),
+            "batch.max_bytes",
+            "at most 5MB",
+        ),
+    ] {
+        let errors = wrong(type_name, &options);
         assert!(errors.iter().any(|(p, m)| p == path && m.contains(part)), "{options}: {errors:?}");
         assert!(!format!("{errors:?}").contains("geheim"), "{errors:?}");
     }
