@@ -7,6 +7,7 @@
 //! place until then. If the server is down, all places are occupied, the queue fills up, and the sources wait.
 
 mod body;
+pub(crate) mod clickhouse;
 mod client;
 mod common;
 pub(crate) mod datadog_logs;

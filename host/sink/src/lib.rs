@@ -8,6 +8,7 @@
 //! | --- | --- | --- |
 //! | `aws_s3` | objects of S3, with the cargo feature `aws` | `S3Options` |
 //! | `blackhole` | none; events are counted and discarded | none |
+//! | `clickhouse` | ClickHouse | `clickhouse::Options` |
 //! | `console` | standard output or standard error | `ConsoleOptions` |
 //! | `datadog_logs` | logs of Datadog | `datadog_logs::Options` |
 //! | `elasticsearch` | Elasticsearch, OpenSearch, Quickwit | `elasticsearch::Options` |

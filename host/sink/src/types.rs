@@ -29,6 +29,12 @@ pub const TYPES: &Table<Prepared> = &Table {
     kind: "sink",
     rows: &[
         Row { name: "blackhole", prepare: blackhole::prepare, schema: blackhole::schema, files: no_files },
+        Row {
+            name: "clickhouse",
+            prepare: http::clickhouse::prepare,
+            schema: http::clickhouse::schema,
+            files: http::files,
+        },
         Row { name: "console", prepare: console::prepare, schema: console::schema, files: no_files },
         Row {
             name: "datadog_logs",

@@ -1,4 +1,4 @@
-//! The options of `prometheus_remote_write` and `datadog_logs`.
+//! The options of `prometheus_remote_write`, `datadog_logs` and `clickhouse`.
 
 use super::*;
 
@@ -20,6 +20,16 @@ pub(super) fn cases() -> Vec<(&'static str, Value)> {
                 "ddtags": {"env": "{{ attributes.env }}"}, "service": "s", "hostname": "", "status": "info",
                 "encoding": {"codec": "text"}, "compression": "zstd", "headers": {"x-a": "b"}, "tls": {"verify": false},
                 "batch": {"max_events": 1000, "max_bytes": "5MB"}, "request": {"concurrency": "adaptive"},
+                "dead_letter": "dead.jsonl"}),
+        ),
+        ("clickhouse", json!({"endpoint": "http://localhost:8123", "table": "logs"})),
+        (
+            "clickhouse",
+            json!({"endpoint": "https://h:8443/?x=1", "database": "{{ resource.db }}", "table": "logs_{{ attributes.t }}",
+                "skip_unknown_fields": false, "date_time_best_effort": true, "insert_random_shard": "true",
+                "deduplicate": false, "auth": {"strategy": "basic", "user": "u", "password": "p"},
+                "headers": {"x-a": "b"}, "tls": {"verify": false}, "batch": {"max_events": 5},
+                "encoding": {"codec": "ndjson"}, "compression": "none", "request": {"concurrency": 2},
                 "dead_letter": "dead.jsonl"}),
         ),
     ]
@@ -47,7 +57,7 @@ fn errors_in_options_of_prometheus_name_the_option() {
 }
 
 #[test]
-fn errors_in_options_of_datadog_name_the_option() {
+fn errors_in_options_of_datadog_and_clickhouse_name_the_option() {
     for (type_name, options, path, part) in [
         ("datadog_logs", json!({}), "", "`default_api_key` is missing"),
         ("datadog_logs", json!({"default_api_key": "geheim\n"}), "default_api_key", "line break"),
@@ -61,6 +71,11 @@ fn errors_in_options_of_datadog_name_the_option() {
             "batch.max_bytes",
             "at most 5MB",
         ),
+        ("clickhouse", json!({"endpoint": "http://h/"}), "", "`table` is missing"),
+        ("clickhouse", json!({"endpoint": "http://h/", "table": ""}), "table", "must not be empty"),
+        ("clickhouse", json!({"endpoint": "http://h/", "table": "{{ t }}"}), "table", "`body`"),
+        ("clickhouse", json!({"endpoint": "h", "table": "t"}), "endpoint", "`http://`"),
+        ("clickhouse", json!({"endpoint": "http://h/", "table": "t", "format": "x"}), "format", "unknown option"),
     ] {
         let errors = wrong(type_name, &options);
         assert!(errors.iter().any(|(p, m)| p == path && m.contains(part)), "{options}: {errors:?}");
