@@ -25,7 +25,7 @@ type Running = (String, Weak<OwnedFd>);
 
 /// Registers a socket while its source runs; dropping it ends the registration.
 pub(crate) struct Registration {
-    _socket: Arc<OwnedFd>,
+    socket: Arc<OwnedFd>,
 }
 
 impl Listeners {
@@ -35,7 +35,24 @@ impl Listeners {
         let mut running = self.0.lock();
         running.retain(|(_, socket)| socket.strong_count() > 0);
         running.push((address.to_owned(), Arc::downgrade(&socket)));
-        Ok(Registration { _socket: socket })
+        Ok(Registration { socket })
+    }
+
+    /// Ends the registration of a source that stops. If no successor has the same socket, `close` runs before another
+    /// source can look for it. Returns whether it ran. Otherwise the socket must stay as it is: the successor accepts the
+    /// clients that wait.
+    pub(crate) fn end(&self, registration: Registration, close: impl FnOnce()) -> bool {
+        // Two sockets can have the same key: port 0 requests a different port each time.
+        let identity = |socket: &OwnedFd| rustix::fs::fstat(socket).ok().map(|stat| (stat.st_dev, stat.st_ino));
+        let own = identity(&registration.socket);
+        let mut running = self.0.lock();
+        drop(registration);
+        running.retain(|(_, socket)| socket.strong_count() > 0);
+        let is_last = !running.iter().filter_map(|(_, socket)| socket.upgrade()).any(|socket| identity(&socket) == own);
+        if is_last {
+            close();
+        }
+        is_last
     }
 
     /// Returns a socket for a source that is being built: the socket of the source that it
@@ -78,11 +95,6 @@ impl Listeners {
             Some((_, socket)) => socket.try_clone(),
             None => create(),
         }
-    }
-
-    /// Whether a running source has registered a socket by this key.
-    pub(crate) fn is_registered(&self, key: &str) -> bool {
-        self.running().iter().any(|(known, _)| known == key)
     }
 
     fn running(&self) -> Vec<(String, Arc<OwnedFd>)> {

@@ -12,23 +12,25 @@ mod datagrams;
 mod drops;
 pub(crate) mod messages;
 mod options;
+mod seal;
 
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tls_tests;
 
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::error::SourceError;
 use crate::frame::Skipped;
 use crate::listen::Acceptor;
-use crate::listeners::Listeners;
+use crate::listeners::{Listeners, Registration};
 use crate::log_limit::LogLimit;
 use crate::outbox::{Outbox, TaskIntake};
 use crate::pool::Pool;
@@ -49,8 +51,9 @@ const FULL_PAUSE: Duration = Duration::from_secs(60);
 /// Minimum time between two log lines about what clients do wrong.
 const LOG_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long clients that send without a pause are read when the source stops. The kernel has accepted these bytes, so the
-/// client believes that they arrived.
+/// How long clients that send without a pause are read when the source stops. The time does not run while a connection
+/// waits until its events have room. What the kernel has accepted by then is read too, because the client believes that it
+/// arrived.
 const LAST_READ: Duration = Duration::from_millis(500);
 
 /// After the stop, a socket that has nothing to read for this time is done. It covers the way of the last bytes through the
@@ -135,12 +138,11 @@ impl Source for SocketSource {
                 log: LogLimit::new(LOG_PAUSE),
             });
             let serving = async {
+                let ownership = Ownership { listeners, registration };
                 match bound {
-                    Bound::Streams(listener) => serve_clients(listener, shared).await,
-                    Bound::Datagrams(socket) => Receiver::new(shared).run(socket, dropped_before).await,
+                    Bound::Streams(listener) => serve_clients(listener, shared, ownership).await,
+                    Bound::Datagrams(socket) => Receiver::new(shared).run(socket, dropped_before, ownership).await,
                 }
-                drop(registration);
-                bind::remove(&settings, &listeners);
             };
             // The outbox ends when the last connection has dropped its intake and all events are delivered.
             tokio::join!(outbox.run(), serving);
@@ -149,12 +151,26 @@ impl Source for SocketSource {
     }
 }
 
+/// That a source owns its socket, until a successor takes it over.
+struct Ownership {
+    listeners: Listeners,
+    registration: Registration,
+}
+
+impl Ownership {
+    /// Seals the socket, unless a successor has it. Returns whether it is sealed.
+    fn seal(self, socket: &impl AsFd, settings: &Settings) -> bool {
+        bind::end(socket, settings, &self.listeners, self.registration)
+    }
+}
+
 /// Reads the messages of all clients until the source stops and the last connection is closed.
-async fn serve_clients(listener: StreamListener, shared: Arc<Shared>) {
+async fn serve_clients(listener: StreamListener, shared: Arc<Shared>, ownership: Ownership) {
     let settings = &shared.settings;
     let acceptor = Arc::new(Acceptor::new(&shared.context, settings.tls.clone(), settings.idle_timeout, b""));
     let mut files = std::pin::pin!(acceptor.follow_files());
     let places = Arc::new(Semaphore::new(settings.max_connections));
+    let serve = |client, place| serve(client, place, places.clone(), acceptor.clone(), shared.clone());
     let log = LogLimit::new(FULL_PAUSE);
     let mut stop = shared.context.stop.clone();
     // Dropping the source drops this set, which closes the connections.
@@ -177,33 +193,65 @@ async fn serve_clients(listener: StreamListener, shared: Arc<Shared>) {
             never = &mut files => match never {},
             () = stop.stopped() => break,
         };
-        let (acceptor, reader) = (acceptor.clone(), Reader::new(shared.clone()));
-        let mut stop = stop.clone();
-        connections.spawn(async move {
-            match client {
-                Client::Tcp(stream, peer) => {
-                    bind::keep_alive(&stream);
-                    // A client that has not sent anything yet does not hold up the stop.
-                    let stopped = async {
-                        stop.stopped().await;
-                        tokio::time::sleep(QUIET).await;
-                    };
-                    let accepted = tokio::select! {
-                        biased;
-                        stream = acceptor.accept(stream, peer) => stream,
-                        () = stopped => None,
-                    };
-                    if let Some(stream) = accepted {
-                        reader.run(stream, Some(peer)).await;
-                    }
-                }
-                Client::Unix(stream) => reader.run(stream, None).await,
-            }
-            drop(place);
-        });
+        connections.spawn(serve(client, place.ok()));
     }
-    drop((listener, shared));
+    // Clients in the backlog believe that they are connected. A successor with the same socket accepts them.
+    if ownership.seal(&listener, settings) {
+        take_waiting(listener, &mut connections, serve).await;
+    }
+    drop(shared);
     while connections.join_next().await.is_some() {}
+}
+
+/// Accepts the clients that wait at a sealed socket, and closes it. They need a place to be read, but not to be accepted, so
+/// that later clients are refused at once.
+async fn take_waiting<F: Future<Output = ()> + Send + 'static>(
+    listener: StreamListener,
+    connections: &mut JoinSet<()>,
+    serve: impl Fn(Client, Option<OwnedSemaphorePermit>) -> F,
+) {
+    let waiting = match listener.into_waiting() {
+        Ok(waiting) => waiting,
+        Err(error) => return tracing::warn!(%error, "cannot accept the clients that wait"),
+    };
+    loop {
+        match waiting.next() {
+            Ok(Some(client)) => _ = connections.spawn(serve(client, None)),
+            Ok(None) => return,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                // Connections that end leave room for further files.
+                if connections.join_next().await.is_none() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Reads the messages of one client, when it has a place.
+async fn serve(
+    client: Client,
+    place: Option<OwnedSemaphorePermit>,
+    places: Arc<Semaphore>,
+    acceptor: Arc<Acceptor>,
+    shared: Arc<Shared>,
+) {
+    let _place = match place {
+        Some(place) => Some(place),
+        None => places.acquire_owned().await.ok(),
+    };
+    let reader = Reader::new(shared.clone());
+    match client {
+        Client::Tcp(stream, peer) => {
+            bind::keep_alive(&stream);
+            let stop = &mut shared.context.stop.clone();
+            if let Some(stream) = acceptor.accept_before(stream, peer, stop, LAST_READ).await {
+                reader.run(stream, Some(peer)).await;
+            }
+        }
+        Client::Unix(stream) => reader.run(stream, None).await,
+    }
 }
 
 async fn accept(listener: &StreamListener) -> Client {

@@ -10,6 +10,7 @@ use hyper::{Request, StatusCode};
 use serde_json::{Value, json};
 use std::io::Write;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinHandle;
 
 pub(super) struct World {
@@ -305,7 +306,6 @@ async fn waiting_requests_time_out() {
     let answer = world.send(&[], b"never delivered\n").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     let mut stream = TcpStream::connect(world.address).await.unwrap();
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     stream.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhalf").await.unwrap();
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).await.unwrap();
@@ -315,7 +315,6 @@ async fn waiting_requests_time_out() {
 
 #[tokio::test]
 async fn bodies_of_unknown_length_are_limited_as_they_arrive() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let world = start(json!({ "max_body_bytes": "4KiB", "max_in_flight_bytes": "5KiB" })).await;
     let address = world.address;
     // The end of the body never arrives; the response must not wait for it.
@@ -359,6 +358,36 @@ async fn a_stop_completes_open_requests_and_accepts_no_new_ones() {
     assert_eq!(answer.await.unwrap().status, StatusCode::OK);
     world.running.ended().await.unwrap();
     drop(idle);
+}
+
+#[tokio::test]
+async fn a_stop_ends_connections_that_wait_to_be_accepted_at_once() {
+    let world = start(json!({ "max_connections": 1 })).await;
+    let busy = world.sending(&[], b"busy\n");
+    let batch = world.rig.pop().await;
+    let mut waiting = Vec::new();
+    for _ in 0..5 {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        stream.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nx\n").await.unwrap();
+        waiting.push(stream);
+    }
+    let delivering = world.delivering();
+    world.rig.stop();
+    let is_response =
+        |answer: &str| ["200", "503"].iter().any(|status| answer.starts_with(&format!("HTTP/1.1 {status} ")));
+    // None of them waits for the request that the source still has. One of them was accepted before the stop.
+    for mut stream in waiting {
+        let mut answer = Vec::new();
+        let reading = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer));
+        let ended = reading.await.expect("the connection ends");
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(ended.is_err() || answer.is_empty() || is_response(&answer), "{answer}");
+    }
+    assert!(TcpStream::connect(world.address).await.is_err());
+    batch.into_ack().deliver();
+    assert_eq!(busy.await.unwrap().status, StatusCode::OK);
+    world.running.ended().await.unwrap();
+    delivering.abort();
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use wattle_tls::{AcceptError, TlsConfigError, accept};
 use super::options::Tls;
 use super::stream::Stream;
 use crate::log_limit::LogLimit;
-use crate::source::SourceContext;
+use crate::source::{SourceContext, Stop};
 use crate::stats::{SourceStats, UNEXPECTED_TLS};
 
 /// Maximum time of a handshake. Clients complete it within a few round trips.
@@ -26,6 +26,9 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Time for a client without TLS to read why it is refused.
 const LAST_ANSWER: Duration = Duration::from_millis(50);
+
+/// How long a source that stops waits for the first bytes of a client.
+const FIRST_BYTES: Duration = Duration::from_millis(100);
 
 /// Maximum bytes of such a client that are read and ignored.
 const MAX_IGNORED: usize = 64 << 10;
@@ -69,13 +72,44 @@ impl Acceptor {
     /// Begins an accepted connection; `None` if it has ended, which is logged and counted. Waits for the first bytes of the
     /// client, so call it in the task of the connection. Dropping the future closes the connection.
     pub(crate) async fn accept(&self, stream: TcpStream, peer: SocketAddr) -> Option<Stream> {
-        let Some(tls) = &self.tls else { return self.accept_plain(stream, peer).await };
+        let Some(tls) = &self.tls else {
+            return self.is_plain(&stream, peer).await.then_some(Stream::Plain(stream));
+        };
         let limit = self.idle_timeout.map_or(MAX_HANDSHAKE, |idle| idle.min(MAX_HANDSHAKE));
         let accepted = tokio::time::timeout(limit, self.accept_tls(tls, stream, peer)).await;
         accepted.unwrap_or(Err(AcceptError::Timeout(limit))).unwrap_or_else(|error| {
             self.refuse(peer, error.kind(), &error.to_string());
             None
         })
+    }
+
+    /// The same for a source without acknowledgements, when it stops: a client that has not sent anything yet does not hold
+    /// it up, but what it has sent must be read. So its connection begins soon after the stop, unless it needs a handshake,
+    /// which may take `handshake` from then on.
+    pub(crate) async fn accept_before(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        stop: &mut Stop,
+        handshake: Duration,
+    ) -> Option<Stream> {
+        let mut stopped_for = async |time| {
+            stop.stopped().await;
+            tokio::time::sleep(time).await;
+        };
+        if self.tls.is_none() {
+            let is_plain = tokio::select! {
+                biased;
+                is_plain = self.is_plain(&stream, peer) => is_plain,
+                () = stopped_for(FIRST_BYTES) => true,
+            };
+            return is_plain.then_some(Stream::Plain(stream));
+        }
+        tokio::select! {
+            biased;
+            stream = self.accept(stream, peer) => stream,
+            () = stopped_for(handshake) => None,
+        }
     }
 
     async fn accept_tls(&self, tls: &Tls, stream: TcpStream, peer: SocketAddr) -> Result<Option<Stream>, AcceptError> {
@@ -97,10 +131,13 @@ impl Acceptor {
     }
 
     /// Without TLS, a client that begins a handshake gets no answer that it could read, so the log must say it.
-    async fn accept_plain(&self, stream: TcpStream, peer: SocketAddr) -> Option<Stream> {
+    async fn is_plain(&self, stream: &TcpStream, peer: SocketAddr) -> bool {
         let mut first = [0; 3];
         let peeked = match self.idle_timeout {
-            Some(limit) => tokio::time::timeout(limit, stream.peek(&mut first)).await.ok()?,
+            Some(limit) => match tokio::time::timeout(limit, stream.peek(&mut first)).await {
+                Ok(peeked) => peeked,
+                Err(_) => return false,
+            },
             None => stream.peek(&mut first).await,
         };
         // The version of the record follows the type.
@@ -108,9 +145,9 @@ impl Acceptor {
             let reason = "the client uses TLS, but the source does not; set `tls.crt_file` and `tls.key_file`, or use \
                           the client without TLS";
             self.refuse(peer, UNEXPECTED_TLS, reason);
-            return None;
+            return false;
         }
-        Some(Stream::Plain(stream))
+        true
     }
 
     /// Replies to a client without TLS why its connection ends.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, 
 use super::datagrams::DatagramSocket;
 use super::drops;
 use super::options::{Mode, Place, Settings};
+use super::seal::{Family, seal};
 use crate::error::SourceError;
 use crate::listeners::{Listeners, Registration};
 
@@ -44,6 +45,52 @@ impl StreamListener {
         match self {
             Self::Tcp(listener) => listener.accept().await.map(|(stream, peer)| Client::Tcp(stream, peer)),
             Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Client::Unix(stream)),
+        }
+    }
+
+    /// The same socket, to take the connections that wait.
+    pub(super) fn into_waiting(self) -> io::Result<Waiting> {
+        match self {
+            Self::Tcp(listener) => listener.into_std().map(Waiting::Tcp),
+            Self::Unix(listener) => listener.into_std().map(Waiting::Unix),
+        }
+    }
+}
+
+impl AsFd for StreamListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(listener) => listener.as_fd(),
+        }
+    }
+}
+
+/// The connections that wait at a sealed socket. It asks the kernel each time: Tokio knows only of those that it has been
+/// notified of.
+pub(super) enum Waiting {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener),
+}
+
+impl Waiting {
+    /// The next connection; `None` after the last one.
+    pub(super) fn next(&self) -> io::Result<Option<Client>> {
+        let accepted = match self {
+            Self::Tcp(listener) => listener.accept().and_then(|(stream, peer)| {
+                stream.set_nonblocking(true)?;
+                Ok(Client::Tcp(TcpStream::from_std(stream)?, peer))
+            }),
+            Self::Unix(listener) => listener.accept().and_then(|(stream, _)| {
+                stream.set_nonblocking(true)?;
+                Ok(Client::Unix(UnixStream::from_std(stream)?))
+            }),
+        };
+        match accepted {
+            Ok(client) => Ok(Some(client)),
+            // A sealed Unix socket without connections is an invalid argument.
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::InvalidInput) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 }
@@ -195,13 +242,19 @@ fn remove_unused(path: &Path) -> io::Result<()> {
     if is_used { Err(io::ErrorKind::AddrInUse.into()) } else { std::fs::remove_file(path) }
 }
 
-/// Removes the file of the socket when the source has ended, unless another source has taken it over.
-pub(super) fn remove(settings: &Settings, listeners: &Listeners) {
-    if let Place::Path(path, _) = &settings.place
-        && !listeners.is_registered(&key(settings))
-    {
-        let _ = std::fs::remove_file(path);
-    }
+/// Ends the use of a socket: seals it and removes its file, unless another source has taken it over. Returns whether it is
+/// sealed: then what it has must be taken before it is closed.
+pub(super) fn end(socket: &impl AsFd, settings: &Settings, listeners: &Listeners, registration: Registration) -> bool {
+    listeners.end(registration, || {
+        let family = match &settings.place {
+            Place::Address(_) => Family::Inet,
+            Place::Path(path, _) => {
+                let _ = std::fs::remove_file(path);
+                Family::Unix
+            }
+        };
+        seal(socket.as_fd(), family);
+    })
 }
 
 /// Lets TCP find out that the host of a silent client is gone.

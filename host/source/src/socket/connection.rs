@@ -1,13 +1,16 @@
 //! Reads the messages of one connection.
 
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::Instant;
 use wattle_batch::Origin;
 
 use super::messages::Messages;
+use super::seal::{Sealable, reset_at_close, seal};
 use super::{LAST_READ, QUIET, Shared};
 use crate::assemble::Unwanted;
 use crate::stats::add;
@@ -48,14 +51,22 @@ impl Reader {
     }
 
     /// Reads until the client closes the connection, or the source stops.
-    pub(super) async fn run(mut self, mut stream: impl AsyncRead + AsyncWrite + Unpin, peer: Option<SocketAddr>) {
+    pub(super) async fn run<S>(mut self, mut stream: S, peer: Option<SocketAddr>)
+    where
+        S: AsyncRead + AsyncWrite + Sealable + Unpin,
+    {
         let shared = self.shared.clone();
         let (context, type_name) = (&shared.context, shared.type_name);
         let remote = peer.map(|peer| peer.ip().to_string());
         let resource: Vec<(&str, &str)> = remote.iter().map(|remote| ("remote", remote.as_str())).collect();
         let origin = || context.origin(type_name, &resource);
         let from = peer.map_or_else(|| "a client of the Unix socket".to_owned(), |peer| peer.to_string());
-        let ended = self.read(&mut stream, &from, &origin).await;
+        let mut ended = self.read(&mut stream, &from, &origin).await;
+        if matches!(ended, Ok(End::Stopped)) {
+            seal(stream.as_fd(), S::FAMILY);
+            ended = self.read_rest(&mut stream, &from, &origin).await;
+            reset_at_close(stream.as_fd(), S::FAMILY);
+        }
         // With TLS, clients wait for the answer to their own end.
         let _ = tokio::time::timeout(QUIET, stream.shutdown()).await;
         drop(stream);
@@ -102,8 +113,9 @@ impl Reader {
             let space = self.messages.space();
             let next = tokio::select! {
                 biased;
-                read = stream.read(space) => Next::Read(read),
+                // First, because a client may never pause.
                 () = stop.stopped(), if stop_at.is_none() => Next::Stop,
+                read = stream.read(space) => Next::Read(read),
                 () = tokio::time::sleep_until(wake.unwrap_or(last)), if wake.is_some() => match wake {
                     _ if stop_at.is_some() => return Ok(End::Stopped),
                     wake if due.is_some() && due == wake => Next::Due,
@@ -127,6 +139,10 @@ impl Reader {
                         self.send(from, origin).await?;
                         due = None;
                     }
+                    // The time for the last bytes does not run while events wait for room.
+                    let waited = last.elapsed();
+                    stop_at = stop_at.map(|at| at + waited);
+                    last += waited;
                     if stop_at.is_some_and(|at| at <= last) {
                         return Ok(End::Stopped);
                     }
@@ -143,6 +159,36 @@ impl Reader {
                     stop_at = Some(Instant::now() + LAST_READ);
                     let _ = tokio::time::timeout(QUIET, stream.shutdown()).await;
                 }
+            }
+        }
+    }
+
+    /// Reads all that a sealed connection has.
+    async fn read_rest(
+        &mut self,
+        mut stream: impl AsyncRead + Unpin + AsFd,
+        from: &str,
+        origin: &impl Fn() -> Arc<Origin>,
+    ) -> Result<End, Unwanted> {
+        let limits = self.shared.context.limits;
+        loop {
+            // Tokio may not have been notified of the last bytes, so the kernel is asked. With TLS, they can be a part of a
+            // record, which never becomes complete.
+            let waiting = rustix::io::ioctl_fionread(&stream).unwrap_or(0);
+            let read = stream.read(self.messages.space());
+            let patience = if waiting > 0 { QUIET } else { Duration::ZERO };
+            match tokio::time::timeout(patience, tokio::task::unconstrained(read)).await {
+                Ok(Ok(bytes)) if bytes > 0 => {
+                    add(&self.shared.context.stats.read_bytes, bytes as u64);
+                    if let Err(error) = self.messages.advance(bytes) {
+                        return Ok(End::Failed(error.to_string()));
+                    }
+                    if self.messages.is_full(&limits) {
+                        self.send(from, origin).await?;
+                    }
+                }
+                // A client that has closed the connection, or reset it, needs no more.
+                _ => return Ok(End::Stopped),
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use tokio::net::{UdpSocket, UnixDatagram};
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 use wattle_batch::ColumnBuilder;
 
 use super::messages::trimmed;
-use super::{LAST_READ, QUIET, Shared};
+use super::{LAST_READ, Ownership, QUIET, Shared};
 use crate::assemble::Unwanted;
 use crate::frame::Skipped;
 use crate::stats::add;
@@ -45,6 +46,37 @@ impl DatagramSocket {
             Self::Unix(socket) => socket.readable().await,
         }
     }
+
+    fn into_waiting(self) -> io::Result<Waiting> {
+        match self {
+            Self::Udp(socket) => socket.into_std().map(Waiting::Udp),
+            Self::Unix(socket) => socket.into_std().map(Waiting::Unix),
+        }
+    }
+}
+
+impl AsFd for DatagramSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Udp(socket) => socket.as_fd(),
+            Self::Unix(socket) => socket.as_fd(),
+        }
+    }
+}
+
+/// The datagrams that wait at a sealed socket.
+enum Waiting {
+    Udp(std::net::UdpSocket),
+    Unix(std::os::unix::net::UnixDatagram),
+}
+
+impl Waiting {
+    fn next(&self, buffer: &mut [u8]) -> io::Result<(usize, Option<IpAddr>)> {
+        match self {
+            Self::Udp(socket) => socket.recv_from(buffer).map(|(bytes, peer)| (bytes, Some(peer.ip().to_canonical()))),
+            Self::Unix(socket) => socket.recv(buffer).map(|bytes| (bytes, None)),
+        }
+    }
 }
 
 /// Collects datagrams, by their senders, into batches.
@@ -70,7 +102,7 @@ impl Receiver {
     }
 
     /// Receives datagrams until the source stops. `dropped_before` are those that the kernel had dropped before.
-    pub(super) async fn run(mut self, socket: DatagramSocket, dropped_before: u64) {
+    pub(super) async fn run(mut self, socket: DatagramSocket, dropped_before: u64, ownership: Ownership) {
         let shared = self.shared.clone();
         let drops = async {
             match &socket {
@@ -78,16 +110,44 @@ impl Receiver {
                 DatagramSocket::Unix(_) => std::future::pending().await,
             }
         };
-        tokio::select! {
-            received = self.receive(&socket) => {
-                // An error says that the agent ends without waiting.
-                let _ = received;
-            }
+        let received = tokio::select! {
+            received = self.receive(&socket) => received,
             never = drops => match never {},
-        }
+        };
         if let DatagramSocket::Udp(socket) = &socket {
+            // A sealed socket counts what it refuses.
             super::drops::check(socket, dropped_before, &shared.context);
         }
+        // An error says that the agent ends without waiting.
+        if ownership.seal(&socket, &shared.settings) && received.is_ok() {
+            let _ = self.receive_rest(socket).await;
+        }
+    }
+
+    /// Receives all that a sealed socket has. It asks the kernel: Tokio knows only of what it has been notified of.
+    async fn receive_rest(&mut self, socket: DatagramSocket) -> Result<(), Unwanted> {
+        let limits = self.shared.context.limits;
+        let waiting = match socket.into_waiting() {
+            Ok(waiting) => waiting,
+            Err(error) => {
+                self.failed(&error).await;
+                return Ok(());
+            }
+        };
+        loop {
+            match waiting.next(&mut self.buffer) {
+                Ok((bytes, sender)) => self.add(bytes, sender),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    self.failed(&error).await;
+                    break;
+                }
+            }
+            if limits.reached(self.bytes, self.events) || self.batches.len() >= MAX_SENDERS {
+                self.send().await?;
+            }
+        }
+        self.send().await
     }
 
     async fn receive(&mut self, socket: &DatagramSocket) -> Result<(), Unwanted> {
@@ -118,7 +178,7 @@ impl Receiver {
                 }
             }
             self.receive_ready(socket).await;
-            let now = Instant::now();
+            let mut now = Instant::now();
             let is_full = limits.reached(self.bytes, self.events) || self.batches.len() >= MAX_SENDERS;
             if due.is_none() && self.events > 0 {
                 due = Some(now + limits.max_age);
@@ -127,6 +187,10 @@ impl Receiver {
             if is_full || is_last || due.is_some_and(|due| due <= now) {
                 self.send().await?;
                 due = None;
+                // The time for the last datagrams does not run while events wait for room.
+                let waited = now.elapsed();
+                stop_at = stop_at.map(|at| at + waited);
+                now += waited;
                 // Other tasks get a turn, also if datagrams arrive without a pause.
                 tokio::task::yield_now().await;
             }

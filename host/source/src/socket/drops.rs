@@ -5,15 +5,13 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::net::UdpSocket;
-
 use crate::source::SourceContext;
 
 /// Interval between checks.
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Counts dropped datagrams while the source runs. `before` are those that are not its own. Never returns.
-pub(super) async fn follow(socket: &UdpSocket, before: u64, context: &SourceContext) -> Infallible {
+pub(super) async fn follow(socket: &impl AsFd, before: u64, context: &SourceContext) -> Infallible {
     loop {
         tokio::time::sleep(INTERVAL).await;
         check(socket, before, context);
@@ -21,7 +19,7 @@ pub(super) async fn follow(socket: &UdpSocket, before: u64, context: &SourceCont
 }
 
 /// Reads the kernel's count, and logs if it has grown.
-pub(super) fn check(socket: &UdpSocket, before: u64, context: &SourceContext) {
+pub(super) fn check(socket: &impl AsFd, before: u64, context: &SourceContext) {
     let Some(dropped) = dropped(socket) else { return };
     let dropped = dropped.saturating_sub(before);
     let before = context.stats.dropped_datagrams.fetch_max(dropped, Ordering::Relaxed);

@@ -1,5 +1,5 @@
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::time::Duration;
@@ -137,6 +137,134 @@ async fn a_stop_does_not_wait_for_a_sender_of_datagrams_that_never_pauses() {
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     ends.store(true, std::sync::atomic::Ordering::Relaxed);
     sender.join().unwrap();
+}
+
+/// Sends a line and ends the connection. Returns whether the source has closed it too, without a reset, so that the client
+/// must believe that the line was read.
+fn delivers(stream: &mut (impl std::io::Read + std::io::Write), end: impl FnOnce(), line: &str) -> bool {
+    if stream.write_all(line.as_bytes()).is_err() {
+        return false;
+    }
+    end();
+    stream.read(&mut [0]).is_ok_and(|read| read == 0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_can_connect_during_a_stop_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.sock");
+    for options in [json!({ "mode": "tcp" }), json!({ "mode": "unix_stream", "path": path })] {
+        let mut options = options;
+        options["max_connections"] = 1.into();
+        let rig = Rig::new(folder.path());
+        let is_tcp = options["mode"] == "tcp";
+        if is_tcp {
+            options["address"] = "127.0.0.1:0".into();
+        }
+        let running = rig.start("socket", options);
+        rig.until(|| rig.stats.started.load(std::sync::atomic::Ordering::Relaxed)).await;
+        let address = rig.stats.address.get().copied();
+        let connect = {
+            let path = path.clone();
+            move |line: String| -> std::io::Result<bool> {
+                match address {
+                    Some(address) => {
+                        let mut stream = TcpStream::connect(address)?;
+                        let end = stream.try_clone()?;
+                        Ok(delivers(&mut stream, || end.shutdown(Shutdown::Write).unwrap(), &line))
+                    }
+                    None => {
+                        let mut stream = UnixStream::connect(&path)?;
+                        let end = stream.try_clone()?;
+                        Ok(delivers(&mut stream, || end.shutdown(Shutdown::Write).unwrap(), &line))
+                    }
+                }
+            }
+        };
+        // One client has the only place, so these wait in the backlog of the socket.
+        let mut waiting: Vec<Box<dyn std::io::Write>> = Vec::new();
+        for client in 0..5 {
+            let mut stream: Box<dyn std::io::Write> = match address {
+                Some(address) => Box::new(TcpStream::connect(address).unwrap()),
+                None => Box::new(UnixStream::connect(&path).unwrap()),
+            };
+            stream.write_all(format!("waiting {client}\n").as_bytes()).unwrap();
+            waiting.push(stream);
+            if client == 0 {
+                assert_eq!(rig.take(1).await, ["waiting 0"]);
+            }
+        }
+        // More clients come until the first one is refused.
+        let late = std::thread::spawn(move || {
+            let mut believed = Vec::new();
+            for client in 0.. {
+                let line = format!("late {client}");
+                match connect(format!("{line}\n")) {
+                    Ok(true) => believed.push(line),
+                    Ok(false) => {}
+                    Err(_) => return believed,
+                }
+            }
+            unreachable!("the source refuses clients in the end");
+        });
+        rig.stop();
+        let (found, ended) = rig.drain(running).await;
+        ended.unwrap();
+        let mut expected: Vec<String> = (1..5).map(|client| format!("waiting {client}")).collect();
+        expected.extend(late.join().unwrap());
+        for line in &expected {
+            assert!(found.contains(line), "{line} is not in {found:?}, is_tcp: {is_tcp}");
+        }
+        drop(waiting);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_reads_what_clients_have_written_however_long_the_events_wait_for_room() {
+    let mut rig = Rig::new(std::path::Path::new("/nonexistent"));
+    rig.queue = wattle_buffer::Queue::new(64 << 10, None, None);
+    let (rig, running, address) = start_in(rig, "socket", json!({ "max_in_flight_bytes": "64KiB" })).await;
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let line = |number: usize| format!("{number:08}{}\n", "x".repeat(991));
+    // Until the source and the kernel take no more. A part of a line is an event too.
+    let (mut sent, mut quiet) = (0, 0);
+    while quiet < 20 {
+        let text = line(sent / 1000);
+        match stream.write(&text.as_bytes()[sent % 1000..]) {
+            Ok(bytes) => (sent, quiet) = (sent + bytes, 0),
+            Err(_) => {
+                quiet += 1;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+    rig.stop();
+    let mut found = Vec::new();
+    // So that the connection reads on, and waits again.
+    for _ in 0..8 {
+        let batch = rig.pop().await;
+        found.extend(texts(&batch));
+        batch.into_ack().deliver();
+    }
+    // No event leaves for longer than the source reads at a stop.
+    tokio::time::sleep(super::LAST_READ * 2).await;
+    let (rest, ended) = rig.drain(running).await;
+    found.extend(rest);
+    ended.unwrap();
+    let read: usize = found.iter().map(|text| text.len() + usize::from(text.len() == 999)).sum();
+    assert_eq!(read, sent, "{} events", found.len());
+    drop(stream);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_learns_at_its_first_write_after_a_stop_that_the_source_is_gone() {
+    let (rig, running, address) = start("socket", json!({})).await;
+    let mut stream = send(address, b"one\n");
+    assert_eq!(rig.take(1).await, ["one"]);
+    rig.stop();
+    running.ended().await.unwrap();
+    assert!(stream.write_all(b"two\n").is_err(), "the kernel took a message that no source reads");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
