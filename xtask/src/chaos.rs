@@ -4,13 +4,14 @@ use std::process::Command;
 
 use crate::nodes;
 use crate::process::{run, target_dir};
+use crate::tools;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Run fewer kills and shorter faults, without soak: under five minutes after the build
     #[arg(long)]
     quick: bool,
-    /// Run only these sections: kill, stateful, s3, evil, sinks, sources, soak
+    /// Run only these sections: kill, stateful, s3, edges, evil, sinks, sources, soak
     #[arg(long, value_name = "SECTIONS")]
     only: Option<String>,
     /// Seed of every random choice; default: a new one, which is printed
@@ -42,6 +43,9 @@ pub(crate) fn chaos(options: &Options) -> anyhow::Result<()> {
         if let Some(value) = value {
             command.args([name, &value]);
         }
+    }
+    if options.only.as_deref().is_none_or(|only| only.split(',').any(|section| section == "edges")) {
+        command.env("WATTLE_NATS", tools::add_nats()?);
     }
     run(&mut command)
 }

@@ -12,6 +12,7 @@
     reason = "what cannot go on fails its scenario, which is reported"
 )]
 
+pub mod edges;
 pub mod evil;
 pub mod kill;
 mod load;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use clap::Parser;
-use wattle_chaos::{Report, evil, kill, s3, sinks, soak, sources, stateful};
+use wattle_chaos::{Report, edges, evil, kill, s3, sinks, soak, sources, stateful};
 
 /// Breaks things around a running agent. Called by `cargo xtask chaos`, which builds what this needs.
 #[derive(Parser)]
@@ -18,7 +18,7 @@ struct Cli {
     /// Fewer kills and shorter troubles: under five minutes
     #[arg(long)]
     quick: bool,
-    /// Only these sections: kill, stateful, s3, evil, sinks, sources, soak
+    /// Only these sections: kill, stateful, s3, edges, evil, sinks, sources, soak
     #[arg(long, value_delimiter = ',')]
     only: Vec<Section>,
     /// Decides every random choice; without it a new one is drawn
@@ -41,6 +41,7 @@ enum Section {
     Kill,
     Stateful,
     S3,
+    Edges,
     Evil,
     Sinks,
     Sources,
@@ -72,6 +73,15 @@ const KEYS: &[&str] = &[
     "s3_repeated",
     "s3_sink_doubled",
     "s3_messages_left",
+    "edges_kills",
+    "edges_stops",
+    "edges_reloads",
+    "edges_restarts",
+    "edges_rebalances",
+    "edges_events",
+    "edges_lost",
+    "edges_repeated",
+    "edges_doubled",
     "evil_nodes",
     "evil_nodes_contained",
     "evil_p99_ratio",
@@ -102,6 +112,10 @@ fn main() -> anyhow::Result<()> {
     if runs(Section::S3) {
         let size = if cli.quick { s3::Size::quick() } else { s3::Size::full() };
         report.guard(|report| s3::section(report, seed, size));
+    }
+    if runs(Section::Edges) {
+        let size = if cli.quick { edges::Size::quick() } else { edges::Size::full() };
+        report.guard(|report| edges::section(report, seed, size));
     }
     if runs(Section::Evil) {
         report.guard(evil::section);

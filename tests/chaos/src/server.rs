@@ -17,6 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use wattle_tests::{free_address, wait_until};
@@ -25,6 +26,9 @@ use crate::load::id_of;
 
 /// Reads the id of an event; `None` if the line is not complete.
 type Read = fn(&[u8]) -> Option<String>;
+
+/// Makes the response to the ids of a request.
+type Respond = fn(&[String]) -> Bytes;
 
 /// How the server treats a request.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +50,7 @@ pub(crate) enum Mode {
 struct State {
     mode: Mutex<Mode>,
     read: Read,
+    respond: Respond,
     /// Ids by the path of the request.
     taken: Mutex<HashMap<String, Vec<String>>>,
     /// Requests that hit a fault.
@@ -68,9 +73,24 @@ impl Server {
 
     /// A server that keeps what `read` returns for each line.
     pub(crate) fn of(read: Read) -> Self {
+        Self::with(read, |_| Bytes::from_static(b"ok"))
+    }
+
+    /// A server with the bulk API of Elasticsearch, which accepts every document. `read` returns the id of an action, and
+    /// then something for its document.
+    pub(crate) fn bulk(read: Read) -> Self {
+        Self::with(read, |ids| {
+            let item = |action: &[String]| json!({ "index": { "_id": action[0], "status": 200 } });
+            let items: Vec<Value> = ids.chunks_exact(2).map(item).collect();
+            json!({ "took": 1, "errors": false, "items": items }).to_string().into()
+        })
+    }
+
+    fn with(read: Read, respond: Respond) -> Self {
         let state = State {
             mode: Mutex::new(Mode::Take),
             read,
+            respond,
             taken: Mutex::default(),
             troubled: AtomicUsize::new(0),
             broken: AtomicUsize::new(0),
@@ -177,8 +197,10 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> io::Result<Res
     let lines = whole.split(|b| *b == b'\n').filter(|line| !line.is_empty()).map(state.read);
     let ids: Vec<Option<String>> = lines.collect();
     state.broken.fetch_add(ids.iter().filter(|id| id.is_none()).count(), Ordering::SeqCst);
-    state.taken.lock().unwrap().entry(path).or_default().extend(ids.into_iter().flatten());
-    Ok(Response::new(if matches!(mode, Mode::CutAnswer) { Answer::cut() } else { Answer::whole("ok") }))
+    let ids: Vec<String> = ids.into_iter().flatten().collect();
+    let response = (state.respond)(&ids);
+    state.taken.lock().unwrap().entry(path).or_default().extend(ids);
+    Ok(Response::new(if matches!(mode, Mode::CutAnswer) { Answer::cut() } else { Answer::whole(response) }))
 }
 
 /// The body of a response; a cut one promises more than it sends.
@@ -188,8 +210,9 @@ struct Answer {
 }
 
 impl Answer {
-    fn whole(text: &'static str) -> Self {
-        Self { bytes: Some(Bytes::from_static(text.as_bytes())), promised: text.len() as u64 }
+    fn whole(text: impl Into<Bytes>) -> Self {
+        let bytes = text.into();
+        Self { promised: bytes.len() as u64, bytes: Some(bytes) }
     }
 
     fn cut() -> Self {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use wattle_chaos::{Outcome, evil, kill, s3, sinks, soak, sources, stateful};
+use wattle_chaos::{Outcome, edges, evil, kill, s3, sinks, soak, sources, stateful};
 use wattle_tests::evil::EVIL;
 
 const SEED: u64 = 4;
@@ -31,6 +31,14 @@ fn two_agents_on_one_queue_lose_nothing_and_double_nothing_in_a_bucket() {
     let size = s3::Size { objects: 200, kills: 3 };
     for target in [s3::Target::Http, s3::Target::Bucket] {
         assert_good(&s3::run(SEED, size, target, &mut s3::Figures::default()));
+    }
+}
+
+#[test]
+fn agents_between_servers_lose_nothing_and_double_nothing_that_has_an_id() {
+    for (name, scenario) in edges::SCENARIOS {
+        let outcome = scenario(SEED, edges::Size { faults: 4 }, &mut edges::Figures::default());
+        assert!(outcome.is_good(), "{name}: {outcome:?}");
     }
 }
 
