@@ -15,7 +15,7 @@ use wattle_options::{Number, OptionError};
 use wattle_printable as printable;
 
 use crate::append::needs_operator;
-use crate::encode::{Encoding, EncodingOptions, schema_without_parquet};
+use crate::encode::{Codec, Encoding, EncodingOptions, schema_for_people};
 use crate::error::SinkError;
 use crate::output::{Output, Todo};
 use crate::preview::{self, Preview};
@@ -79,7 +79,7 @@ impl Target {
 
 pub(crate) fn prepare(options: &Value) -> Result<Prepared, Vec<OptionError>> {
     let (options, encoding) = wattle_options::read(options, |options: ConsoleOptions, errors| {
-        let encoding = Encoding::new(&options.encoding, errors);
+        let encoding = Encoding::for_people(&options.encoding, errors);
         Some((options, encoding))
     })?;
     Ok(Box::new(move |name: &Arc<str>| build(name, options, encoding)))
@@ -87,18 +87,22 @@ pub(crate) fn prepare(options: &Value) -> Result<Prepared, Vec<OptionError>> {
 
 /// The JSON schema of the options.
 pub(crate) fn schema() -> Value {
-    schema_without_parquet::<ConsoleOptions>()
+    schema_for_people::<ConsoleOptions>()
 }
 
-fn build(name: &Arc<str>, options: ConsoleOptions, encoding: Encoding) -> Result<Built, SinkError> {
+fn build(name: &Arc<str>, options: ConsoleOptions, mut encoding: Encoding) -> Result<Built, SinkError> {
     let target = options.target;
     let output = target.open().map_err(SinkError::Console)?;
+    let is_pretty = encoding.codec == Codec::Pretty;
+    encoding.color =
+        is_pretty && output.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let encoder = Arc::new(encoding);
     if !output.is_terminal() {
         return Ok(Built { encoder, sink: Box::new(Console { target, output: Box::new(output) }) });
     }
     let Some(Number(max_events)) = options.preview else {
-        let output = Box::new(Terminal::new(output, |_, part| escape(part)));
+        let escape: fn(&[u8]) -> String = if is_pretty { escape_styled } else { escape };
+        let output = Box::new(Terminal::new(output, move |_, part| escape(part)));
         return Ok(Built { encoder, sink: Box::new(Console { target, output }) });
     };
     let name = name.clone();
@@ -114,6 +118,11 @@ fn escape(part: &[u8]) -> String {
         _ => printable::bytes(part),
     };
     escaped.into_owned()
+}
+
+/// Escapes all but the styles of the codec `pretty`, which has escaped what is in the events.
+fn escape_styled(part: &[u8]) -> String {
+    printable::styled(&String::from_utf8_lossy(part)).into_owned()
 }
 
 /// A terminal. Events are escaped, so that control characters in them have no effect.

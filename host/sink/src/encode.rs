@@ -1,6 +1,7 @@
 //! Encodes batches: which part of an event is written, and how events are separated.
 
 mod fields;
+mod pretty;
 mod template;
 
 use std::sync::Arc;
@@ -62,6 +63,11 @@ pub(crate) enum Codec {
     /// has line breaks, white space outside strings is removed. Other text becomes a JSON string,
     /// and bytes that are not UTF-8 become `{"body_base64":"..."}`.
     Ndjson,
+    /// The event as a block of lines for people, for debugging: time, severity and source, the body
+    /// with JSON indented, attributes and resource as aligned keys and values. Control characters are
+    /// escaped. `only_fields` and `except_fields` apply as with `json`. A terminal shows it in color,
+    /// unless the environment variable `NO_COLOR` is set.
+    Pretty,
     /// The body, which must be a JSON object, as a row of a Parquet file with the columns of
     /// `schema`.
     Parquet,
@@ -89,6 +95,8 @@ pub(crate) struct Encoding {
     pub(crate) values: bool,
     /// Records where each event ends, for sinks that split payloads.
     pub(crate) ends: bool,
+    /// Colors for a terminal; only with the codec `pretty`.
+    pub(crate) color: bool,
     /// What is written instead of the whole event or body.
     part: Option<Arc<Part>>,
 }
@@ -101,9 +109,21 @@ enum Part {
 }
 
 impl Encoding {
-    /// The encoding of the options, for sinks that do not split payloads and write no Parquet files.
-    /// Adds what is wrong to the errors.
+    /// The encoding of the options, for sinks that do not split payloads and write no Parquet files,
+    /// and whose output programs read. Adds what is wrong to the errors.
     pub(crate) fn new(options: &EncodingOptions, errors: &mut OptionErrors) -> Self {
+        if options.codec == Codec::Pretty {
+            errors.add(
+                "encoding.codec",
+                "`pretty` is for people, and only the sinks `console` and `file` have it; write `json`, `text` or \
+                 `ndjson`",
+            );
+        }
+        Self::for_people(options, errors)
+    }
+
+    /// Does as [`new`](Self::new), for sinks whose output people read as well.
+    pub(crate) fn for_people(options: &EncodingOptions, errors: &mut OptionErrors) -> Self {
         if options.codec == Codec::Parquet {
             errors.add(
                 "encoding.codec",
@@ -114,6 +134,9 @@ impl Encoding {
         if options.schema.is_some() {
             errors.add("encoding.schema", "needs the codec `parquet` of the sink `aws_s3`; remove it");
         }
+        if options.codec == Codec::Pretty && options.minify.is_some() {
+            errors.add("encoding.minify", "has no effect with the codec `pretty`, which indents JSON; remove it");
+        }
         let framing = options.framing.unwrap_or_default();
         Self {
             codec: options.codec,
@@ -121,6 +144,7 @@ impl Encoding {
             minify: options.minify.map_or(framing == Framing::Newline, |minify| minify.0),
             values: false,
             ends: false,
+            color: false,
             part: part(options, errors).map(Arc::new),
         }
     }
@@ -141,7 +165,7 @@ impl Encoding {
             }
         }
         let (codec, framing) = (Codec::Parquet, Framing::None);
-        Self { codec, framing, minify: false, values: false, ends: true, part: None }
+        Self { codec, framing, minify: false, values: false, ends: true, color: false, part: None }
     }
 
     /// The encoding of events as JSON values on one line, between which the sink writes what it needs.
@@ -158,7 +182,7 @@ impl Encoding {
             Part::Fields(fields) => Bound::Fields(Box::new(fields.bind())),
             Part::Template(template) => Bound::Template(template.bind(batch)),
         });
-        Events { encoding: self, batch, part, memory: Vec::new() }
+        Events { encoding: self, batch, part, memory: Vec::new(), selected: Vec::new() }
     }
 
     #[inline]
@@ -187,7 +211,8 @@ impl Encoding {
     fn write_all(&self, batch: &Batch) -> (Vec<u8>, Vec<usize>) {
         let rows = batch.rows();
         // An estimate of escapes and other fields around the body; rarely too small.
-        let spare = if self.codec == Codec::Json { batch.byte_len() / 4 + 256 * rows } else { rows };
+        let spare =
+            if matches!(self.codec, Codec::Json | Codec::Pretty) { batch.byte_len() / 4 + 256 * rows } else { rows };
         let mut out = Vec::with_capacity(batch.byte_len() + spare);
         let mut ends = Vec::with_capacity(if self.ends { rows } else { 0 });
         let mut events = self.bind(batch);
@@ -201,9 +226,38 @@ impl Encoding {
     }
 }
 
-/// The JSON schema of options of a sink that writes no Parquet files: without the codec, its option, and the types of that.
-pub(crate) fn schema_without_parquet<T: JsonSchema>() -> Value {
+/// The JSON schema of options of a sink whose output people read as well.
+pub(crate) fn schema_for_people<T: JsonSchema>() -> Value {
     let mut schema = wattle_options::schema_of::<T>();
+    remove_parquet(&mut schema);
+    schema
+}
+
+/// The JSON schema of options of a sink that writes no Parquet files and has no codec for people.
+pub(crate) fn schema_without_parquet<T: JsonSchema>() -> Value {
+    let mut schema = schema_for_people::<T>();
+    remove_codec(&mut schema, "pretty");
+    schema
+}
+
+/// The JSON schema of options of a sink that has all codecs but the one for people.
+#[cfg(feature = "aws")]
+pub(crate) fn schema_with_parquet<T: JsonSchema>() -> Value {
+    let mut schema = wattle_options::schema_of::<T>();
+    remove_codec(&mut schema, "pretty");
+    schema
+}
+
+fn remove_codec(schema: &mut Value, name: &str) {
+    if let Some(codecs) =
+        schema.pointer_mut("/properties/encoding/properties/codec/oneOf").and_then(Value::as_array_mut)
+    {
+        codecs.retain(|codec| codec.get("const").is_none_or(|codec| codec != name));
+    }
+}
+
+/// Removes the codec `parquet`, its option, and the types of that.
+fn remove_parquet(schema: &mut Value) {
     if let Some(types) = schema.get_mut("$defs").and_then(Value::as_object_mut) {
         types.retain(|name, _| !["ColumnOptions", "ElementOptions"].contains(&name.as_str()));
         if types.is_empty() {
@@ -212,16 +266,13 @@ pub(crate) fn schema_without_parquet<T: JsonSchema>() -> Value {
     }
     if let Some(encoding) = schema.pointer_mut("/properties/encoding/properties") {
         encoding.as_object_mut().map(|options| options.shift_remove("schema"));
-        if let Some(codecs) = encoding.pointer_mut("/codec/oneOf").and_then(Value::as_array_mut) {
-            codecs.retain(|codec| codec.get("const").is_none_or(|name| name != "parquet"));
-        }
     }
-    schema
+    remove_codec(schema, "parquet");
 }
 
 /// Reads the options for a part of an event, of which one at most can be set.
 fn part(options: &EncodingOptions, errors: &mut OptionErrors) -> Option<Part> {
-    let with_fields = matches!(options.codec, Codec::Json | Codec::Ndjson);
+    let with_fields = matches!(options.codec, Codec::Json | Codec::Ndjson | Codec::Pretty);
     for (path, is_set) in [
         ("encoding.only_fields", options.only_fields.is_some()),
         ("encoding.except_fields", options.except_fields.is_some()),
@@ -236,7 +287,7 @@ fn part(options: &EncodingOptions, errors: &mut OptionErrors) -> Option<Part> {
     if options.only_fields.is_some() && options.except_fields.is_some() {
         errors.add("encoding.except_fields", "cannot be combined with `only_fields`; remove one of the two");
     }
-    let is_event = options.codec == Codec::Json;
+    let is_event = matches!(options.codec, Codec::Json | Codec::Pretty);
     let only = options.only_fields.as_ref().map(|fields| Fields::new(Selection::Only, fields, is_event, errors));
     let except = options.except_fields.as_ref().map(|fields| Fields::new(Selection::Except, fields, is_event, errors));
     let template = options.template.as_ref().and_then(|text| errors.check("encoding.template", Template::parse(text)));
@@ -249,6 +300,8 @@ pub(crate) struct Events<'a> {
     batch: &'a Batch,
     part: Option<Bound<'a>>,
     memory: Vec<u8>,
+    /// What `memory` has of the selected fields.
+    selected: Vec<u8>,
 }
 
 /// A part of an event, prepared for one batch.
@@ -260,13 +313,24 @@ enum Bound<'a> {
 impl Events<'_> {
     /// Writes one event with its framing.
     pub(crate) fn write(&mut self, row: usize, out: &mut Vec<u8>) {
-        let Self { encoding, batch, part, memory } = self;
+        let Self { encoding, batch, part, memory, selected } = self;
         match part {
+            None if encoding.codec == Codec::Pretty => {
+                memory.clear();
+                batch.write_json(row, memory);
+                pretty::write(memory, encoding.color, out);
+            }
             None => write_whole(encoding, batch, row, out),
             Some(Bound::Fields(fields)) => {
                 memory.clear();
                 write_whole(encoding, batch, row, memory);
-                fields.write(memory, out);
+                if encoding.codec == Codec::Pretty {
+                    selected.clear();
+                    fields.write(memory, selected);
+                    pretty::write(selected, encoding.color, out);
+                } else {
+                    fields.write(memory, out);
+                }
             }
             Some(Bound::Template(template)) => {
                 memory.clear();
@@ -287,7 +351,7 @@ impl Events<'_> {
 #[inline]
 fn write_whole(encoding: &Encoding, batch: &Batch, row: usize, out: &mut Vec<u8>) {
     match encoding.codec {
-        Codec::Json => batch.write_json(row, out),
+        Codec::Json | Codec::Pretty => batch.write_json(row, out),
         Codec::Text | Codec::Ndjson | Codec::Parquet => encoding.write_body(batch, row, out),
     }
 }

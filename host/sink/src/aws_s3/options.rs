@@ -12,7 +12,7 @@ use wattle_options::{Flag, Number, OptionError, OptionErrors, Period, Size};
 
 use super::format::{CompressionOption, Format};
 use crate::batcher::BatchLimits;
-use crate::encode::{Codec, Encoding, EncodingOptions};
+use crate::encode::{Codec, Encoding, EncodingOptions, schema_with_parquet};
 use crate::path_template::Template;
 
 /// Maximum number of tags of an object, as S3 has it.
@@ -288,7 +288,7 @@ pub(super) struct Checked {
 
 /// The JSON schema of the options.
 pub(super) fn schema() -> Value {
-    wattle_options::schema_of::<S3Options>()
+    schema_with_parquet::<S3Options>()
 }
 
 /// Reads and validates options.

@@ -187,6 +187,23 @@ fn wrong_fields_and_templates_are_all_reported() {
 }
 
 #[test]
+fn only_sinks_for_people_have_the_codec_for_people() {
+    let errors = read(r#"{"codec":"pretty","minify":true,"template":"{{ body }}"}"#).unwrap_err();
+    let paths: Vec<(&str, String)> = errors.iter().map(|error| (&*error.path, error.to_string())).collect();
+    let [(codec, text), (minify, _), (template, _)] = &paths[..] else { panic!("{paths:?}") };
+    assert_eq!([*codec, *minify, *template], ["encoding.codec", "encoding.minify", "encoding.template"]);
+    assert!(text.contains("`console` and `file`"), "{text}");
+    let codecs =
+        |schema: serde_json::Value| schema.pointer("/properties/encoding/properties/codec").unwrap().to_string();
+    for type_name in ["console", "file"] {
+        assert!(codecs(crate::TYPES.schema(type_name).unwrap()).contains("pretty"), "{type_name}");
+    }
+    for type_name in ["http", "loki", "elasticsearch", "splunk_hec", "socket", "syslog"] {
+        assert!(!codecs(crate::TYPES.schema(type_name).unwrap()).contains("pretty"), "{type_name}");
+    }
+}
+
+#[test]
 fn a_batch_without_events_is_delivered_at_once() {
     let reported = Arc::new(Mutex::new(None));
     let to = reported.clone();

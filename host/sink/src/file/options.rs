@@ -8,7 +8,7 @@ use serde_json::Value;
 use wattle_options::{Number, OptionError, OptionErrors, Period, Size};
 
 use crate::compress::Compression;
-use crate::encode::{Encoding, EncodingOptions, Framing, schema_without_parquet};
+use crate::encode::{Encoding, EncodingOptions, Framing, schema_for_people};
 use crate::path_template::Template;
 
 /// Options of the sink `file`.
@@ -130,7 +130,7 @@ pub(crate) struct Settings {
 
 /// The JSON schema of the options.
 pub(crate) fn schema() -> Value {
-    schema_without_parquet::<FileOptions>()
+    schema_for_people::<FileOptions>()
 }
 
 /// Reads and validates options.
@@ -151,7 +151,7 @@ fn validate(options: FileOptions, errors: &mut OptionErrors) -> Option<(Template
     }
     errors.not_zero("idle_timeout", options.idle_timeout);
     errors.not_zero("fsync_interval", options.fsync_interval);
-    let encoding = Encoding::new(&options.encoding, errors);
+    let encoding = Encoding::for_people(&options.encoding, errors);
     let template = template?;
     if let Some(path) = template.literal().filter(|path| std::path::Path::new(path).is_dir()) {
         let folder = path.trim_end_matches('/');

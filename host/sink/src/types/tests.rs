@@ -20,6 +20,8 @@ fn every_type_accepts_valid_options() {
         ("console", json!({})),
         ("console", json!({"target": "stderr", "encoding": {"codec": "text", "minify": "true"}})),
         ("console", json!({"preview": 5})),
+        ("console", json!({"encoding": {"codec": "pretty", "except_fields": ["resource"]}})),
+        ("file", json!({"path": "out.txt", "encoding": {"codec": "pretty", "framing": "none"}})),
         ("file", json!({"path": "out.json"})),
         ("file", json!({"path": "out.ndjson", "encoding": {"codec": "ndjson"}})),
         ("file", json!({"path": "%Y/{{ attributes.x }}.log", "rotate_bytes": "1.5GiB", "max_open_files": "12"})),
