@@ -15,6 +15,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     tools::add_docker_registry();
     tools::add_rsyslog();
     tools::add_prometheus();
+    tools::add_journal();
     let moto = tools::add_moto()?;
     let noida = tools::add_noida()?;
     let elasticsearch = tools::add_elasticsearch()?;

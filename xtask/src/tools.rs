@@ -67,6 +67,12 @@ pub(crate) fn add_prometheus() {
     add_from_debian(&["prometheus"], &["prometheus"], "tests of the sink `prometheus_remote_write` fail");
 }
 
+/// Installs the reader of journals, which the source `journald` runs, and a writer of journals for its tests.
+pub(crate) fn add_journal() {
+    let programs = ["journalctl", "/lib/systemd/systemd-journal-remote"];
+    add_from_debian(&programs, &["systemd", "systemd-journal-remote"], "tests of the source `journald` fail");
+}
+
 /// Installs the server of S3 and SQS that the tests of S3 and SQS start, moto, and the command line of AWS, which runs the
 /// commands of docs/AWS.md against it, with jq. Returns the folder of their programs.
 pub(crate) fn add_moto() -> anyhow::Result<PathBuf> {

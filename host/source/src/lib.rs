@@ -24,6 +24,7 @@ mod frame;
 pub mod fuzzing;
 mod http;
 mod in_flight;
+mod journald;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod kubernetes_logs;

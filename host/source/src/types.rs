@@ -13,7 +13,7 @@ use crate::listeners::Listeners;
 #[cfg(feature = "nats")]
 use crate::nats;
 use crate::source::Source;
-use crate::{demo, docker_logs, file, http, kubernetes_logs, socket, stdin};
+use crate::{demo, docker_logs, file, http, journald, kubernetes_logs, socket, stdin};
 
 type Prepared = Box<dyn Source>;
 
@@ -137,6 +137,16 @@ pub const TYPES: &Table<Prepared> = &Table {
                 })
             },
             schema: schema_of::<socket::SocketOptions>,
+            files: no_files,
+        },
+        Row {
+            name: "journald",
+            prepare: |options| {
+                read(options, |options, errors| {
+                    journald::JournaldSource::new(options, errors).map(|source| Box::new(source) as Prepared)
+                })
+            },
+            schema: schema_of::<journald::Options>,
             files: no_files,
         },
         #[cfg(feature = "aws")]

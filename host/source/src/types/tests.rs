@@ -54,6 +54,15 @@ fn every_type_accepts_valid_options() {
         ("socket", json!({ "address": "localhost:0" })),
         ("socket", json!({ "mode": "udp", "address": "localhost:0", "receive_buffer_bytes": "1MiB" })),
         ("syslog", json!({ "address": "localhost:0", "max_message_bytes": 2048, "framing": "octet_counting" })),
+        ("journald", json!({})),
+        (
+            "journald",
+            json!({ "include_units": ["sshd"], "exclude_units": ["nginx.service"], "priority": "warning",
+                "include_matches": { "_TRANSPORT": ["kernel", "audit"] }, "exclude_matches": { "_UID": ["0"] },
+                "current_boot_only": "false", "journal_directory": "/var/log/journal", "journalctl_path": "/bin/journalctl",
+                "max_event_bytes": "1MiB", "max_in_flight_bytes": 1 }),
+        ),
+        ("journald", json!({ "since_now": true, "journal_namespace": "+web", "priority": 4 })),
         ("demo", json!({})),
         ("demo", json!({ "records_per_document": [1, 5], "rate": "2.5", "seed": "7", "shape": "cloudwatch" })),
     ];
