@@ -13,6 +13,7 @@ mod commands;
 mod documented;
 mod moto;
 mod parquet;
+mod scale;
 mod signed;
 mod sink;
 

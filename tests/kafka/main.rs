@@ -12,6 +12,7 @@
 mod faults;
 mod groups;
 mod proxy;
+mod scale;
 mod security;
 mod server;
 

@@ -198,6 +198,23 @@ impl Server {
         });
     }
 
+    /// The end of each partition of a topic. The server counts only one message of the last batch, so this reads all.
+    pub(crate) fn ends(&self, topic: &str) -> Vec<i64> {
+        let mut ends = Vec::new();
+        for message in self.read(topic) {
+            let partition = usize::try_from(message["partition"].as_u64().unwrap()).unwrap();
+            ends.resize(ends.len().max(partition + 1), 0);
+            ends[partition] = ends[partition].max(message["offset"].as_i64().unwrap() + 1);
+        }
+        ends
+    }
+
+    /// What a group has committed of each partition of a topic; negative if nothing.
+    pub(crate) fn committed(&self, group: &str, topic: &str) -> Vec<i64> {
+        let found = self.run("committed", &[group, topic], "");
+        found[0].as_array().unwrap().iter().map(|offset| offset.as_i64().unwrap()).collect()
+    }
+
     /// Waits until the group has committed everything in a topic.
     pub(crate) fn until_committed(&self, group: &str, topic: &str) {
         let mut ends: BTreeMap<usize, i64> = BTreeMap::new();
@@ -208,8 +225,8 @@ impl Server {
         }
         assert!(!ends.is_empty());
         wait_until("everything is committed", || {
-            let committed = self.run("committed", &[group, topic], "");
-            ends.iter().all(|(partition, end)| committed[0][*partition] == *end)
+            let committed = self.committed(group, topic);
+            ends.iter().all(|(partition, end)| committed[*partition] == *end)
         });
     }
 

@@ -12,6 +12,7 @@
 mod core;
 mod faults;
 mod limits;
+mod scale;
 mod security;
 mod server;
 
