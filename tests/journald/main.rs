@@ -131,7 +131,7 @@ fn entries_above_the_limit_are_skipped_and_counted() {
     let journal = Journal::new(&folder);
     let long = entry(1, format!("MESSAGE={}\n", "x".repeat(50_000)));
     journal.write("a.journal", &[entries([0]), long, entries([2])].concat());
-    let ended = folder.once(&messages(&journal, "max_event_bytes = 10000"));
+    let ended = folder.once_in_part(&messages(&journal, "max_event_bytes = 10000"));
     check(&folder, [0, 2]);
     assert!(ended.log.contains("raise the option"), "{}", ended.log);
 }
