@@ -30,6 +30,19 @@ struct Member {
     folder: Folder,
     /// `None` while it is down.
     agent: Option<Agent>,
+    /// Whether the agent has logged that it runs.
+    runs: bool,
+}
+
+impl Member {
+    /// Takes the agent when it runs: before that, a signal ends it like a kill.
+    fn take_running(&mut self) -> Option<Agent> {
+        let mut agent = self.agent.take()?;
+        if !self.runs {
+            agent.wait_for("running");
+        }
+        Some(agent)
+    }
 }
 
 /// Agents with the same configuration, of which the first one always comes back.
@@ -45,12 +58,14 @@ pub(super) struct Agents {
 impl Agents {
     /// Starts the first of so many agents.
     pub(super) fn start(count: usize, config: impl Fn(usize) -> String + 'static) -> Self {
-        let members = (0..count).map(|_| Member { folder: Folder::new(), agent: None }).collect();
+        let members = (0..count).map(|_| Member { folder: Folder::new(), agent: None, runs: false }).collect();
         let mut agents = Self { config: Box::new(config), version: 0, members, may_lose: false };
         agents.configure();
         agents.up(0);
         // Only this time: later starts may be killed at once.
-        agents.members[0].agent.as_mut().expect("it was started").wait_for("running");
+        let member = &mut agents.members[0];
+        member.agent.as_mut().expect("it was started").wait_for("running");
+        member.runs = true;
         agents
     }
 
@@ -69,18 +84,19 @@ impl Agents {
         let member = &mut self.members[at];
         let mut command = member.folder.wattle();
         member.agent = Some(Agent::start(command.args(["run", "--config", "agent.toml"])));
+        member.runs = false;
     }
 
     /// Ends an agent that runs.
     fn down(&mut self, at: usize, kills: bool, figures: &mut Figures) {
-        let Some(mut agent) = self.members[at].agent.take() else { return };
+        let member = &mut self.members[at];
+        let agent = if kills { member.agent.take() } else { member.take_running() };
+        let Some(agent) = agent else { return };
         let ended = if kills {
             figures.kills += 1;
             agent.kill()
         } else {
             figures.stops += 1;
-            // Before that, the signal ends the agent like a kill.
-            agent.wait_for("running");
             agent.signal("TERM");
             agent.ended()
         };
@@ -123,8 +139,7 @@ impl Agents {
     /// Stops all agents.
     pub(super) fn end(&mut self, figures: &mut Figures) {
         for at in 0..self.members.len() {
-            let Some(mut agent) = self.members[at].agent.take() else { continue };
-            agent.wait_for("running");
+            let Some(agent) = self.members[at].take_running() else { continue };
             let ended = agent.stop();
             self.note(&ended, figures);
         }

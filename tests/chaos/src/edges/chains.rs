@@ -23,8 +23,7 @@ const MAX_PAUSE_MS: u64 = 1200;
 const MAX_DOWN_MS: u64 = 800;
 /// How long nothing may arrive before the rest counts as lost.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a group must be silent to be complete, because repetitions come last: longer than `session_timeout`, and than
-/// `ack_wait`.
+/// Partitions of a topic.
 const PARTITIONS: i32 = 6;
 
 /// The load, and the instants of faults.
@@ -259,10 +258,10 @@ fn last_word(line: &[u8]) -> Option<String> {
 pub(super) fn otlp(seed: u64, size: Size, figures: &mut Figures) -> Outcome {
     let mut load = Load::new(seed.wrapping_add(2));
     let (server, between) = (Server::of(last_word), free_address());
-    let sink = Config::new().sink("out", "otlp", &["in"]).set("uri", format!("http://{between}/v1/logs"));
+    let sink = Config::new().sink("out", "otlp", &["in"]).set("uri", format!("http://{between}"));
     let sink = sink.with("batch = { timeout = \"10ms\" }");
     let source = move |version: usize| {
-        let source = Config::new().source("in", "otlp").set("http_address", between.to_string());
+        let source = Config::new().source("in", "otlp").set("grpc_address", between.to_string());
         source.set("max_connections", i64::try_from(100 + version).unwrap())
     };
     let mut pair = Pair::start(&server, sink, source);
