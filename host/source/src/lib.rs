@@ -34,9 +34,11 @@ mod log_limit;
 #[cfg(feature = "nats")]
 mod nats;
 mod outbox;
+mod pauses;
 mod pool;
 mod positions;
 mod reading;
+mod reports;
 mod sample;
 mod socket;
 mod source;

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::api::{Api, ApiError};
 use super::cache::Cache;
 use super::pod::{RawMeta, RawPod};
+use crate::pauses::Pauses;
 use crate::source::SourceContext;
 
 /// First and last pause after an error.
@@ -175,7 +176,7 @@ struct Status {
 
 /// Lists and watches until the future is dropped. No error ends it.
 pub(super) async fn run(objects: impl Objects, api: &Api, context: &SourceContext) {
-    let mut pauses = Pauses::default();
+    let mut pauses = Pauses::new(FIRST_PAUSE, LAST_PAUSE);
     let mut outage = Outage::default();
     let mut version: Option<String> = None;
     let mut list_version = ANY_VERSION;
@@ -284,24 +285,6 @@ fn apply<O: Objects>(objects: &O, line: &[u8], version: &mut String) -> Result<(
     Ok(())
 }
 
-/// Pauses between attempts: they double, and each is random, so that the agents of all nodes do not come back together.
-#[derive(Default)]
-struct Pauses {
-    attempt: u32,
-}
-
-impl Pauses {
-    fn next(&mut self) -> Duration {
-        let full = FIRST_PAUSE.saturating_mul(1 << self.attempt.min(10)).min(LAST_PAUSE);
-        self.attempt += 1;
-        full.mul_f64(0.5 + fastrand::f64() / 2.0)
-    }
-
-    fn reset(&mut self) {
-        self.attempt = 0;
-    }
-}
-
 /// Logs an outage once, and its end.
 #[derive(Default)]
 struct Outage {
@@ -344,18 +327,5 @@ mod tests {
     fn selectors_are_encoded() {
         assert_eq!(encode("app in (a, b),x!=y"), "app%20in%20%28a%2C%20b%29%2Cx%21%3Dy");
         assert_eq!(encode("spec.nodeName=n-1_ä"), "spec.nodeName%3Dn-1_%C3%A4");
-    }
-
-    #[test]
-    fn pauses_double_up_to_the_last_one_and_are_random() {
-        let mut pauses = Pauses::default();
-        let of = |pauses: &mut Pauses| pauses.next();
-        for attempt in 0..20 {
-            let full = FIRST_PAUSE.saturating_mul(1 << attempt.min(10)).min(LAST_PAUSE);
-            let pause = of(&mut pauses);
-            assert!(pause >= full / 2 && pause <= full, "{attempt}: {pause:?}");
-        }
-        pauses.reset();
-        assert!(of(&mut pauses) <= FIRST_PAUSE);
     }
 }

@@ -2,10 +2,10 @@
 
 use wattle_nats::{Failure, FailureKind};
 
-use crate::broker::reports::{self as broker, Failed};
+use crate::reports::{self, Failed};
 
 /// Failures that were logged and are not over.
-pub(super) type Reports = broker::Reports<Action, FailureKind>;
+pub(super) type Reports = reports::Reports<Action, FailureKind>;
 
 /// What failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,7 +20,7 @@ pub(super) enum Action {
     Acknowledge,
 }
 
-impl broker::Action for Action {
+impl reports::Action for Action {
     fn what(self) -> &'static str {
         match self {
             Self::Connect => "cannot connect to NATS",
