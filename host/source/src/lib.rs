@@ -23,6 +23,7 @@ mod frame;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod http;
+mod http_client;
 mod in_flight;
 mod journald;
 #[cfg(feature = "kafka")]

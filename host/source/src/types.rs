@@ -13,7 +13,7 @@ use crate::listeners::Listeners;
 #[cfg(feature = "nats")]
 use crate::nats;
 use crate::source::Source;
-use crate::{demo, docker_logs, file, http, journald, kubernetes_logs, socket, stdin};
+use crate::{demo, docker_logs, file, http, http_client, journald, kubernetes_logs, socket, stdin};
 
 type Prepared = Box<dyn Source>;
 
@@ -115,6 +115,17 @@ pub const TYPES: &Table<Prepared> = &Table {
                 })
             },
             schema: schema_of::<http::bulk::Options>,
+            files: no_files,
+        },
+        Row {
+            name: "http_client",
+            prepare: |options| {
+                read(options, |options, errors| {
+                    http_client::HttpClientSource::new(options, errors).map(|source| Box::new(source) as Prepared)
+                })
+            },
+            schema: schema_of::<http_client::Options>,
+            // The client follows the files of `tls` itself.
             files: no_files,
         },
         Row {

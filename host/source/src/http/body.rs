@@ -42,10 +42,8 @@ impl Kinds {
     ///
     /// The content encoding is not supported.
     pub(crate) fn of(content_encoding: &str, content_type: &str) -> Result<Self, Refusal> {
-        let mut parts = content_type.split(';').map(str::trim);
-        let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let is_json = matches!(media_type.as_str(), "application/json" | "text/json") || media_type.ends_with("+json");
-        let charset = parts.find_map(|part| {
+        let is_json = is_json(content_type);
+        let charset = content_type.split(';').skip(1).map(str::trim).find_map(|part| {
             let (name, value) = part.split_once('=')?;
             name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"').to_ascii_lowercase())
         });
@@ -64,6 +62,12 @@ impl Kinds {
     pub(crate) fn is_plain(&self, body: &[u8]) -> bool {
         compression(body, self) == Compression::None
     }
+}
+
+/// Returns whether a `Content-Type` is JSON.
+pub(crate) fn is_json(content_type: &str) -> bool {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    matches!(media_type.as_str(), "application/json" | "text/json") || media_type.ends_with("+json")
 }
 
 /// Returns the compression of a `Content-Encoding`; `None` for an unsupported one.
@@ -246,7 +250,7 @@ fn document(body: &Bytes) -> (Vec<Span>, u64) {
 }
 
 /// Splits a text into lines; also returns the number of empty ones.
-pub(super) fn lines(body: &Bytes, share: &mut Share) -> Result<(Vec<Span>, u64), Refusal> {
+pub(crate) fn lines(body: &Bytes, share: &mut Share) -> Result<(Vec<Span>, u64), Refusal> {
     let most = memchr::memchr_iter(b'\n', body).count() + 1;
     cover(body, most, share)?;
     let (mut spans, mut empty, mut start) = (Vec::with_capacity(most), 0, 0);
@@ -268,7 +272,7 @@ pub(super) fn lines(body: &Bytes, share: &mut Share) -> Result<(Vec<Span>, u64),
 /// Splits consecutive JSON documents: an array becomes its elements, any other document is one
 /// event. A body with exactly one document that is not an array stays unchanged, including white
 /// space around it.
-pub(super) fn documents(body: &Bytes, share: &mut Share) -> Result<Result<Vec<Span>, wattle_json::Error>, Refusal> {
+pub(crate) fn documents(body: &Bytes, share: &mut Share) -> Result<Result<Vec<Span>, wattle_json::Error>, Refusal> {
     let mut spans = Vec::new();
     if let Ok(kind) = wattle_json::check(body, MAX_JSON_DEPTH) {
         let start = memchr::memchr(b'[', body).unwrap_or_default();

@@ -51,6 +51,22 @@ fn every_type_accepts_valid_options() {
             "elasticsearch_bulk",
             json!({ "address": "localhost:0", "version": "9.1.0", "auth": { "strategy": "api_key", "key": "a:b" } }),
         ),
+        ("http_client", json!({ "endpoint": "https://api.example.com/v1/logs" })),
+        (
+            "http_client",
+            json!({ "endpoint": "http://h/logs?x=1", "method": "post", "body": "{\"c\":\"{{ cursor }}\"}", "framing": "auto",
+                "query": { "since": "{{ since }}", "limit": 100, "tag": ["a", true] }, "headers": { "x-a": "b" },
+                "scrape_interval_secs": 30, "scrape_timeout_secs": "5", "items_path": "body.items", "max_pages": "7",
+                "max_response_bytes": "1MiB", "max_run_bytes": "1GiB", "proxy": "http://p:3128", "tls": { "verify": false },
+                "pagination": { "strategy": "cursor", "path": "headers.x-next", "has_more": "body.more" },
+                "since": { "path": "body.id", "start": 5, "format": "number" },
+                "auth": { "strategy": "header", "name": "x-api-key", "value": "k" } }),
+        ),
+        (
+            "http_client",
+            json!({ "endpoint": "http://h/", "pagination": { "strategy": "page", "start": 0, "page_size": "50" },
+                "query": { "p": "{{ page }}" } }),
+        ),
         ("socket", json!({ "address": "localhost:0" })),
         ("socket", json!({ "mode": "udp", "address": "localhost:0", "receive_buffer_bytes": "1MiB" })),
         ("syslog", json!({ "address": "localhost:0", "max_message_bytes": 2048, "framing": "octet_counting" })),
@@ -197,6 +213,60 @@ fn check_reports_all_errors_of_container_logs() {
             ("max_open_files", "at least 1"),
         ],
     );
+}
+
+#[test]
+fn check_reports_all_errors_of_http_client() {
+    expect("http_client", json!({}), &[("", "`endpoint` is missing")]);
+    expect(
+        "http_client",
+        json!({ "endpoint": "api.example.com", "method": "DELETE", "query": { "a": "{{ cursor", "b": "{{ next }}" },
+            "headers": { "a b": "c", "d": "e\n" }, "body": "{{ x }}", "interval": 0, "timeout": "0s", "items_path": "items",
+            "framing": "lines", "pagination": { "strategy": "page", "page_size": 0, "has_more": "more" }, "max_pages": 0,
+            "since": { "path": "body[*].t", "start": "yesterday" }, "max_response_bytes": "2GiB", "max_run_bytes": 0,
+            "auth": { "strategy": "bearer", "token": "" }, "proxy": "socks5://p", "url": "x" }),
+        &[
+            ("url", "unknown option"),
+            ("endpoint", "must begin with `http://` or `https://`"),
+            ("method", "is not `GET` or `POST`"),
+            ("query.a", "without a `}}`"),
+            ("query.b", "unknown field"),
+            ("body", "unknown field"),
+            ("auth.token", "is empty"),
+            ("headers.a b", "is not the name of a header"),
+            ("headers.d", "must not contain"),
+            ("items_path", "must begin with `body`"),
+            ("pagination.page_size", "at least 1"),
+            ("pagination.has_more", "must begin with `body`"),
+            ("since.path", "without `[*]`"),
+            ("since.start", "must be a duration"),
+            ("pagination", "`{{ page }}`"),
+            ("since", "is not used"),
+            ("interval", "longer than 0"),
+            ("timeout", "longer than 0"),
+            ("max_pages", "at least 1"),
+            ("max_response_bytes", "at most `1GiB`"),
+            ("max_run_bytes", "at least 1"),
+            ("proxy", "not supported"),
+        ],
+    );
+    let with = |name: &str, value: Value| {
+        let mut options = json!({ "endpoint": "http://h/" });
+        options[name] = value;
+        options
+    };
+    expect("http_client", with("query", json!({ "a": "{{ since }}" })), &[("since", "is missing")]);
+    expect(
+        "http_client",
+        with("query", json!({ "a": "{{ page }}" })),
+        &[("query", "`pagination.strategy = \"page\"`")],
+    );
+    expect("http_client", with("endpoint", json!("http://u:p@h/")), &[("endpoint", "use `auth`")]);
+    expect("http_client", with("body", json!("x")), &[("body", "`method = \"POST\"`")]);
+    expect("http_client", with("tls", json!({ "ca_file": "/missing/ca.pem" })), &[("tls.ca_file", "cannot read")]);
+    let lines = json!({ "endpoint": "http://h/", "framing": "lines",
+        "pagination": { "strategy": "next_url", "path": "body.next" } });
+    expect("http_client", lines, &[("pagination", "reads a JSON body")]);
 }
 
 #[cfg(feature = "nats")]
