@@ -76,6 +76,7 @@ impl<A: Action, K: Copy + Ord> Reports<A, K> {
     }
 
     /// Whether an action fails.
+    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only `kafka` asks"))]
     pub(crate) fn is_failing(&self, action: A) -> bool {
         self.logged.lock().keys().any(|(of, _)| *of == action)
     }

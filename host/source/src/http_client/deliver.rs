@@ -45,7 +45,8 @@ pub(super) async fn deliver(
         if stop.is_stopped() {
             return Err(Stopped);
         }
-        tracing::warn!(source = %context.name, batches = left.len(), "batches returned undelivered; sending them again");
+        let (source, batches) = (&context.name, left.len());
+        tracing::warn!(%source, batches, "batches returned undelivered; sending them again");
         tokio::select! {
             () = tokio::time::sleep(pauses.next()) => {}
             () = stop.stopped() => return Err(Stopped),

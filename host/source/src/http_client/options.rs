@@ -19,16 +19,16 @@ pub(crate) struct Options {
     pub(super) endpoint: String,
     /// Method of the requests: `GET` or `POST`. Default: `GET`.
     pub(super) method: Option<String>,
-    /// Parameters of the query: a value, or a list of values. A value may have the fields `{{ cursor }}`, `{{ since }}`,
-    /// `{{ page }}` and `{{ offset }}`; a parameter whose field has no value yet, such as the cursor of the first page, is left
-    /// out. Default: none.
+    /// Parameters of the query: a value, or a list of values. A value may have the fields `{{ cursor }}`,
+    /// `{{ since }}`, `{{ page }}` and `{{ offset }}`; a parameter whose field has no value yet, such as the cursor of
+    /// the first page, is left out. Default: none.
     #[serde(default)]
     pub(super) query: BTreeMap<String, QueryValues>,
     /// Headers of every request. They replace headers that the source sets. Default: none.
     #[serde(default)]
     pub(super) headers: BTreeMap<String, Secret>,
-    /// Body of the requests, for `POST`. It may have the same fields, which are escaped as in a JSON string; one without a
-    /// value is empty. Default: none.
+    /// Body of the requests, for `POST`. It may have the same fields, which are escaped as in a JSON string; one
+    /// without a value is empty. Default: none.
     pub(super) body: Option<Secret>,
     /// Time from the start of a run to the start of the next one. Default: `1m`.
     #[serde(alias = "scrape_interval_secs")]
@@ -39,18 +39,19 @@ pub(crate) struct Options {
     /// How a page becomes events. Default: `auto`.
     #[serde(default)]
     pub(super) framing: PageFraming,
-    /// Path of the array of events in a page, such as `body.items`, or `body` for the whole page. Each element is an event, byte
-    /// for byte. Default: none; `framing` applies.
+    /// Path of the array of events in a page, such as `body.items`, or `body` for the whole page. Each element is an
+    /// event, byte for byte. Default: none; `framing` applies.
     pub(super) items_path: Option<String>,
     /// How to find the next page. Default: `none`.
     #[serde(default)]
     pub(super) pagination: PaginationOptions,
-    /// Where the next run begins: at the newest value of the events before. Default: none; each run makes the same requests,
-    /// unless `pagination` goes on at its last page.
+    /// Where the next run begins: at the newest value of the events before. Without it, each run makes the same
+    /// requests, unless `pagination` goes on at its last page. Default: none.
     pub(super) since: Option<SinceOptions>,
     /// Maximum number of pages in one run. The next run goes on. Default: 1000.
     pub(super) max_pages: Option<Number<u64>>,
-    /// Maximum size of a page in bytes, before and after decompression, at most `1GiB`. A larger one is an error. Default: `16MiB`.
+    /// Maximum size of a page in bytes, before and after decompression, at most `1GiB`. A larger one is an error.
+    /// Default: `16MiB`.
     pub(super) max_response_bytes: Option<Size>,
     /// Maximum bytes of all pages in one run. The next run goes on. Default: `1GiB`.
     pub(super) max_run_bytes: Option<Size>,
@@ -59,8 +60,8 @@ pub(crate) struct Options {
     /// Trusted servers, and the client certificate.
     #[serde(default)]
     pub(super) tls: TlsOptions,
-    /// The proxy that requests go through: an address such as `http://user:password@proxy.example.com:3128`, or a table.
-    /// Default: the environment variables `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as in curl.
+    /// The proxy that requests go through: an address such as `http://user:password@proxy.example.com:3128`, or a
+    /// table. Default: the environment variables `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as in curl.
     pub(super) proxy: Option<ProxyOptions>,
 }
 
@@ -95,8 +96,8 @@ impl<'de> Deserialize<'de> for QueryValues {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum PageFraming {
-    /// A page of JSON (`application/json`, `text/json`, `application/*+json`) has one event for each document, or for each
-    /// element of a document that is an array. A page of any other content type has one event for each line.
+    /// A page of JSON (`application/json`, `text/json`, `application/*+json`) has one event for each document, or for
+    /// each element of a document that is an array. A page of any other content type has one event for each line.
     #[default]
     Auto,
     /// Each line is an event.
@@ -148,15 +149,16 @@ pub(super) enum PaginationOptions {
     Cursor {
         /// Where: a path such as `body.next_cursor`, or `headers.NAME`.
         path: String,
-        /// Where the response says whether there are more pages, such as `body.has_more`. Default: none; a page without a
-        /// cursor is the last one.
+        /// Where the response says whether there are more pages, such as `body.has_more`. Without it, a
+        /// page without a cursor is the last one. Default: none.
         has_more: Option<String>,
     },
     /// Pages have numbers, which the field `{{ page }}` in `query` or `body` sends.
     Page {
         /// Number of the first page. Default: 1.
         start: Option<Number<u64>>,
-        /// Number of events in a full page. A page with fewer is the last one. Default: none; an empty page is the last one.
+        /// Number of events in a full page. A page with fewer is the last one, as is an
+        /// empty one. Default: none.
         page_size: Option<Number<u64>>,
         /// Where the response says whether there are more pages, such as `body.has_more`. Default: none.
         has_more: Option<String>,
@@ -165,7 +167,8 @@ pub(super) enum PaginationOptions {
     Offset {
         /// Offset of the first page. Default: 0.
         start: Option<Number<u64>>,
-        /// Number of events in a full page. A page with fewer is the last one. Default: none; an empty page is the last one.
+        /// Number of events in a full page. A page with fewer is the last one, as is an
+        /// empty one. Default: none.
         page_size: Option<Number<u64>>,
         /// Where the response says whether there are more pages, such as `body.has_more`. Default: none.
         has_more: Option<String>,
@@ -181,8 +184,8 @@ pub(super) struct SinceOptions {
     pub(super) path: String,
     /// Where the first run begins: so long ago, such as `-1h`, or a value. Default: `-1h`; 0 for `number`.
     pub(super) start: Option<StartOption>,
-    /// How far before the newest event the next run begins, for APIs where events appear late. Events that come again are
-    /// left out. Default: `0s`.
+    /// How far before the newest event the next run begins, for APIs where events appear late. Events that come again
+    /// are left out. Default: `0s`.
     pub(super) overlap: Option<Period>,
     /// How `{{ since }}` is written. Default: `rfc3339`.
     #[serde(default)]

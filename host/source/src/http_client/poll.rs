@@ -277,8 +277,8 @@ impl Poller {
                 let uri = link::resolve(text, &from);
                 Some(Next::Url(uri.map_err(|error| Failure::lasting(Kind::Link, error.to_string()))?.to_string()))
             }
-            // Connections of GraphQL have a cursor after their last page, too, where nothing follows if the newest events come
-            // first.
+            // Connections of GraphQL have a cursor after their last page, too, where nothing follows if the newest
+            // events come first.
             (Pagination::Cursor { .. }, Some(_)) if page.has_more == Some(false) && self.settings.since.is_some() => {
                 None
             }

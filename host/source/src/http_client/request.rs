@@ -110,8 +110,8 @@ impl Settings {
     }
 }
 
-/// What a server says about an error: the usual member of a JSON body, or the beginning of a text. Pages of HTML explain
-/// nothing in a line.
+/// What a server says about an error: the usual member of a JSON body, or the beginning of a text. Pages of HTML
+/// explain nothing in a line.
 fn reason(response: &Response) -> String {
     let body = response.body();
     if body.trim_ascii_start().starts_with(b"<") {

@@ -130,8 +130,8 @@ impl Since {
         }
     }
 
-    /// Whether a value says something about how far the events were read. A time in the future does not: an event with a
-    /// wrong clock would hide all others until then.
+    /// Whether a value says something about how far the events were read. A time in the future does not: an event with
+    /// a wrong clock would hide all others until then.
     pub(super) fn counts(&self, mark: Mark, now: Mark) -> bool {
         self.format == Format::Number || mark <= now
     }

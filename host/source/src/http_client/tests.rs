@@ -57,9 +57,11 @@ impl Place {
         running.ended().await.unwrap();
     }
 
-    /// The saved position.
+    /// The saved position; null while the file is replaced.
     fn saved(&self) -> Value {
-        let text = std::fs::read(self.folder.path().join("sources/in/checkpoints.json")).unwrap();
+        let Ok(text) = std::fs::read(self.folder.path().join("sources/in/checkpoints.json")) else {
+            return json!(null);
+        };
         serde_json::from_slice::<Value>(&text).unwrap()["files"][0].clone()
     }
 }

@@ -172,7 +172,7 @@ async fn a_cursor_after_the_last_page_is_used_only_without_since() {
         }
         let running = place.start(&api, more);
         assert_eq!(place.rig.take(7).await, all(0..7));
-        place.rig.until(|| api.count() > 4).await;
+        place.rig.until(|| api.count() > 3).await;
         running.kill().await;
         let fourth = &api.asked()[3];
         let expected = if with_since { (None, Some(START + 6)) } else { (Some(7), None) };
