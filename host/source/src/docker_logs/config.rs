@@ -66,9 +66,12 @@ impl Container {
 /// Identifies a version of the file: Docker replaces it.
 type Version = (u64, i64, i64);
 
+/// A version of the file and what it says; `None` if it has another form.
+type Read = (Version, Option<Arc<Container>>);
+
 /// The configurations of containers, by folder. They are read again when they change.
 #[derive(Debug, Default)]
-pub(super) struct Configs(Mutex<HashMap<PathBuf, (Version, Option<Arc<Container>>)>>);
+pub(super) struct Configs(Mutex<HashMap<PathBuf, Read>>);
 
 impl Configs {
     /// `None` if the file does not exist, or has another form.

@@ -97,8 +97,8 @@ impl Format {
 fn of_number(number: i64) -> Option<Mark> {
     let unit = match number.unsigned_abs() {
         0..100_000_000_000 => SECOND,
-        0..100_000_000_000_000 => MILLISECOND,
-        0..100_000_000_000_000_000 => 1000,
+        100_000_000_000..100_000_000_000_000 => MILLISECOND,
+        100_000_000_000_000..100_000_000_000_000_000 => 1000,
         _ => 1,
     };
     number.checked_mul(unit)
