@@ -132,7 +132,8 @@ async fn invalid_requests_are_refused_as_a_whole() {
     let key = ("authorization", "ApiKey aWQ6a2V5");
     let many = "{\"index\":{}}\n{}\n".repeat(1000);
     let long = format!("{{\"index\":{{\"_id\":\"{}\"}}}}\n{{}}\n", "x".repeat(17_000));
-    let cases: &[(&str, &[(&str, &str)], &[u8], u16, &str)] = &[
+    type Case<'c> = (&'c str, &'c [(&'c str, &'c str)], &'c [u8], u16, &'c str);
+    let cases: &[Case<'_>] = &[
         ("/_bulk", &[], b"{}", 401, "API key"),
         ("/_bulk", &[("authorization", "ApiKey aWQ6a2V4")], b"{}", 401, "API key"),
         ("/_bulk", &[key], b"", 400, "no action"),
