@@ -157,7 +157,7 @@ impl Container {
         let mut text = String::new();
         while self.bytes + (text.len() as u64) < bytes {
             let length = if self.messages % LONG_EVERY == LONG_EVERY - 1 { LONG_MESSAGE } else { MESSAGE };
-            let stream = if self.messages % 7 == 0 { "stderr" } else { "stdout" };
+            let stream = if self.messages.is_multiple_of(7) { "stderr" } else { "stdout" };
             let message = message(self.number, self.messages, length);
             let mut parts = message.as_bytes().chunks(PART).peekable();
             while let Some(part) = parts.next() {
