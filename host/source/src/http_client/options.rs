@@ -31,10 +31,8 @@ pub(crate) struct Options {
     /// without a value is empty. Default: none.
     pub(super) body: Option<Secret>,
     /// Time from the start of a run to the start of the next one. Default: `1m`.
-    #[serde(alias = "scrape_interval_secs")]
     pub(super) interval: Option<Period>,
     /// Time limit of a request, with its response. Default: `30s`.
-    #[serde(alias = "scrape_timeout_secs")]
     pub(super) timeout: Option<Period>,
     /// How a page becomes events. Default: `auto`.
     #[serde(default)]

@@ -56,7 +56,7 @@ fn every_type_accepts_valid_options() {
             "http_client",
             json!({ "endpoint": "http://h/logs?x=1", "method": "post", "body": "{\"c\":\"{{ cursor }}\"}", "framing": "auto",
                 "query": { "since": "{{ since }}", "limit": 100, "tag": ["a", true] }, "headers": { "x-a": "b" },
-                "scrape_interval_secs": 30, "scrape_timeout_secs": "5", "items_path": "body.items", "max_pages": "7",
+                "interval": 30, "timeout": "5", "items_path": "body.items", "max_pages": "7",
                 "max_response_bytes": "1MiB", "max_run_bytes": "1GiB", "proxy": "http://p:3128", "tls": { "verify": false },
                 "pagination": { "strategy": "cursor", "path": "headers.x-next", "has_more": "body.more" },
                 "since": { "path": "body.id", "start": 5, "format": "number" },
