@@ -2,13 +2,14 @@
 //!
 //! A case is a folder in `golden` with an `agent.toml`, or with a pack in `pack` that is loaded on
 //! its own together with its tests. In a case named `locked-*` only pinned packs may run; in one
-//! named `lint-*` the pack is linted too. Its `.wasm` files are text, which `fakes.rs` reads in
-//! place of a runtime. `expected.err` holds all rendered diagnostics; `UPDATE_EXPECT=1` writes it
-//! again.
+//! named `lint-*` the pack is linted too. Its artifacts are text, which `fakes.rs` reads in place of
+//! a runtime: a file `a.wasm.txt` is `a.wasm` in the copy of the cases that the tests load.
+//! `expected.err` holds all rendered diagnostics; `UPDATE_EXPECT=1` writes it again.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use wattle_diagnostics::{Diagnostic, codes};
 use wattle_manifest::{Expectations, lint_pack, load, load_pack, load_tests};
@@ -16,8 +17,32 @@ use wattle_pack::Pinning;
 
 use crate::fakes::{FakeEndpoints, FakeNodes, env, library};
 
-/// Relative to the package, where cargo runs tests; so are the paths in diagnostics.
+/// Relative to the package, where cargo runs tests.
 const FOLDER: &str = "tests/golden";
+
+/// The copy of the cases, with the names of artifacts.
+static COPY: LazyLock<String> = LazyLock::new(|| {
+    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("golden");
+    // Of an earlier run.
+    let _ = fs::remove_dir_all(&copy);
+    copy_folder(Path::new(FOLDER), &copy);
+    copy.to_str().unwrap().to_owned()
+});
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (entry, name) = entry.map(|entry| (entry.path(), entry.file_name().into_string().unwrap())).unwrap();
+        let to = to.join(name.strip_suffix(".txt").filter(|name| name.ends_with(".wasm")).unwrap_or(&name));
+        if entry.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(&entry).unwrap(), to).unwrap();
+        } else if entry.is_dir() {
+            copy_folder(&entry, &to);
+        } else {
+            fs::copy(&entry, to).unwrap();
+        }
+    }
+}
 
 fn cases() -> Vec<String> {
     let mut cases: Vec<String> =
@@ -27,14 +52,14 @@ fn cases() -> Vec<String> {
 }
 
 fn diagnostics(case: &str) -> Vec<Diagnostic> {
-    let folder = Path::new(FOLDER).join(case);
+    let folder = Path::new(&*COPY).join(case);
     let file = folder.join("agent.toml");
     if file.exists() || !folder.join("pack").exists() {
         let pinning = if case.starts_with("locked-") { Pinning::Required } else { Pinning::Obeyed };
         let loaded = load(&file, &env, &FakeNodes, &FakeEndpoints, &library().with_pinning(pinning));
         return loaded.map_or_else(|invalid| invalid.diagnostics, |(_, warnings)| warnings);
     }
-    let pack = format!("{FOLDER}/{case}/pack");
+    let pack = format!("{}/{case}/pack", *COPY);
     if case.starts_with("lint-") {
         return lint_pack(&pack, &FakeNodes, &library()).unwrap_or_else(|invalid| invalid.diagnostics);
     }
@@ -51,7 +76,7 @@ fn diagnostics_are_as_expected() {
     for case in cases() {
         let found = diagnostics(&case);
         let rendered: Vec<String> = found.iter().map(|diagnostic| diagnostic.render(false)).collect();
-        let rendered = rendered.join("\n").replace(&format!("{FOLDER}/{case}/"), "");
+        let rendered = rendered.join("\n").replace(&format!("{}/{case}/", *COPY), "");
         assert!(!rendered.is_empty(), "{case}: it has no diagnostics");
         let file = Path::new(FOLDER).join(&case).join("expected.err");
         if std::env::var_os("UPDATE_EXPECT").is_some() {
