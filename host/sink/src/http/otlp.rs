@@ -15,6 +15,7 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_ENCODING, HeaderName, HeaderValue, TE};
 use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -285,7 +286,7 @@ impl Call {
     }
 
     fn grpc_meaning(self, code: &str, response: &Response) -> Meaning {
-        let message = percent_decoded(response.header(GRPC_MESSAGE).unwrap_or_default());
+        let message = percent_decode_str(response.header(GRPC_MESSAGE).unwrap_or_default()).decode_utf8_lossy();
         let details = response.header(GRPC_DETAILS).and_then(|details| BINARY.decode(details).ok());
         let status = details.and_then(|details| wattle_otlp::read_status(Encoding::Protobuf, &details));
         let retry_after = status.and_then(|status| status.retry_after);
@@ -299,27 +300,6 @@ impl Call {
         let reason = beginning(format!("code {code} of gRPC: {message}").as_bytes());
         Meaning { retry_after, ..Meaning::new(outcome, reason) }
     }
-}
-
-/// A text of `grpc-message`.
-fn percent_decoded(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        let digits = after.first_chunk::<2>().filter(|_| *byte == b'%');
-        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(decoded) => {
-                out.push(decoded);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                out.push(*byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

@@ -4,12 +4,16 @@
 use std::collections::HashMap;
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use wattle_batch::Batch;
 
 use super::destination::Target;
 use super::options::Settings;
 use crate::encode::{Rendering, Template};
 use crate::sink::Payload;
+
+/// Characters of a value that stand for themselves in a query are letters, digits and these (RFC 3986, 2.3).
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The header with the tenant, of the servers of Grafana.
 const TENANT: HeaderName = HeaderName::from_static("x-scope-orgid");
@@ -162,11 +166,5 @@ pub(super) fn refusal(event: &[u8]) -> Option<(&str, &[u8])> {
 
 /// Writes a value of a query.
 pub(super) fn percent_encode(value: &[u8], out: &mut String) {
-    for &byte in value {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
+    out.extend(percent_encoding::percent_encode(value, ESCAPED));
 }

@@ -7,7 +7,6 @@
 //! connections, times. A crate for gRPC would have its own.
 
 use std::convert::Infallible;
-use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
@@ -16,6 +15,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode, Version};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use wattle_batch::Rows;
 use wattle_options::{OptionErrors, Secret};
 use wattle_otlp::{Encoding, Signal};
@@ -29,6 +29,9 @@ use crate::in_flight::Share;
 
 /// Bytes before a message of gRPC: whether it is compressed, and its length.
 const PREFIX: usize = 5;
+
+/// What `grpc-message` cannot have as it is, beside characters outside of ASCII.
+const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
 /// Memory of a decoded request for each byte of protobuf, and of JSON, whose values become a tree before.
 const PROTOBUF_FACTOR: u64 = 4;
@@ -228,7 +231,11 @@ impl Style {
         let mut response = grpc(Full::default().boxed());
         let headers = response.headers_mut();
         headers.insert(GRPC_STATUS, HeaderValue::from(code as u16));
-        headers.extend(HeaderValue::from_str(&percent_encoded(reason)).ok().map(|text| (GRPC_MESSAGE, text)));
+        headers.extend(
+            HeaderValue::from_str(&utf8_percent_encode(reason, ESCAPED).to_string())
+                .ok()
+                .map(|text| (GRPC_MESSAGE, text)),
+        );
         if *status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
             headers.insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static("gzip,zstd,deflate"));
         }
@@ -278,19 +285,6 @@ impl Code {
             _ => Self::InvalidArgument,
         }
     }
-}
-
-/// A text as `grpc-message` has it: printable ASCII but `%`, everything else as `%` and two digits.
-fn percent_encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b' '..=b'~' if byte != b'%' => out.push(char::from(byte)),
-            // Writing to a string cannot fail.
-            _ => drop(write!(out, "%{byte:02X}")),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

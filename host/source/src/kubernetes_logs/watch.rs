@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::time::Instant;
@@ -17,6 +18,9 @@ use super::cache::Cache;
 use super::pod::{RawMeta, RawPod};
 use crate::pauses::Pauses;
 use crate::source::SourceContext;
+
+/// Characters of a selector that are escaped in a query.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
 /// First and last pause after an error.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -118,17 +122,7 @@ impl Objects for NamespaceObjects {
 
 /// Encodes a text for a query.
 fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push('%');
-            let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('0').to_ascii_uppercase();
-            encoded.extend([digit(byte >> 4), digit(byte & 15)]);
-        }
-    }
-    encoded
+    utf8_percent_encode(text, ESCAPED).to_string()
 }
 
 #[derive(Deserialize)]
