@@ -3,11 +3,11 @@
 //!
 //! The protocol is that of the bulk API in the documentation of Elasticsearch
 //! (<https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-bulk>). The response has a status for each action.
-//! Clients also ask for the version, the licence and the health of a server before they send; see [`answers`].
+//! Clients also ask for the version, the licence and the health of a server before they send; see [`responses`].
 
 mod actions;
-mod answers;
 mod date;
+mod responses;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,7 +159,7 @@ impl Server {
                 _ => Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "send actions with POST or PUT")),
             };
         }
-        answers::answer(&self.version, request).map(Route::Answer)
+        responses::respond_to(&self.version, request).map(Route::Answer)
     }
 }
 

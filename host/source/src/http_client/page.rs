@@ -45,7 +45,7 @@ impl Place {
         parse_body(text).map(Self::Body)
     }
 
-    /// The text at this place; `None` if there is none, or it is `null`, `false` or empty.
+    /// The text at this place; `None` if it is missing, `null`, `false` or empty.
     fn text(&self, body: &[u8], headers: &HeaderMap) -> Result<Option<String>, Failure> {
         let text = match self {
             Self::Header(name) => headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned),
@@ -101,7 +101,7 @@ pub(super) fn parse_body(text: &str) -> Result<Path, String> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Item {
     pub(super) span: Span,
-    /// With `since`: its value, and what tells it from others.
+    /// With `since`: its value, and its identity.
     pub(super) id: Option<EventId>,
     pub(super) mark: Option<Mark>,
 }

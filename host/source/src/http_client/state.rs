@@ -22,7 +22,7 @@ pub(super) enum Next {
     Offset(u64),
 }
 
-/// What tells one event from another, byte by byte.
+/// The identity of an event: a digest of its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct EventId([u8; 16]);
 
@@ -46,7 +46,7 @@ pub(super) struct State {
 /// The position as it is saved.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Entry {
-    /// Digest of the address and of how events are told from another.
+    /// Digest of the address and of the options that identify events.
     api: String,
     /// Digest of the request.
     request: String,

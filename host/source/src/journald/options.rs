@@ -200,7 +200,7 @@ impl Settings {
     }
 }
 
-/// Checks names of units, and adds the suffix of services where there is none.
+/// Checks names of units, and adds the suffix of services to names without one.
 fn units(option: &str, names: Vec<String>, errors: &mut OptionErrors) -> Vec<String> {
     for (index, name) in names.iter().enumerate() {
         let place = format!("{option}[{index}]");

@@ -29,7 +29,7 @@ pub(super) struct Position {
     /// The cursor of the last entry that was read; `None` before the first one.
     pub(super) cursor: Option<String>,
     /// When journald received that entry, in microseconds since 1970. Reading continues there if the cursor is not valid,
-    /// and begins there if there is none.
+    /// and begins there without one.
     pub(super) realtime: u64,
 }
 

@@ -170,7 +170,7 @@ impl Api {
     pub(super) async fn get(&self, target: &str) -> Result<Vec<u8>, ApiError> {
         let request = self.request(target).await?;
         let client = self.client().await?;
-        // The client's error names the option with the limit. There is none here, so this limit is the shorter one.
+        // The client's error names the option with the limit. The source has no such option, so this limit is the shorter one.
         let limits = Limits { timeout: 2 * TIMEOUT, timeout_option: "", max_response_bytes: MAX_LIST_BYTES };
         let sent = tokio::time::timeout(TIMEOUT, client.send(request, limits)).await;
         let response = sent.map_err(|_| ApiError::Silent(TIMEOUT))??;

@@ -44,7 +44,7 @@ pub(super) fn seal(socket: BorrowedFd<'_>, family: Family) {
         Family::Unix => rustix::net::shutdown(socket, rustix::net::Shutdown::Read).map_err(io::Error::from),
     };
     if let Err(error) = sealed {
-        tracing::debug!(%error, "cannot seal a socket; what arrives between the last read and the close is lost");
+        tracing::warn!(%error, "cannot seal a socket; what arrives between the last read and the close is lost");
     }
 }
 

@@ -19,7 +19,7 @@ const CLUSTER_ID: &str = "d2F0dGxlLWFnZW50LWlkMQ";
 /// # Errors
 ///
 /// There is nothing to answer.
-pub(super) fn answer<B>(version: &str, request: &Request<B>) -> Result<Response<Body>, Refusal> {
+pub(super) fn respond_to<B>(version: &str, request: &Request<B>) -> Result<Response<Body>, Refusal> {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let body = match segments(request.uri().path())[..] {
         [] if is_read => about(version),
