@@ -22,7 +22,7 @@ mod process;
 mod rates;
 mod response;
 mod state;
-pub mod status;
+mod status;
 
 use std::sync::Arc;
 

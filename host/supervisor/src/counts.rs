@@ -6,8 +6,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use wattle_api::status::Counted;
 use wattle_sink::SinkStats;
 use wattle_source::{LostBytes, QueueStats, SourceStats, TlsStats};
 use wattle_topology::{NodeCounts, PipelineCounts};
@@ -129,27 +128,9 @@ impl<S> Count<S> {
     }
 }
 
-/// The counts of one subject in `/status`, by key.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Counted(Map<String, Value>);
-
-impl Counted {
-    /// Reads all counts of a table.
-    pub(crate) fn read<S>(table: &[Count<S>], subject: &S) -> Self {
-        table.iter().map(|count| (count.key(), count.total(subject))).collect()
-    }
-
-    /// A count by its key; 0 if the agent does not report it.
-    pub fn get(&self, key: &str) -> u64 {
-        self.0.get(key).and_then(Value::as_u64).unwrap_or_default()
-    }
-}
-
-impl<'a> FromIterator<(&'a str, u64)> for Counted {
-    fn from_iter<I: IntoIterator<Item = (&'a str, u64)>>(counts: I) -> Self {
-        Self(counts.into_iter().map(|(key, count)| (key.to_owned(), count.into())).collect())
-    }
+/// Reads all counts of a table.
+pub(crate) fn read<S>(table: &[Count<S>], subject: &S) -> Counted {
+    table.iter().map(|count| (count.key(), count.total(subject))).collect()
 }
 
 fn load(count: &AtomicU64) -> u64 {
@@ -315,6 +296,6 @@ mod tests {
         let stats = SourceStats::default();
         stats.lost_bytes.truncated.store(2, Ordering::Relaxed);
         stats.lost_bytes.removed.store(3, Ordering::Relaxed);
-        assert_eq!(Counted::read(SOURCES, &stats).get("lost_bytes"), 5);
+        assert_eq!(read(SOURCES, &stats).get("lost_bytes"), 5);
     }
 }

@@ -15,7 +15,7 @@ use hyper::Method;
 use crate::cli::{AgentPlace, Color, StatusOptions};
 use crate::control;
 use crate::exit::{Done, FAILED, Failure, UNAVAILABLE, print_json, print_styled};
-use wattle_supervisor::admin::status::Status;
+use wattle_api::status::Status;
 
 /// How long the agent may take. It responds from memory.
 const TIMEOUT: Duration = Duration::from_secs(5);

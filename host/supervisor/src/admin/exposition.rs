@@ -175,7 +175,7 @@ mod tests {
 
     fn check<S: Default>(table: &[Count<S>]) {
         let subject = S::default();
-        let status = serde_json::to_value(counts::Counted::read(table, &subject)).unwrap();
+        let status = serde_json::to_value(counts::read(table, &subject)).unwrap();
         let keys: BTreeSet<&str> = table.iter().map(Count::key).collect();
         assert_eq!(keys.len(), table.len(), "a key is there twice");
         let mut out = Exposition::default();

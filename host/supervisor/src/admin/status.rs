@@ -1,237 +1,22 @@
-//! `/status`: the current state of the agent as JSON, for `wattle status` and scripts.
-
-#![expect(missing_docs, reason = "the fields are those of the JSON document, with the same names")]
+//! `/status` and `/api/v1/status`: the current state of the agent as JSON.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
-use serde::{Deserialize, Serialize};
+use wattle_api::status::{
+    Backlog, Balance, Canary, Fault, LastFailure, LastReload, Node, Output, Pipeline, Quarantined, Queue, Registry,
+    Reloads, Sink, Source, Status,
+};
 use wattle_registry::PollState;
-use wattle_topology::{Buffer, Endpoint, EndpointState, Observer, canary_name};
+use wattle_topology::{Buffer, Endpoint, EndpointState, Observer, OutputCounts, PipelineCounts, canary_name};
 
 use super::process::Process;
 use super::state::{CanaryInfo, PipelineInfo, State};
-use crate::counts::{self, Counted};
+use crate::counts;
 use crate::outcome::Outcome;
 use crate::shadow;
 use crate::time::rfc3339;
-
-/// The whole document. Versions only add fields, and readers must ignore unknown ones.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Status {
-    pub version: String,
-    /// `starting`, `running` or `draining`.
-    pub phase: String,
-    pub ready: bool,
-    /// Why it is not ready.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    pub pid: u32,
-    /// RFC 3339, as all times here.
-    pub started_at: String,
-    pub uptime_seconds: f64,
-    pub config: String,
-    pub workers: usize,
-    pub cpu_seconds: f64,
-    pub resident_memory_bytes: u64,
-    pub generation: u64,
-    pub loaded_at: String,
-    pub reloads: Reloads,
-    pub sources: Vec<Source>,
-    pub pipelines: Vec<Pipeline>,
-    pub sinks: Vec<Sink>,
-    pub canaries: Vec<Canary>,
-    /// Reports of shadows, by pipeline, without events.
-    pub shadows: BTreeMap<String, serde_json::Value>,
-    pub registries: Vec<Registry>,
-    /// Quarantines with events.
-    pub quarantines: Vec<Quarantined>,
-}
-
-/// A version that takes a share of a pipeline's batches.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Canary {
-    pub pipeline: String,
-    /// As `name@version`; none for a graph written inline.
-    pub candidate: Option<String>,
-    /// Share of the batches that it takes, at most 1.
-    pub share: f64,
-    pub received_events: u64,
-    pub failed_events: u64,
-    pub faulted_batches: u64,
-    /// Minimum time before it is promoted.
-    pub promoted_after_seconds: f64,
-    /// Minimum number of events before it is promoted.
-    pub min_events: u64,
-}
-
-/// What a sink has not delivered.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Backlog {
-    pub events: u64,
-    pub bytes: u64,
-    /// Age of the oldest event in memory that waits for this sink.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub oldest_seconds: Option<f64>,
-}
-
-/// A pack of a registry.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Registry {
-    /// As in the configuration.
-    pub reference: String,
-    /// Digest of the image that runs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
-    /// Digest of the image that the tag names and the configuration refuses.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub refused: Option<String>,
-    /// Time of the last successful response of the registry.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub answered_at: Option<String>,
-    pub unchanged_polls: u64,
-    pub changed_polls: u64,
-    pub failed_polls: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Reloads {
-    pub applied: u64,
-    pub unchanged: u64,
-    pub invalid: u64,
-    pub failed: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last: Option<LastReload>,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct LastReload {
-    /// `applied`, `unchanged`, `invalid` or `failed`.
-    pub outcome: String,
-    pub at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Queue {
-    pub events: usize,
-    pub bytes: usize,
-    pub max_bytes: usize,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Source {
-    pub name: String,
-    #[serde(rename = "type")]
-    pub type_name: String,
-    /// `starting`, `running`, `ended` or `failed`.
-    pub state: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// Time and reason of the last failed input.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_failure: Option<LastFailure>,
-    /// Globs that match no file, each with the likely reason.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub unmatched: Vec<String>,
-    pub buffer: Queue,
-    pub blocked_seconds: f64,
-    /// The counts of the table, by key.
-    #[serde(flatten)]
-    pub counts: Counted,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct LastFailure {
-    pub at: String,
-    pub reason: String,
-}
-
-/// Events of a pipeline that could not be masked. The pipeline may no longer exist.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Quarantined {
-    pub pipeline: String,
-    pub bytes: u64,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Pipeline {
-    pub name: String,
-    /// As `name@version`; none for a graph written inline.
-    pub pack: Option<String>,
-    /// Received events a second, over the last ten.
-    pub events_per_second: f64,
-    pub bytes_per_second: f64,
-    pub nodes: Vec<Node>,
-    /// The counts of the table, by key.
-    #[serde(flatten)]
-    pub counts: Counted,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Node {
-    pub name: String,
-    /// As `type@version`.
-    #[serde(rename = "type")]
-    pub type_name: String,
-    /// Values that a masking node masked, by rule.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub masked_values: BTreeMap<String, u64>,
-    /// Counts that another node reports itself, by name.
-    #[serde(rename = "counts", skip_serializing_if = "BTreeMap::is_empty")]
-    pub counts_by_name: BTreeMap<String, u64>,
-    pub calls: u64,
-    pub call_seconds: f64,
-    pub faults: Vec<Fault>,
-    /// The counts of the table, by key.
-    #[serde(flatten)]
-    pub counts: Counted,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Fault {
-    pub kind: String,
-    /// `guest` or `host`.
-    pub blame: String,
-    pub count: u64,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Sink {
-    pub name: String,
-    #[serde(rename = "type")]
-    pub type_name: String,
-    /// `running`, `retrying` or `failed`.
-    pub state: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// How long its attempts have failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retrying_seconds: Option<f64>,
-    pub backlog: Backlog,
-    pub buffer: Queue,
-    /// The counts of the table, by key.
-    #[serde(flatten)]
-    pub counts: Counted,
-}
 
 /// Reads the current status.
 pub(crate) fn collect(state: &State) -> Status {
@@ -245,6 +30,7 @@ pub(crate) fn collect(state: &State) -> Status {
     });
     Status {
         version: env!("CARGO_PKG_VERSION").into(),
+        at: rfc3339(SystemTime::now()),
         phase: state.phase().name().into(),
         ready: reason.is_none(),
         reason,
@@ -328,7 +114,7 @@ fn source(seen: Endpoint<wattle_source::SourceStats>) -> Source {
             .lock()
             .as_ref()
             .map(|(at, reason)| LastFailure { at: rfc3339(*at), reason: reason.clone() }),
-        counts: Counted::read(counts::SOURCES, &seen.stats),
+        counts: counts::read(counts::SOURCES, &seen.stats),
         unmatched: seen.stats.unmatched.lock().clone(),
         buffer: queue(seen.buffer),
         blocked_seconds: seen.blocked.as_secs_f64(),
@@ -371,7 +157,7 @@ fn sink(observer: &Observer, seen: Endpoint<wattle_sink::SinkStats>) -> Sink {
         type_name: seen.type_name,
         state: state.into(),
         error,
-        counts: Counted::read(counts::SINKS, &seen.stats),
+        counts: counts::read(counts::SINKS, &seen.stats),
         buffer: queue(seen.buffer),
     }
 }
@@ -393,7 +179,10 @@ fn pipeline(state: &State, info: &PipelineInfo) -> Pipeline {
             counts_by_name: own,
             calls: calls.count,
             call_seconds: calls.sum.as_secs_f64(),
-            counts: Counted::read(counts::NODES, &counts),
+            ports: counts.sent(),
+            failures: counts.failed.counts(),
+            drops: counts.dropped.counts(),
+            counts: counts::read(counts::NODES, &counts),
             faults: faults
                 .map(|(kind, blame, count)| Fault { kind: kind.name().into(), blame: blame.name().into(), count })
                 .collect(),
@@ -402,9 +191,41 @@ fn pipeline(state: &State, info: &PipelineInfo) -> Pipeline {
     Pipeline {
         name: info.name.clone(),
         pack: info.pack.as_ref().map(ToString::to_string),
-        counts: Counted::read(counts::PIPELINES, &counts),
+        counts: counts::read(counts::PIPELINES, &counts),
         events_per_second: rate.events,
         bytes_per_second: rate.bytes,
         nodes: nodes.collect(),
+        outputs: counts.outputs().iter().map(|(name, counts)| output(name, counts)).collect(),
+        balance: balance(&counts),
     }
+}
+
+fn output(name: &str, counts: &OutputCounts) -> Output {
+    Output {
+        name: name.to_owned(),
+        events: load(&counts.events),
+        failed_events: load(&counts.failed),
+        bytes: load(&counts.bytes),
+    }
+}
+
+/// The workers count while this reads, so what is in progress is approximate.
+fn balance(counts: &PipelineCounts) -> Balance {
+    let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let mut balance = Balance {
+        received: load(&counts.received),
+        split: signed(load(&counts.children)) - signed(load(&counts.parents)),
+        copied: load(&counts.copied),
+        made: load(&counts.made),
+        delivered: load(&counts.delivered),
+        failed: load(&counts.failed),
+        dropped: load(&counts.dropped),
+        held: load(&counts.held),
+        returned: load(&counts.returned),
+        ..Balance::default()
+    };
+    let entered = signed(balance.received + balance.copied + balance.made) + balance.split;
+    let left = balance.delivered + balance.failed + balance.dropped + balance.held + balance.returned;
+    balance.in_progress = entered - signed(left);
+    balance
 }

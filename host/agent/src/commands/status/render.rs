@@ -8,8 +8,8 @@ use wattle_printable::{Line, line};
 use super::table::Align::{self, Left, Right};
 use super::table::table;
 use super::units::{ago, size};
-use wattle_supervisor::admin::status::{Backlog, Queue, Registry, Status};
-use wattle_supervisor::counts::{self, Count, Counted};
+use wattle_api::status::{Backlog, Counted, Queue, Registry, Status};
+use wattle_supervisor::counts::{self, Count};
 
 /// Renders a status.
 pub(crate) fn render(status: &Status, color: bool) -> String {

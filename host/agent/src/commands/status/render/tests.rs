@@ -1,9 +1,7 @@
 //! What `wattle status` prints.
 
 use super::*;
-use wattle_supervisor::admin::status::{
-    Canary, Fault, LastFailure, LastReload, Node, Pipeline, Quarantined, Reloads, Sink, Source,
-};
+use wattle_api::status::{Canary, Fault, LastFailure, LastReload, Node, Pipeline, Quarantined, Reloads, Sink, Source};
 
 fn status() -> Status {
     Status {

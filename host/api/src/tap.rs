@@ -1,0 +1,88 @@
+//! `GET /api/v1/tap` and `GET /api/v1/trace`: events as they pass points of the graph.
+//!
+//! | parameter of `tap` | meaning |
+//! | --- | --- |
+//! | `point` | a point of the graph, or the name of a pipeline for all its outputs; can be repeated |
+//! | `filter` | `PATH=TEXT`, `PATH!=TEXT`, `PATH~TEXT` (contains) or `PATH`, such as `attributes.eventName=GetObject`; can be repeated, and all must hold |
+//! | `rate` | maximum number of events a second, 1 to 1000; default 10 |
+//! | `limit` | number of events after which the stream ends |
+//!
+//! `trace` takes one `point` at which it begins (default: the first points that may be shown), `filter`, `rate` and `limit`.
+
+#![expect(missing_docs, reason = "the fields are those of the JSON document, with the same names")]
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// An event that passed a point.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Tapped {
+    /// RFC 3339.
+    pub at: String,
+    pub point: String,
+    pub generation: u64,
+    /// The event as the codec `json` writes it. A text if the event was too long and was cut.
+    pub event: Value,
+    /// Whether the event was cut; see [`Tapped::bytes`].
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
+    /// Length of the whole event in bytes.
+    pub bytes: u64,
+}
+
+/// What a tap has seen so far; sent once a second and at the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct TapReport {
+    /// Events that passed the points, whether shown or not.
+    pub passed: u64,
+    /// Events that were sent to this client.
+    pub shown: u64,
+    /// Events that matched and were not sent, because of `rate` or because the client reads too slowly.
+    pub skipped: u64,
+    /// Points that exist no longer, since the generation changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+}
+
+/// The way of one event through the graph.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Trace {
+    /// RFC 3339.
+    pub at: String,
+    pub generation: u64,
+    /// What the event was at each point, in the order in which it passed them. An event that was split or copied has
+    /// several steps for one point.
+    pub steps: Vec<Step>,
+    /// Whether further steps were left out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
+}
+
+/// An event at a point.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Step {
+    pub point: String,
+    /// The event; none if it may not be shown at this point.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<Value>,
+    /// For an event that failed: the code and the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// For an event that ended at a node: the reason for which it was dropped, or `held`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
+}
+
+/// Why an event failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Failure {
+    pub node: String,
+    pub code: String,
+    pub message: String,
+}

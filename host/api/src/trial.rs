@@ -1,0 +1,91 @@
+//! `POST /api/v1/try` and `wattle try`: what a pack does to an input, in scratch instances with all limits and without
+//! effects.
+
+#![expect(missing_docs, reason = "the fields are those of the JSON document, with the same names")]
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::tap::Step;
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Tried {
+    pub result: TriedPack,
+    /// The other version, if one was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub against: Option<TriedPack>,
+    /// Events that differ between the two, by output.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub differences: BTreeMap<String, OutputDifference>,
+}
+
+/// What one version did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct TriedPack {
+    /// As `name@version`, or the name of the pipeline.
+    pub pack: String,
+    /// Events that were read from the input.
+    pub events: u64,
+    pub bytes: u64,
+    pub outputs: Vec<TriedOutput>,
+    pub dropped_events: u64,
+    /// Events that ended in the memory of nodes.
+    pub held_events: u64,
+    pub nodes: Vec<TriedNode>,
+    /// CPU seconds of all nodes.
+    pub cpu_seconds: f64,
+    /// What each of the first events was at each point.
+    pub traces: Vec<Vec<Step>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct TriedOutput {
+    pub name: String,
+    pub title: String,
+    pub events: u64,
+    pub failed_events: u64,
+    /// Bytes of the bodies.
+    pub bytes: u64,
+    /// Bytes of the output divided by bytes of the input.
+    pub share: f64,
+    /// The first events, as the codec `json` writes them.
+    pub sample: Vec<Value>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct TriedNode {
+    pub name: String,
+    /// As `type@version`.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    pub received_events: u64,
+    pub dropped: BTreeMap<String, u64>,
+    pub failed: BTreeMap<String, u64>,
+    pub faults: u64,
+    pub cpu_seconds: f64,
+    /// WebAssembly instructions; the same in each run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fuel: Option<u64>,
+    pub peak_memory_bytes: u64,
+}
+
+/// How an output differs between two versions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct OutputDifference {
+    pub same: u64,
+    pub changed: u64,
+    /// Events that only `result` has.
+    pub added: u64,
+    /// Events that only `against` has.
+    pub missing: u64,
+    /// The first that differ: the event of `against`, and the event of `result`.
+    pub first: Vec<(Option<Value>, Option<Value>)>,
+}
