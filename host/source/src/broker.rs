@@ -1,4 +1,3 @@
 //! What the sources of message brokers, `kafka` and `nats`, share.
 
 pub(crate) mod format;
-pub(crate) mod send;

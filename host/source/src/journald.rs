@@ -2,7 +2,7 @@
 //!
 //! The reader ([`read`]) keeps a child process ([`journalctl`]) that follows the journal and writes the export format,
 //! which keeps every byte of every field. A parser ([`export`]) finds the entries in it, and a builder ([`events`]) makes
-//! batches of them. The sender ([`send`]) pushes batches to the queue. What they share is in [`shared`]; the position, which
+//! batches of them. The sender ([`sending`]) pushes batches to the queue. What they share is in [`shared`]; the position, which
 //! is the cursor of an entry, is saved by [`position`].
 //!
 //! # Why a child process
@@ -27,7 +27,6 @@ mod journalctl;
 mod options;
 mod position;
 mod read;
-mod send;
 mod shared;
 
 #[cfg(test)]
@@ -39,6 +38,7 @@ use std::sync::Arc;
 use wattle_options::OptionErrors;
 
 use crate::error::SourceError;
+use crate::sending;
 use crate::source::{Source, SourceContext};
 pub(crate) use options::Options;
 use options::Settings;
@@ -65,7 +65,7 @@ impl Source for JournaldSource {
             context.stats.start();
             let result = tokio::select! {
                 result = read::run(&settings, &context, &shared, begin) => result,
-                () = send::run(&context, &shared) => Ok(()),
+                () = sending::run(&context, &shared) => Ok(()),
                 never = saver.keep() => match never {},
             };
             // What is on its way is still acknowledged; what was not sent is read again after the next start.

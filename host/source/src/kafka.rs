@@ -1,7 +1,7 @@
 //! The source `kafka`: reads topics as a member of a consumer group.
 //!
 //! Three tasks share the offsets ([`offsets`]). The reader ([`read`]) polls the client, which also keeps the membership,
-//! and makes batches of the messages of each partition ([`events`]). The sender ([`send`]) pushes them to the queue, and
+//! and makes batches of the messages of each partition ([`events`]). The sender ([`sending`]) pushes them to the queue, and
 //! again if they return undelivered. The client calls the listener ([`group`]) before partitions move to another member.
 //!
 //! # Invariants
@@ -29,8 +29,8 @@ use std::sync::Arc;
 
 use wattle_options::OptionErrors;
 
-use crate::broker::send;
 use crate::error::SourceError;
+use crate::sending;
 use crate::source::{Source, SourceContext};
 pub(crate) use options::Options;
 use options::Settings;
@@ -58,9 +58,15 @@ impl Source for KafkaSource {
                     "`tls.verify` is false: others on the network path can read and change events"
                 );
             }
+            // When the queue is closed, the reader ends, after it has committed.
+            let send = async {
+                loop {
+                    sending::run(&context, &shared).await;
+                }
+            };
             tokio::select! {
                 () = read::run(&self.settings, &context, &shared) => Ok(()),
-                never = send::run(&context, &shared) => match never {},
+                () = send => Ok(()),
             }
         })
     }

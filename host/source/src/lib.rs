@@ -41,6 +41,7 @@ mod positions;
 mod reading;
 mod reports;
 mod sample;
+mod sending;
 mod socket;
 mod source;
 mod stats;

@@ -1,7 +1,7 @@
 //! The source `nats`: reads a stream of JetStream as a client of a pull consumer, or subjects without JetStream.
 //!
 //! With JetStream, the reader ([`read`]) keeps a connection, finds or creates the consumer ([`consumer`]), asks for as many
-//! messages as fit ([`pull`]), and makes batches of them ([`events`]). The sender ([`send`]) pushes batches to the queue.
+//! messages as fit ([`pull`]), and makes batches of them ([`events`]). The sender ([`sending`]) pushes batches to the queue.
 //! Beside the reader, one task acknowledges what is delivered, and one reports to the server that what is held is in work
 //! ([`acks`]). What they share is in [`shared`].
 //!
@@ -39,8 +39,8 @@ use std::sync::Arc;
 
 use wattle_options::OptionErrors;
 
-use crate::broker::send;
 use crate::error::SourceError;
+use crate::sending;
 use crate::source::{Source, SourceContext};
 pub(crate) use options::Options;
 use options::{Mode, Settings};
@@ -74,9 +74,15 @@ impl Source for NatsSource {
                     Mode::Core(subscription) => core::run(&settings, subscription, &context, &shared).await,
                 }
             };
+            // When the queue is closed, the reader ends, after it has given back what it holds.
+            let send = async {
+                loop {
+                    sending::run(&context, &shared).await;
+                }
+            };
             tokio::select! {
                 () = read => Ok(()),
-                never = send::run(&context, &shared) => match never {},
+                () = send => Ok(()),
             }
         })
     }

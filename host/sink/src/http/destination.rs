@@ -21,7 +21,7 @@ use wattle_http_client::{MAX_RESPONSE_BYTES, Response};
 use super::client::Client;
 use super::error::RequestError;
 use super::options::Settings;
-use super::response::{Item, Outcome, retry_after};
+use super::response::{Item, MAX_RETRY_AFTER, Outcome};
 use crate::batcher::RequestBatch;
 use crate::compress::Compression;
 
@@ -72,7 +72,7 @@ impl Meaning {
 
     /// The meaning of the status and of `Retry-After`.
     pub(super) fn of(response: &Response) -> Self {
-        let retry_after = retry_after(&response.headers, Timestamp::now());
+        let retry_after = wattle_http_client::retry_after(&response.headers, Timestamp::now(), MAX_RETRY_AFTER);
         Self { retry_after, ..Self::new(Outcome::of(response.status), response.reason()) }
     }
 }

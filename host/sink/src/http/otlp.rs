@@ -29,7 +29,7 @@ use super::client::Client;
 use super::common::destination_options;
 use super::destination::{Destination, Meaning};
 use super::error::RequestError;
-use super::response::{Outcome, retry_after};
+use super::response::{MAX_RETRY_AFTER, Outcome};
 use super::server::{AuthOptions, ServerOptions, Settings};
 use crate::batcher::RequestBatch;
 use crate::compress::Compression;
@@ -258,7 +258,7 @@ impl Call {
 
     /// What a response means.
     pub(super) fn meaning(self, response: &Response) -> Meaning {
-        let asked = retry_after(&response.headers, Timestamp::now());
+        let asked = wattle_http_client::retry_after(&response.headers, Timestamp::now(), MAX_RETRY_AFTER);
         let meaning = |outcome, reason| Meaning { retry_after: asked, ..Meaning::new(outcome, reason) };
         let Some(encoding) = self.http else {
             return match response.header(GRPC_STATUS) {

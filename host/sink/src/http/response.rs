@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hyper::StatusCode;
-use hyper::header::{HeaderMap, RETRY_AFTER};
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use wattle_http_client::beginning;
@@ -14,7 +12,7 @@ use super::error::RequestError;
 use crate::dead_letter::Rejection;
 
 /// Maximum wait that a server can request.
-const MAX_RETRY_AFTER: Duration = Duration::from_mins(15);
+pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_mins(15);
 
 /// The outcome of a request, or of one of its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,27 +112,9 @@ fn item(item: BulkItem) -> Item {
     Item { outcome, rejection: Rejection { status: Some(item.status), reason } }
 }
 
-/// The wait that the server requests: a number of seconds, or a date.
-pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let wait = match text.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        // A number beyond any integer is also a long wait.
-        Err(_) if is_number => MAX_RETRY_AFTER,
-        Err(_) => {
-            let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-            // A date in the past means no wait.
-            Duration::try_from(date.duration_since(now)).unwrap_or_default()
-        }
-    };
-    Some(wait.min(MAX_RETRY_AFTER))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::header::HeaderValue;
 
     #[test]
     fn every_status_has_an_outcome() {
@@ -192,26 +172,5 @@ mod tests {
         ] {
             assert!(items(body, 2).is_err(), "{}", String::from_utf8_lossy(body));
         }
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let now = "2015-10-21T07:28:00Z".parse().unwrap();
-        for (text, seconds) in [
-            ("120", Some(120)),
-            (" 0 ", Some(0)),
-            ("Wed, 21 Oct 2015 07:28:30 GMT", Some(30)),
-            ("Wed, 21 Oct 2015 07:00:00 GMT", Some(0)),
-            ("9999999999", Some(900)),
-            ("99999999999999999999", Some(900)),
-            ("Fri, 31 Dec 2100 23:59:59 GMT", Some(900)),
-            ("-1", None),
-            ("soon", None),
-            ("", None),
-        ] {
-            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]);
-            assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{text}");
-        }
-        assert_eq!(retry_after(&HeaderMap::new(), now), None);
     }
 }

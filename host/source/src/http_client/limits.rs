@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use hyper::header::{HeaderMap, RETRY_AFTER};
+use hyper::header::HeaderMap;
 use jiff::Timestamp;
 
 /// Longest wait that a server can request. GitHub counts requests by the hour.
-const MAX_WAIT: Duration = Duration::from_hours(1);
+pub(super) const MAX_WAIT: Duration = Duration::from_hours(1);
 
 /// Names of the headers with the number of requests that are left, and with the time of the next ones: of GitHub and
 /// most others, of Okta, and of the draft of the IETF.
@@ -20,16 +20,6 @@ const NAMES: [(&str, &str); 3] = [
 const FIRST_TIME: f64 = 1e9;
 /// Smallest number that is a time in milliseconds.
 const FIRST_MILLISECONDS: f64 = 1e11;
-
-/// The wait that the server asks for with `Retry-After`: a number of seconds, or a date.
-pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<f64>() {
-        let seconds = Some(seconds).filter(|seconds| seconds.is_finite())?;
-        return Duration::try_from_secs_f64(seconds.min(MAX_WAIT.as_secs_f64())).ok();
-    }
-    Some(until(jiff::fmt::rfc2822::parse(text).ok()?.timestamp(), now))
-}
 
 /// How long no further request is allowed, if the headers say that none is left.
 pub(super) fn exhausted(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
@@ -59,25 +49,6 @@ mod tests {
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date_and_bounded() {
-        let now = Timestamp::from_second(1_767_225_600).unwrap();
-        for (text, wait) in [
-            ("7", Some(Duration::from_secs(7))),
-            ("0.5", Some(Duration::from_millis(500))),
-            ("99999999999999999999999", Some(MAX_WAIT)),
-            ("Thu, 01 Jan 2026 00:00:30 GMT", Some(Duration::from_secs(30))),
-            ("Wed, 01 Jan 2025 00:00:30 GMT", Some(Duration::ZERO)),
-            ("Fri, 01 Jan 2027 00:00:30 GMT", Some(MAX_WAIT)),
-            ("-1", None),
-            ("NaN", None),
-            ("soon", None),
-        ] {
-            assert_eq!(retry_after(&headers(&[("retry-after", text)]), now), wait, "{text}");
-        }
-        assert_eq!(retry_after(&HeaderMap::new(), now), None);
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl Settings {
         }
         let now = Timestamp::now();
         let exhausted = limits::exhausted(&response.headers, now);
-        let wait = limits::retry_after(&response.headers, now).or(exhausted);
+        let wait = wattle_http_client::retry_after(&response.headers, now, limits::MAX_WAIT).or(exhausted);
         // GitHub limits the rate with status 403, too.
         let is_limited = response.status == StatusCode::FORBIDDEN && wait.is_some();
         let reason = self.redact(&reason(&response), state);

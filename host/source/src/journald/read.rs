@@ -14,6 +14,7 @@ use super::options::Settings;
 use super::position::{Begin, Position};
 use super::shared::Shared;
 use crate::error::SourceError;
+use crate::pauses::Pauses;
 use crate::source::SourceContext;
 use crate::stats::add;
 use crate::waits::Wait;
@@ -73,7 +74,7 @@ pub(super) async fn run(
 ) -> Result<(), SourceError> {
     let mut reader = Reader { settings, context, shared, begin, was_unreadable: false, skip: None };
     let mut stop = context.stop.clone();
-    let mut failures = 0_u32;
+    let mut pauses = Pauses::new(FIRST_PAUSE, LAST_PAUSE);
     let mut failing_since: Option<Instant> = None;
     loop {
         reader.check_permissions();
@@ -89,12 +90,11 @@ pub(super) async fn run(
             Err(failure) => Some(failure),
         };
         if reader.begin.position.cursor != before || started.elapsed() >= LONG_RUN {
-            failures = 0;
+            pauses.reset();
             if let Some(since) = failing_since.take() {
                 tracing::info!(source = %context.name, failed_for = ?since.elapsed(), "the journal is read again");
             }
         }
-        failures += 1;
         let text = failure.as_ref().map_or_else(|| "journalctl ended".to_owned(), ToString::to_string);
         if context.once {
             context.stats.fail(text.clone());
@@ -117,7 +117,7 @@ pub(super) async fn run(
             tracing::warn!(source = %context.name, error = %text, "cannot read the journal; starting journalctl again");
         }
         tokio::select! {
-            () = tokio::time::sleep(pause(failures)) => {}
+            () = tokio::time::sleep(pauses.next()) => {}
             () = stop.stopped() => return Ok(()),
         }
     }
@@ -133,11 +133,6 @@ async fn delivered(context: &SourceContext, shared: &Shared) {
         }
         ended.await;
     }
-}
-
-/// The pause after this many failures in a row.
-fn pause(failures: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LAST_PAUSE)
 }
 
 struct Reader<'s> {

@@ -2,30 +2,22 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use wattle_batch::{Ack, Batch, Disposition};
+use wattle_batch::Disposition;
 
 use super::events::Part;
 use super::position::Position;
+use crate::sending::{self, Outgoing, Unacknowledged};
 
-/// First pause before batches that returned are sent again; it doubles up to the maximum.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LAST_PAUSE: Duration = Duration::from_secs(30);
-
-/// A batch on its way to the queue.
+/// What ends with a batch.
 #[derive(Debug)]
-pub(super) struct Outgoing {
-    /// The events, without an acknowledgement.
-    batch: Batch,
-    cost: usize,
-    /// How often it returned.
-    attempt: u32,
-    /// Position in the order of the source.
+pub(super) struct About {
+    /// [`Read::number`] of its entries.
     number: u64,
+    cost: usize,
 }
 
 /// Consecutive entries that were read.
@@ -42,13 +34,7 @@ struct State {
     read: VecDeque<Read>,
     /// Up to where everything is acknowledged, if that was not saved.
     moved: Option<Position>,
-    /// Batches that were not sent yet.
-    queue: VecDeque<Outgoing>,
-    /// Batches that returned undelivered, and when they are sent again.
-    returned: Vec<Outgoing>,
-    retry_at: Option<Instant>,
-    /// Batches that are pushed and not acknowledged.
-    in_flight: usize,
+    batches: Unacknowledged<About>,
     /// Bytes of all batches that are not acknowledged.
     held_bytes: usize,
     number: u64,
@@ -84,15 +70,14 @@ impl Shared {
 
     /// Whether everything that was read is acknowledged.
     pub(super) fn is_idle(&self) -> bool {
-        let state = self.state.lock();
-        state.in_flight == 0 && state.queue.is_empty() && state.returned.is_empty()
+        self.state.lock().batches.is_empty()
     }
 
     /// Waits until no batch is under way.
     pub(super) async fn drained(&self) {
         loop {
             let ended = self.ended.notified();
-            if self.state.lock().in_flight == 0 {
+            if self.state.lock().batches.in_flight() == 0 {
                 return;
             }
             ended.await;
@@ -113,7 +98,7 @@ impl Shared {
         }
         if let Some(batch) = batch {
             state.held_bytes += cost;
-            state.queue.push_back(Outgoing { batch, cost, attempt: 0, number });
+            state.batches.push(batch, About { number, cost });
         }
         let has_moved = state.advance();
         drop(state);
@@ -123,71 +108,11 @@ impl Shared {
         self.to_send.notify_one();
     }
 
-    /// The next batch to send, and otherwise when to look again. While some wait to be sent again, others wait too, to keep
-    /// the order.
-    pub(super) fn next(&self) -> Result<Outgoing, Option<Instant>> {
-        let mut state = self.state.lock();
-        if let Some(at) = state.retry_at {
-            if at > Instant::now() {
-                return Err(Some(at));
-            }
-            state.retry_at = None;
-            let mut again = std::mem::take(&mut state.returned);
-            again.sort_unstable_by_key(|outgoing| std::cmp::Reverse(outgoing.number));
-            again.into_iter().for_each(|outgoing| state.queue.push_front(outgoing));
-        }
-        state.queue.pop_front().ok_or(None)
-    }
-
-    /// Counts a batch as sent, and makes its acknowledgement.
-    pub(super) fn sent(self: &Arc<Self>, outgoing: Outgoing) -> Batch {
-        self.state.lock().in_flight += 1;
-        let batch = outgoing.batch.detached();
-        let batch = if outgoing.attempt > 0 { batch.redelivered() } else { batch };
-        let shared = self.clone();
-        batch.with_ack(Ack::new(move |disposition| shared.acknowledged(outgoing, disposition)))
-    }
-
-    fn acknowledged(&self, mut outgoing: Outgoing, disposition: Disposition) {
-        let mut state = self.state.lock();
-        state.in_flight -= 1;
-        let mut has_moved = false;
-        if disposition == Disposition::Retry {
-            // Its bytes stay counted until it is delivered. When the source stops, its entries stay unread.
-            if !state.is_stopping {
-                outgoing.attempt += 1;
-                let pause = FIRST_PAUSE.saturating_mul(1 << (outgoing.attempt - 1).min(10)).min(LAST_PAUSE);
-                state.retry_at.get_or_insert_with(|| Instant::now() + pause);
-                state.returned.push(outgoing);
-            }
-        } else {
-            // Rejected events were counted where they were rejected; reading them again cannot help.
-            state.held_bytes = state.held_bytes.saturating_sub(outgoing.cost);
-            let first = state.read.front().map_or(0, |first| first.number);
-            // Numbers have gaps where excluded entries share a place, so the place is at or before the difference.
-            let most = usize::try_from(outgoing.number.saturating_sub(first)).unwrap_or(usize::MAX);
-            let end = most.saturating_add(1).min(state.read.len());
-            let place = state.read.iter_mut().take(end).rev().find(|read| read.number == outgoing.number);
-            if let Some(read) = place {
-                read.is_done = true;
-            }
-            has_moved = state.advance();
-        }
-        drop(state);
-        if has_moved {
-            self.moved.notify_one();
-        }
-        self.to_send.notify_one();
-        self.ended.notify_waiters();
-    }
-
     /// The source stops: what was not sent is not sent any more.
     pub(super) fn stop(&self) {
         let mut state = self.state.lock();
         state.is_stopping = true;
-        state.queue.clear();
-        state.returned.clear();
-        state.retry_at = None;
+        state.batches.retain(|_| false);
         drop(state);
         self.ended.notify_waiters();
     }
@@ -201,6 +126,49 @@ impl Shared {
     pub(super) fn not_saved(&self, position: Position) {
         // A later one may be there by now.
         self.state.lock().moved.get_or_insert(position);
+    }
+}
+
+impl sending::Shared for Shared {
+    type About = About;
+
+    fn next(&self) -> Result<Outgoing<About>, Option<Instant>> {
+        self.state.lock().batches.next()
+    }
+
+    fn ended(&self, outgoing: Outgoing<About>, disposition: Disposition) {
+        let mut state = self.state.lock();
+        state.batches.end();
+        let mut has_moved = false;
+        if disposition == Disposition::Retry {
+            // Its bytes stay counted until it is delivered. When the source stops, its entries stay unread.
+            if !state.is_stopping {
+                state.batches.send_again(outgoing);
+            }
+        } else {
+            // Rejected events were counted where they were rejected; reading them again cannot help.
+            let About { number, cost } = outgoing.about;
+            state.held_bytes = state.held_bytes.saturating_sub(cost);
+            let first = state.read.front().map_or(0, |first| first.number);
+            // Numbers have gaps where excluded entries share a place, so the place is at or before the difference.
+            let most = usize::try_from(number.saturating_sub(first)).unwrap_or(usize::MAX);
+            let end = most.saturating_add(1).min(state.read.len());
+            let place = state.read.iter_mut().take(end).rev().find(|read| read.number == number);
+            if let Some(read) = place {
+                read.is_done = true;
+            }
+            has_moved = state.advance();
+        }
+        drop(state);
+        if has_moved {
+            self.moved.notify_one();
+        }
+        self.to_send.notify_one();
+        self.ended.notify_waiters();
+    }
+
+    fn changed(&self) -> &Notify {
+        &self.to_send
     }
 }
 
@@ -220,7 +188,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wattle_batch::{Column, Origin};
+    use wattle_batch::{Ack, Batch, Column, Origin};
 
     fn part(name: &str, has_events: bool) -> Part {
         let origin = Arc::new(Origin { source: "in".into(), resource: "{}".into(), observed: 0 });
@@ -234,8 +202,8 @@ mod tests {
     }
 
     fn push(shared: &Arc<Shared>) -> Ack {
-        let outgoing = shared.next().unwrap();
-        shared.sent(outgoing).into_ack()
+        let outgoing = sending::Shared::next(&**shared).unwrap();
+        sending::with_ack(shared, outgoing).into_ack()
     }
 
     #[test]
@@ -246,7 +214,7 @@ mod tests {
         }
         assert!(shared.is_full());
         let (a, d, f) = (push(&shared), push(&shared), push(&shared));
-        assert_eq!(shared.next().err(), Some(None));
+        assert_eq!(sending::Shared::next(&*shared).err(), Some(None));
         d.deliver();
         assert_eq!(moved(&shared), None);
         assert!(!shared.is_full());
@@ -281,9 +249,10 @@ mod tests {
         // Dropping an acknowledgement returns its events.
         drop(b);
         drop(a);
-        let at = shared.next().err().flatten().unwrap();
+        let at = sending::Shared::next(&*shared).err().flatten().unwrap();
         tokio::time::sleep_until(at).await;
-        let mut sent: Vec<Batch> = (0..3).map(|_| shared.sent(shared.next().unwrap())).collect();
+        let mut sent: Vec<Batch> =
+            (0..3).map(|_| sending::with_ack(&shared, sending::Shared::next(&*shared).unwrap())).collect();
         let names: Vec<(&[u8], bool)> =
             sent.iter().map(|batch| (batch.body().row(0), batch.is_redelivered())).collect();
         assert_eq!(names, [(&b"a"[..], true), (b"b", true), (b"c", false)]);

@@ -1,49 +1,30 @@
 //! What the reader, the sender, the listener and acknowledgements share.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use wattle_batch::{Ack, Batch, Disposition};
+use wattle_batch::Disposition;
 use wattle_kafka::krafka::consumer::Consumer;
 
 use super::events::Part;
 use super::offsets::{Commit, Key, Offsets, Range};
-use crate::broker::send::Waiting;
+use crate::sending::{self, Outgoing, Unacknowledged};
 
-/// First pause before batches that returned are sent again; it doubles up to the maximum.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LAST_PAUSE: Duration = Duration::from_secs(30);
-
-/// A batch on its way to the queue.
+/// What ends with a batch.
 #[derive(Debug)]
-pub(super) struct Outgoing {
+pub(super) struct About {
     pub(super) range: Range,
-    /// The events, without an acknowledgement.
-    pub(super) batch: Batch,
     cost: usize,
-    /// How often it returned.
-    attempt: u32,
-    /// Position in the order of the source.
-    number: u64,
 }
 
 #[derive(Default)]
 struct State {
     offsets: Offsets,
-    /// Batches that were not sent yet.
-    queue: VecDeque<Outgoing>,
-    /// Batches that returned undelivered, and when they are sent again.
-    returned: Vec<Outgoing>,
-    retry_at: Option<Instant>,
-    /// Batches that are pushed and not acknowledged.
-    in_flight: usize,
+    batches: Unacknowledged<About>,
     /// Bytes of all batches that are not acknowledged.
     held_bytes: usize,
-    number: u64,
     is_stopping: bool,
     /// The group has assigned partitions to this member, since the consumer began.
     was_assigned: bool,
@@ -93,8 +74,7 @@ impl Shared {
 
     /// Whether everything that was read is acknowledged.
     pub(super) fn is_idle(&self) -> bool {
-        let state = self.state.lock();
-        state.in_flight == 0 && state.queue.is_empty() && state.returned.is_empty()
+        self.state.lock().batches.is_empty()
     }
 
     /// Whether the group has assigned partitions to this member.
@@ -110,43 +90,12 @@ impl Shared {
         match batch {
             Some(batch) => {
                 state.held_bytes += cost;
-                state.number += 1;
-                let number = state.number;
-                state.queue.push_back(Outgoing { range, batch, cost, attempt: 0, number });
+                state.batches.push(batch, About { range, cost });
             }
             None => state.offsets.done(&range),
         }
         drop(state);
         self.to_send.notify_one();
-    }
-
-    fn ended(&self, mut outgoing: Outgoing, disposition: Disposition) {
-        let mut state = self.state.lock();
-        state.in_flight -= 1;
-        let is_returned = disposition == Disposition::Retry;
-        if is_returned && !state.is_stopping && state.offsets.is_wanted(&outgoing.range) {
-            // Its bytes stay counted until it is delivered.
-            outgoing.attempt += 1;
-            let pause = FIRST_PAUSE.saturating_mul(1 << (outgoing.attempt - 1).min(10)).min(LAST_PAUSE);
-            state.retry_at.get_or_insert_with(|| Instant::now() + pause);
-            state.returned.push(outgoing);
-        } else {
-            if is_returned {
-                state.offsets.abandon(&outgoing.range);
-            } else {
-                // Rejected events were counted where they were rejected; reading them again cannot help.
-                state.offsets.done(&outgoing.range);
-            }
-            state.held_bytes = state.held_bytes.saturating_sub(outgoing.cost);
-        }
-        let has_room = state.held_bytes <= self.max_bytes / 2 || state.is_stopping;
-        let wake = (state.is_paused && has_room).then(|| state.consumer.clone());
-        drop(state);
-        self.to_send.notify_one();
-        // A paused consumer looks for room again. Waking up one that waits for messages would only cost a request.
-        if let Some(consumer) = wake.and_then(|consumer| consumer.upgrade()) {
-            consumer.wakeup();
-        }
     }
 
     /// The source stops: what was not sent is not sent any more.
@@ -219,31 +168,39 @@ impl Shared {
     }
 }
 
-impl Waiting for Shared {
-    type Outgoing = Outgoing;
+impl sending::Shared for Shared {
+    type About = About;
 
-    /// While some batches wait to be sent again, others wait too, to keep the order.
-    fn next(&self) -> Result<Outgoing, Option<Instant>> {
+    fn next(&self) -> Result<Outgoing<About>, Option<Instant>> {
         let mut state = self.state.lock();
         state.drop_unwanted();
-        if let Some(at) = state.retry_at {
-            if at > Instant::now() {
-                return Err(Some(at));
-            }
-            state.retry_at = None;
-            let mut again = std::mem::take(&mut state.returned);
-            again.sort_unstable_by_key(|outgoing| std::cmp::Reverse(outgoing.number));
-            again.into_iter().for_each(|outgoing| state.queue.push_front(outgoing));
-        }
-        state.queue.pop_front().ok_or(None)
+        state.batches.next()
     }
 
-    fn with_ack(self: &Arc<Self>, outgoing: Outgoing) -> Batch {
-        self.state.lock().in_flight += 1;
-        let batch = outgoing.batch.detached();
-        let batch = if outgoing.attempt > 0 { batch.redelivered() } else { batch };
-        let shared = self.clone();
-        batch.with_ack(Ack::new(move |disposition| shared.ended(outgoing, disposition)))
+    fn ended(&self, outgoing: Outgoing<About>, disposition: Disposition) {
+        let mut state = self.state.lock();
+        state.batches.end();
+        let is_returned = disposition == Disposition::Retry;
+        if is_returned && !state.is_stopping && state.offsets.is_wanted(&outgoing.about.range) {
+            // Its bytes stay counted until it is delivered.
+            state.batches.send_again(outgoing);
+        } else {
+            if is_returned {
+                state.offsets.abandon(&outgoing.about.range);
+            } else {
+                // Rejected events were counted where they were rejected; reading them again cannot help.
+                state.offsets.done(&outgoing.about.range);
+            }
+            state.held_bytes = state.held_bytes.saturating_sub(outgoing.about.cost);
+        }
+        let has_room = state.held_bytes <= self.max_bytes / 2 || state.is_stopping;
+        let wake = (state.is_paused && has_room).then(|| state.consumer.clone());
+        drop(state);
+        self.to_send.notify_one();
+        // A paused consumer looks for room again. Waking up one that waits for messages would only cost a request.
+        if let Some(consumer) = wake.and_then(|consumer| consumer.upgrade()) {
+            consumer.wakeup();
+        }
     }
 
     fn changed(&self) -> &Notify {
@@ -254,19 +211,14 @@ impl Waiting for Shared {
 impl State {
     /// Drops the batches that wait and that this member must not send any more.
     fn drop_unwanted(&mut self) {
-        let Self { offsets, queue, returned, held_bytes, is_stopping, .. } = self;
-        let mut is_wanted = |outgoing: &Outgoing| {
-            let is_wanted = !*is_stopping && offsets.is_wanted(&outgoing.range);
+        let Self { offsets, batches, held_bytes, is_stopping, .. } = self;
+        batches.retain(|Outgoing { about, .. }| {
+            let is_wanted = !*is_stopping && offsets.is_wanted(&about.range);
             if !is_wanted {
-                *held_bytes = held_bytes.saturating_sub(outgoing.cost);
-                offsets.abandon(&outgoing.range);
+                *held_bytes = held_bytes.saturating_sub(about.cost);
+                offsets.abandon(&about.range);
             }
             is_wanted
-        };
-        queue.retain(&mut is_wanted);
-        returned.retain(&mut is_wanted);
-        if returned.is_empty() {
-            self.retry_at = None;
-        }
+        });
     }
 }

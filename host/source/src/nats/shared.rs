@@ -8,15 +8,11 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use wattle_batch::{Ack, Batch, Disposition};
+use wattle_batch::Disposition;
 use wattle_nats::async_nats::Subject;
 
 use super::events::Part;
-use crate::broker::send::Waiting;
-
-/// First pause before what returned is delivered again; it doubles up to the maximum.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LAST_PAUSE: Duration = Duration::from_secs(30);
+use crate::sending::{self, Outgoing, Unacknowledged, pause};
 
 /// How a message ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,16 +52,16 @@ struct Held {
     touched: Instant,
 }
 
-/// A batch on its way to the queue.
+/// What ends with a batch.
 #[derive(Debug)]
-pub(super) struct Outgoing {
-    part: Part,
+pub(super) struct About {
+    /// Positions of the messages in the stream; empty without JetStream.
+    sequences: Vec<u64>,
+    /// Most deliveries of a message.
+    deliveries: u64,
+    cost: usize,
     /// The consumer that its messages belong to.
     generation: u64,
-    /// How often it returned.
-    attempt: u32,
-    /// Position in the order of the source.
-    number: u64,
 }
 
 #[derive(Default)]
@@ -75,16 +71,10 @@ struct State {
     /// Messages by their position in the stream.
     held: HashMap<u64, Held>,
     endings: VecDeque<Ending>,
-    /// Batches that were not sent yet.
-    queue: VecDeque<Outgoing>,
-    /// Batches without JetStream that returned undelivered, and when they are sent again.
-    returned: Vec<Outgoing>,
-    retry_at: Option<Instant>,
-    /// Batches that are pushed and not acknowledged.
-    in_flight: usize,
+    /// Only those without JetStream are sent again; the server delivers the others again.
+    batches: Unacknowledged<About>,
     /// Bytes of all batches that are not acknowledged.
     held_bytes: usize,
-    number: u64,
     is_stopping: bool,
     /// Events that returned undelivered and are lost.
     lost: u64,
@@ -124,7 +114,7 @@ impl Shared {
     /// Whether everything that was read has ended, except for what the server does not know yet.
     pub(super) fn is_delivered(&self) -> bool {
         let state = self.state.lock();
-        state.in_flight == 0 && state.queue.is_empty() && state.returned.is_empty() && state.held.is_empty()
+        state.batches.is_empty() && state.held.is_empty()
     }
 
     /// Whether the server knows how everything ended.
@@ -161,41 +151,17 @@ impl Shared {
     /// Takes messages: their events wait for the sender.
     pub(super) fn take(&self, part: Part) {
         let mut state = self.state.lock();
-        state.held_bytes += part.cost;
-        state.number += 1;
-        let (generation, number) = (state.generation, state.number);
-        let outgoing = Outgoing { part, generation, attempt: 0, number };
-        if state.is_stopping && !outgoing.part.sequences.is_empty() {
-            state.give_back(outgoing);
+        let Part { batch, sequences, deliveries, cost } = part;
+        state.held_bytes += cost;
+        let about = About { sequences, deliveries, cost, generation: state.generation };
+        if state.is_stopping && !about.sequences.is_empty() {
+            state.give_back(&about);
         } else {
-            state.queue.push_back(outgoing);
+            state.batches.push(batch, about);
         }
         drop(state);
         self.to_send.notify_one();
         self.to_end.notify_one();
-    }
-
-    fn ended(&self, mut outgoing: Outgoing, disposition: Disposition) {
-        let mut state = self.state.lock();
-        state.in_flight -= 1;
-        let is_returned = disposition == Disposition::Retry;
-        if !is_returned {
-            // Rejected events were counted where they were rejected; reading them again cannot help.
-            state.end_all(&outgoing, Kind::Ack);
-        } else if !outgoing.part.sequences.is_empty() {
-            state.give_back(outgoing);
-        } else if state.is_stopping {
-            state.lost += outgoing.part.batch.rows() as u64;
-            state.held_bytes = state.held_bytes.saturating_sub(outgoing.part.cost);
-        } else {
-            outgoing.attempt += 1;
-            state.retry_at.get_or_insert_with(|| Instant::now() + pause(u64::from(outgoing.attempt)));
-            state.returned.push(outgoing);
-        }
-        drop(state);
-        self.to_send.notify_one();
-        self.to_end.notify_one();
-        self.room.notify_one();
     }
 
     /// The source stops: what was not sent is given back at once.
@@ -205,16 +171,13 @@ impl Shared {
             return;
         }
         // Without JetStream, the queue still takes them.
-        let queue = std::mem::take(&mut state.queue).into_iter();
-        let (back, kept): (Vec<Outgoing>, Vec<Outgoing>) =
-            queue.partition(|outgoing| !outgoing.part.sequences.is_empty());
-        state.queue = kept.into();
-        back.into_iter().for_each(|outgoing| state.give_back(outgoing));
-        for outgoing in std::mem::take(&mut state.returned) {
-            state.lost += outgoing.part.batch.rows() as u64;
-            state.held_bytes = state.held_bytes.saturating_sub(outgoing.part.cost);
+        for outgoing in state.batches.take_unsent(|outgoing| !outgoing.about.sequences.is_empty()) {
+            state.give_back(&outgoing.about);
         }
-        state.retry_at = None;
+        for outgoing in state.batches.take_returned() {
+            state.lost += outgoing.batch.rows() as u64;
+            state.held_bytes = state.held_bytes.saturating_sub(outgoing.about.cost);
+        }
         drop(state);
         self.to_end.notify_one();
         self.to_send.notify_one();
@@ -267,31 +230,33 @@ impl Shared {
     }
 }
 
-impl Waiting for Shared {
-    type Outgoing = Outgoing;
+impl sending::Shared for Shared {
+    type About = About;
 
-    fn next(&self) -> Result<Outgoing, Option<Instant>> {
-        let mut state = self.state.lock();
-        if let Some(at) = state.retry_at {
-            if at > Instant::now() {
-                return Err(Some(at));
-            }
-            state.retry_at = None;
-            let mut again = std::mem::take(&mut state.returned);
-            again.sort_unstable_by_key(|outgoing| std::cmp::Reverse(outgoing.number));
-            again.into_iter().for_each(|outgoing| state.queue.push_front(outgoing));
-        }
-        let next = state.queue.pop_front();
-        // In the same step, so that the batch is never nowhere.
-        state.in_flight += usize::from(next.is_some());
-        next.ok_or(None)
+    fn next(&self) -> Result<Outgoing<About>, Option<Instant>> {
+        self.state.lock().batches.next()
     }
 
-    fn with_ack(self: &Arc<Self>, outgoing: Outgoing) -> Batch {
-        let batch = outgoing.part.batch.detached();
-        let batch = if outgoing.attempt > 0 { batch.redelivered() } else { batch };
-        let shared = self.clone();
-        batch.with_ack(Ack::new(move |disposition| shared.ended(outgoing, disposition)))
+    fn ended(&self, outgoing: Outgoing<About>, disposition: Disposition) {
+        let mut state = self.state.lock();
+        state.batches.end();
+        let about = &outgoing.about;
+        let is_returned = disposition == Disposition::Retry;
+        if !is_returned {
+            // Rejected events were counted where they were rejected; reading them again cannot help.
+            state.end_all(about, Kind::Ack);
+        } else if !about.sequences.is_empty() {
+            state.give_back(about);
+        } else if state.is_stopping {
+            state.lost += outgoing.batch.rows() as u64;
+            state.held_bytes = state.held_bytes.saturating_sub(about.cost);
+        } else {
+            state.batches.send_again(outgoing);
+        }
+        drop(state);
+        self.to_send.notify_one();
+        self.to_end.notify_one();
+        self.room.notify_one();
     }
 
     fn changed(&self) -> &Notify {
@@ -301,33 +266,27 @@ impl Waiting for Shared {
 
 impl State {
     /// Ends the messages of a batch.
-    fn end_all(&mut self, outgoing: &Outgoing, kind: Kind) {
-        self.held_bytes = self.held_bytes.saturating_sub(outgoing.part.cost);
-        if outgoing.generation != self.generation {
+    fn end_all(&mut self, about: &About, kind: Kind) {
+        self.held_bytes = self.held_bytes.saturating_sub(about.cost);
+        if about.generation != self.generation {
             return;
         }
-        for sequence in &outgoing.part.sequences {
+        for sequence in &about.sequences {
             self.endings.extend(self.held.remove(sequence).map(|Held { reply, .. }| Ending { reply, kind }));
         }
     }
 
     /// Gives the messages of a batch back to the server.
-    fn give_back(&mut self, outgoing: Outgoing) {
-        let pause = if self.is_stopping { Duration::ZERO } else { pause(outgoing.part.deliveries) };
-        self.end_all(&outgoing, Kind::Nak(pause));
+    fn give_back(&mut self, about: &About) {
+        let pause = if self.is_stopping { Duration::ZERO } else { pause(about.deliveries) };
+        self.end_all(about, Kind::Nak(pause));
     }
-}
-
-/// The pause after this many attempts.
-fn pause(attempts: u64) -> Duration {
-    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX).min(10);
-    FIRST_PAUSE.saturating_mul(1 << doublings).min(LAST_PAUSE)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wattle_batch::{Column, Origin};
+    use wattle_batch::{Ack, Batch, Column, Origin};
 
     fn part(sequences: &[u64], deliveries: u64) -> Part {
         let origin = Arc::new(Origin { source: "in".into(), resource: "{}".into(), observed: 0 });
@@ -348,7 +307,7 @@ mod tests {
     }
 
     fn send(shared: &Arc<Shared>) -> Batch {
-        shared.with_ack(shared.next().unwrap())
+        sending::with_ack(shared, sending::Shared::next(&**shared).unwrap())
     }
 
     fn endings(shared: &Shared) -> Vec<(String, Kind)> {
@@ -422,20 +381,20 @@ mod tests {
         drop(second);
         drop(first);
         assert_eq!(shared.free().1, 800);
-        assert!(matches!(shared.next(), Err(Some(_))));
-        tokio::time::sleep(FIRST_PAUSE).await;
-        let (first, second) = (shared.next().unwrap(), shared.next().unwrap());
+        assert!(matches!(sending::Shared::next(&*shared), Err(Some(_))));
+        tokio::time::sleep(sending::FIRST_PAUSE).await;
+        let (first, second) = (sending::Shared::next(&*shared).unwrap(), sending::Shared::next(&*shared).unwrap());
         assert_eq!((first.number, second.number), (1, 2));
-        let first = shared.with_ack(first);
+        let first = sending::with_ack(&shared, first);
         assert!(first.is_redelivered());
         first.into_ack().deliver();
         shared.stop();
-        drop(shared.with_ack(second));
+        drop(sending::with_ack(&shared, second));
         assert_eq!((shared.take_lost(), shared.free().1), (1, 1000));
     }
 
     #[tokio::test]
-    async fn the_server_hears_of_messages_that_are_held() {
+    async fn messages_that_are_held_are_reported_to_the_server() {
         let shared = shared(&[1]);
         let period = Duration::from_millis(200);
         assert!(shared.silent(period).is_empty());
@@ -460,9 +419,8 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_is_told() {
+    fn payloads_of_acknowledgements() {
         assert_eq!(Kind::Nak(Duration::from_secs(1)).payload(), r#"-NAK {"delay":1000000000}"#);
         assert_eq!(Kind::Nak(Duration::ZERO).payload(), "-NAK");
-        assert_eq!([1, 2, 7, u64::MAX].map(|n| pause(n).as_millis()), [500, 1000, 30_000, 30_000]);
     }
 }
