@@ -197,7 +197,7 @@ fn an_unreadable_file_is_counted_and_explained_once() {
     wait_until("the failure", || failures(&scrape(admin)) == 1.0);
     let seen = folder.run(&["status", "--config", "agent.toml"]);
     let text = seen.text();
-    assert!(text.contains("source `files`: 1 inputs failed"), "{text}");
+    assert!(text.contains("source `files`: 1 failures of inputs"), "{text}");
     assert!(text.contains("bad.json.gz` is damaged after 0 decompressed bytes"), "{text}");
     // The agent reads a later file, and does not retry the bad one, neither now nor after a
     // restart.

@@ -37,9 +37,17 @@ const ABOUT: &[&str] =
 const NAMES: &[&str] =
     &["token", "password", "secret", "passphrase", "hmac_key", "private_key", "api_key", "credentials"];
 
-/// Tables whose values are all secret, whatever their keys: a header of a request can contain a
-/// credential.
-const TABLES: &[&str] = &["headers"];
+/// Tables whose values are all secret, whatever their keys: a header or the query of a request can
+/// contain a credential.
+const TABLES: &[&str] = &["headers", "query"];
+
+/// The table of credentials, and its keys that are secret although their names do not say so
+/// elsewhere: the `key` of a message in Kafka is none.
+const AUTH: &str = "auth";
+const AUTH_KEYS: &[&str] = &["key", "value"];
+
+/// Maximum length of a text that is searched as a document, in bytes.
+const MAX_DOCUMENT: usize = 64 << 10;
 
 /// Whether a key names a secret.
 fn is_secret_name(key: &str) -> bool {
@@ -56,12 +64,29 @@ fn is_secret_name(key: &str) -> bool {
 
 /// The spans of all values that are secret by name or form, in ascending order.
 pub(crate) fn spans(text: &str) -> Vec<Range<usize>> {
-    let mut scan = Scan { text, at: 0, open: Vec::new(), in_header: false, key: Key::None, found: Vec::new() };
+    let mut scan = Scan {
+        text,
+        at: 0,
+        open: Vec::new(),
+        in_header: false,
+        in_auth: false,
+        key: Key::None,
+        key_in_auth: false,
+        found: Vec::new(),
+    };
     scan.begin_line();
     while scan.at < text.len() {
         scan.step();
     }
-    scan.found
+    let mut found: Vec<Range<usize>> = Vec::new();
+    scan.found.sort_unstable_by_key(|span| span.start);
+    for span in scan.found {
+        match found.last_mut() {
+            Some(last) if span.start <= last.end => last.end = last.end.max(span.end),
+            _ => found.push(span),
+        }
+    }
+    found
 }
 
 /// The part of a `key = value` that was read.
@@ -85,11 +110,15 @@ impl Key {
 struct Scan<'a> {
     text: &'a str,
     at: usize,
-    /// For each open bracket, its kind and whether its content is secret.
-    open: Vec<(u8, bool)>,
+    /// For each open bracket, whether its content is secret and whether it is a table of credentials.
+    open: Vec<(bool, bool)>,
     /// Whether all values of the table of the last header are secret.
     in_header: bool,
+    /// Whether that table is one of credentials.
+    in_auth: bool,
     key: Key,
+    /// Whether a part of the key is the table of credentials.
+    key_in_auth: bool,
     found: Vec<Range<usize>>,
 }
 
@@ -118,8 +147,9 @@ impl Scan<'_> {
                 }
             }
             b'[' | b'{' => {
-                let inherited = self.open.last().is_some_and(|(_, secret)| *secret);
-                self.open.push((first, inherited || self.key.is_secret()));
+                let inherited = self.open.last().is_some_and(|(secret, _)| *secret);
+                let is_auth = self.key != Key::None && self.key_in_auth;
+                self.open.push((inherited || self.key.is_secret(), is_auth));
                 self.key = Key::None;
                 self.at += 1;
             }
@@ -149,6 +179,7 @@ impl Scan<'_> {
             self.open.clear();
             self.key = Key::None;
             self.in_header = inner.split('.').any(is_table);
+            self.in_auth = inner.split('.').any(is_auth);
             self.at += line.len() - line.trim_start().len() + trimmed.find(']').unwrap_or(trimmed.len());
             self.at += self.text.get(self.at..).unwrap_or_default().bytes().take_while(|b| *b == b']').count();
         }
@@ -189,8 +220,15 @@ impl Scan<'_> {
 
     /// Takes a word as a key, or as a further part of a dotted key.
     fn name(&mut self, name: &str) {
-        let before = self.key.is_secret();
-        self.key = Key::Name(before || is_table(name) || is_secret_name(name));
+        let (before, is_first) = (self.key.is_secret(), self.key == Key::None);
+        let within = match self.open.last() {
+            Some((_, is_auth)) => *is_auth,
+            None => self.in_auth,
+        };
+        let in_auth = if is_first { within } else { within || self.key_in_auth };
+        let is_credential = in_auth && AUTH_KEYS.contains(&name.trim().to_ascii_lowercase().as_str());
+        self.key_in_auth = in_auth || is_auth(name);
+        self.key = Key::Name(before || is_credential || is_table(name) || is_secret_name(name));
     }
 
     fn string(&mut self, rest: &str, quote: u8) {
@@ -206,6 +244,7 @@ impl Scan<'_> {
         let is_secret = self.key.is_secret() || self.is_within_secret();
         if !is_secret {
             self.hide_login(text, inner.start);
+            self.hide_document(text, inner.start);
         } else {
             self.hide_literals(text, inner.start);
         }
@@ -224,7 +263,7 @@ impl Scan<'_> {
 
     fn is_within_secret(&self) -> bool {
         match self.open.last() {
-            Some((_, secret)) => *secret,
+            Some((secret, _)) => *secret,
             None => self.in_header,
         }
     }
@@ -248,7 +287,15 @@ impl Scan<'_> {
         }
     }
 
-    /// Hides `user:password` in an address.
+    /// Hides the secrets of a document in a text, such as the JSON body of a request.
+    fn hide_document(&mut self, text: &str, start: usize) {
+        if text.len() <= MAX_DOCUMENT && text.contains('{') && text.contains([':', '=']) {
+            let inner = spans(text).into_iter().map(|span| start + span.start..start + span.end);
+            self.found.extend(inner);
+        }
+    }
+
+    /// Hides `user:password` and the values of the query in an address.
     fn hide_login(&mut self, text: &str, start: usize) {
         for (at, sign) in text.match_indices("://") {
             let begin = at + sign.len();
@@ -258,6 +305,14 @@ impl Scan<'_> {
                 && !is_reference(login)
             {
                 self.hide(start + begin..start + begin + login.len());
+            }
+            let address = rest.split([' ', '#']).next().unwrap_or_default();
+            let Some(query) = address.find('?') else { continue };
+            for (at, _) in address.match_indices('=').filter(|(at, _)| *at > query) {
+                let value = address.get(at + 1..).and_then(|rest| rest.split('&').next()).unwrap_or_default();
+                if !is_reference(value) {
+                    self.hide(start + begin + at + 1..start + begin + at + 1 + value.len());
+                }
             }
         }
     }
@@ -278,6 +333,10 @@ impl Scan<'_> {
 
 fn is_table(name: &str) -> bool {
     TABLES.contains(&name.trim().to_ascii_lowercase().as_str())
+}
+
+fn is_auth(name: &str) -> bool {
+    name.trim().eq_ignore_ascii_case(AUTH)
 }
 
 /// Whether a text consists of one variable, which helps the reader and reveals nothing.
@@ -337,6 +396,13 @@ mod tests {
             ("headers = { X = \"ab\" }\nx = 'y'", "headers = { X = \"**\" }\nx = 'y'"),
             ("headers.X = \"ab\"", "headers.X = \"**\""),
             ("tokne = \"abc\"", "tokne = \"***\""),
+            ("auth = { strategy = \"apikey\", key = \"abc\" }", "auth = { strategy = \"apikey\", key = \"***\" }"),
+            ("auth={ name = \"x\", value = 'abc' }\nvalue = 'x'", "auth={ name = \"x\", value = '***' }\nvalue = 'x'"),
+            ("auth.key = \"abc\"\nkey = 'x'", "auth.key = \"***\"\nkey = 'x'"),
+            ("[sinks.a.auth]\nkey = \"ab\"\n[b]\nkey = \"ab\"", "[sinks.a.auth]\nkey = \"**\"\n[b]\nkey = \"ab\""),
+            ("query = { a = \"ab\", b = [\"cd\"] }", "query = { a = \"**\", b = [\"**\"] }"),
+            ("uri = \"http://h/x?sig=ab&v=${V}&w=c#d\"", "uri = \"http://h/x?sig=**&v=${V}&w=*#d\""),
+            ("body = '{\"token\": \"abc\", \"n\": \"x\"}'", "body = '{\"token\": \"***\", \"n\": \"x\"}'"),
             ("password = 1234", "password = ****"),
             ("proxy = \"http://me:abc@host:1/x\"", "proxy = \"http://******@host:1/x\""),
             ("{\"token\":\"abc\",\"x\":\"y\"}", "{\"token\":\"***\",\"x\":\"y\"}"),

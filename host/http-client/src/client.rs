@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::header::{HeaderMap, LOCATION, PROXY_AUTHORIZATION};
+use hyper::header::{CONTENT_TYPE, HeaderMap, LOCATION, PROXY_AUTHORIZATION};
 use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -16,6 +16,7 @@ use wattle_tls::{ClientOptions, ClientTls, Endpoint, TlsConfigError};
 use crate::connect::{Connector, place};
 use crate::error::RequestError;
 use crate::proxy::{self, Proxy, ProxyError, ProxyOptions};
+use crate::redact::{redact, secrets};
 
 /// How long an idle connection stays open. Servers close idle connections after a minute or more.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -114,17 +115,40 @@ pub struct Response {
     pub headers: HeaderMap,
     /// The body, or its beginning.
     body: Vec<u8>,
+    /// Secrets of the request, which the server may repeat.
+    secrets: Vec<String>,
 }
 
 impl Response {
     /// A response with a complete body.
     pub fn new(status: StatusCode, headers: HeaderMap, body: Vec<u8>) -> Self {
-        Self { status, headers, body }
+        Self { status, headers, body, secrets: Vec::new() }
     }
 
-    /// The beginning of the body, for logs and dead letters.
+    /// What the server says, for logs and dead letters: the beginning of the body without secrets of the request, or where
+    /// a redirect leads that the client does not follow.
     pub fn reason(&self) -> String {
-        beginning(&self.body)
+        if self.status.is_redirection() {
+            let location = self.header(LOCATION.as_str()).unwrap_or_default();
+            let to = self.redact(&beginning(location.split(['?', '#']).next().unwrap_or_default().as_bytes()));
+            return match to.as_str() {
+                "" => "a redirect without an address".to_owned(),
+                to => format!("a redirect to `{to}`, which is not followed; set the address to where it leads"),
+            };
+        }
+        self.redact(&beginning(&self.body))
+    }
+
+    /// A text of the server without the secrets of the request.
+    pub fn redact(&self, text: &str) -> String {
+        redact(text, self.secrets.iter().map(String::as_str))
+    }
+
+    /// Whether the body is a web page, as proxies and login pages send it instead of the response of an API.
+    pub fn is_web_page(&self) -> bool {
+        let content_type = self.header(CONTENT_TYPE.as_str()).unwrap_or_default();
+        content_type.trim_start().to_ascii_lowercase().starts_with("text/html")
+            || self.body.trim_ascii_start().starts_with(b"<")
     }
 
     /// A header, or a trailer.
@@ -227,6 +251,7 @@ impl Client {
     }
 
     async fn exchange(&self, request: Request<Bytes>, max: usize) -> Result<Response, RequestError> {
+        let secrets = secrets(&request);
         let (mut head, mut rest) = self.open(request).await?.into_parts();
         let mut body = Vec::new();
         while let Some(frame) = rest.frame().await {
@@ -249,7 +274,7 @@ impl Client {
                 break;
             }
         }
-        Ok(Response { status: head.status, headers: head.headers, body })
+        Ok(Response { status: head.status, headers: head.headers, body, secrets })
     }
 }
 
@@ -317,7 +342,7 @@ mod tests {
             (308, "new", None),
         ] {
             let headers = HeaderMap::from_iter([(LOCATION, location.parse().unwrap())]);
-            let response = Response { status: StatusCode::from_u16(status).unwrap(), headers, body: Vec::new() };
+            let response = Response::new(StatusCode::from_u16(status).unwrap(), headers, Vec::new());
             assert_eq!(
                 response.redirect(&Method::POST, &from).map(|uri| uri.to_string()).as_deref(),
                 to,
@@ -325,7 +350,7 @@ mod tests {
             );
         }
         let headers = HeaderMap::from_iter([(LOCATION, "/new".parse().unwrap())]);
-        let response = Response { status: StatusCode::FOUND, headers, body: Vec::new() };
+        let response = Response::new(StatusCode::FOUND, headers, Vec::new());
         assert_eq!(response.redirect(&Method::GET, &from).unwrap(), "https://h.example.com/new");
     }
 }

@@ -6,10 +6,12 @@ mod client;
 mod connect;
 mod error;
 mod proxy;
+mod redact;
 mod retry_after;
 
 pub use client::{Client, Limits, MAX_RESPONSE_BYTES, Response, Server, ServerError, beginning};
 pub use connect::place;
 pub use error::{ConnectError, RequestError};
 pub use proxy::{ProxyAddressError, ProxyError, ProxyOptions, check as check_proxy};
+pub use redact::redact;
 pub use retry_after::retry_after;

@@ -100,6 +100,16 @@ pub enum Encoding {
     Json,
 }
 
+impl Encoding {
+    /// The media type of requests and responses over HTTP.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Protobuf => "application/x-protobuf",
+            Self::Json => "application/json",
+        }
+    }
+}
+
 /// Why a request cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -169,25 +179,28 @@ pub fn status(encoding: Encoding, code: i32, message: &str, retry_seconds: Optio
     out
 }
 
-/// Reads the body of a response to a request that was accepted: how many records were rejected, and why. A body that is not
-/// a response says nothing.
-pub fn read_response(signal: Signal, encoding: Encoding, body: &[u8]) -> (u64, String) {
-    match encoding {
+/// Reads the body of a response to a request that was accepted: how many records were rejected, and why. `None` if the body
+/// is not that of a response. An empty body accepts all records.
+pub fn read_response(signal: Signal, encoding: Encoding, body: &[u8]) -> Option<(u64, String)> {
+    if body.is_empty() {
+        return Some((0, String::new()));
+    }
+    Some(match encoding {
         Encoding::Protobuf => {
-            let response = collector::logs::v1::ExportLogsServiceResponse::decode(body).unwrap_or_default();
+            let response = collector::logs::v1::ExportLogsServiceResponse::decode(body).ok()?;
             let partial = response.partial_success.unwrap_or_default();
             let count = u64::try_from(partial.rejected_log_records).unwrap_or(0);
             (count, String::from_utf8_lossy(&partial.error_message).into_owned())
         }
         Encoding::Json => {
-            let response: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+            let response: serde_json::Value = serde_json::from_slice(body).ok().filter(serde_json::Value::is_object)?;
             let member = |name| response.get("partialSuccess")?.get(name);
             let count =
                 member(signal.rejected()).and_then(|count| count.as_u64().or_else(|| count.as_str()?.parse().ok()));
             let message = member("errorMessage").and_then(serde_json::Value::as_str);
             (count.unwrap_or(0), message.unwrap_or_default().to_owned())
         }
-    }
+    })
 }
 
 /// Why a request failed, in the terms of `google.rpc.Status`.

@@ -172,6 +172,8 @@ async fn send_all(sink: HttpSink, context: SinkContext) -> Result<(), SinkError>
 #[cfg(test)]
 mod adaptive_tests;
 #[cfg(test)]
+mod impostor_tests;
+#[cfg(test)]
 mod proxy_tests;
 #[cfg(test)]
 mod response_tests;

@@ -155,7 +155,7 @@ table! {
     one Counter "wattle_source_received_events_total" ["source"] "Events that a source sent to its queue; an event that is sent again counts again." load(&s.events), column "EVENTS";
     one Counter "wattle_source_received_bytes_total" ["source"] "Bytes of the bodies of those events." load(&s.bytes), column "BYTES";
     one Counter "wattle_source_read_bytes_total" ["source"] "Bytes that a source read from files, objects, requests or standard input, before decompression; what is read again counts again." load(&s.read_bytes);
-    one Counter "wattle_source_failures_total" ["source"] "Files, requests or inputs that failed." load(&s.failures), note "inputs failed; see the log";
+    one Counter "wattle_source_failures_total" ["source"] "Files, requests or inputs that failed." load(&s.failures), note "failures of inputs; see the log";
     one Counter "wattle_source_retried_batches_total" ["source"] "Batches that returned undelivered and are sent again." load(&s.retries), summary "batches were offered again; see the log";
     one Counter "wattle_source_lost_events_total" ["source"] "Events that returned undelivered and that the source could not send again." load(&s.lost), column "LOST", summary "events came back undelivered and are lost; see the log";
     one Counter "wattle_source_skipped_empty_total" ["source"] "Empty lines and documents, which are no events." load(&s.skipped_empty);

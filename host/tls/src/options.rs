@@ -13,7 +13,7 @@ use crate::config::{CRT_FILE, ClientOptions, KEY_FILE};
 #[serde(default, deny_unknown_fields)]
 pub struct TlsOptions {
     /// File with certificates (PEM) of authorities to trust instead of the system's. May contain the certificate of the
-    /// server itself. Default: the system's authorities.
+    /// server itself (not with `kafka`). Default: the system's authorities.
     pub ca_file: Option<PathBuf>,
     /// File with the client certificate (PEM), followed by the certificates of its authorities. Requires `key_file`.
     /// Default: none.

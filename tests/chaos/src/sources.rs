@@ -230,7 +230,7 @@ fn once(folder: &Folder, options: &str) -> Ended {
 /// A failure is counted, and the log has the file and the reason.
 fn check_failure(ended: &Ended, file: &str, reason: &str) {
     ended.summary();
-    assert!(ended.log.contains("source files: 1 inputs failed"), "the failure is counted: {}", ended.log);
+    assert!(ended.log.contains("source files: 1 failures of inputs"), "the failure is counted: {}", ended.log);
     let logged = ended.log.lines().any(|line| line.contains(file) && line.contains(reason));
     assert!(logged, "the log says that {file} {reason}: {}", ended.log);
 }
@@ -288,7 +288,7 @@ fn members(random: &mut fastrand::Rng) -> Outcome {
     folder.write("in/many.log.gz", bytes);
     let ended = folder.once(&config("in/*", "stable_after = \"1ms\""));
     ended.summary();
-    assert!(!ended.log.contains("inputs failed"), "{}", ended.log);
+    assert!(!ended.log.contains("failures of inputs"), "{}", ended.log);
     let found = numbers(&folder);
     assert!(found.iter().copied().eq(0..lines.next), "every line once, in order");
     Outcome::new(format!("{} lines, 50 members", lines.next))

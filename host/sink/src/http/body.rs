@@ -15,6 +15,11 @@ use crate::batcher::RequestBatch;
 const BULK_ACTION: &[u8] = b"{\"create\":{}}\n";
 
 impl Destination for Format {
+    // A server of the user may answer with anything.
+    fn is_api(&self) -> bool {
+        *self == Self::Bulk
+    }
+
     fn join(&self, batch: &RequestBatch) -> Bytes {
         body(batch, *self)
     }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use wattle_batch::Ack;
 
 use super::client::Client;
-use super::destination::Target;
+use super::destination::{Meaning, Target};
 use super::error::RequestError;
 use super::limit::Slot;
 use super::options::Settings;
@@ -205,7 +205,8 @@ impl Delivery {
         let started = Instant::now();
         let response = self.client.send_to(&self.settings, target, bytes).await;
         let elapsed = started.elapsed();
-        let read = response.and_then(|response| Ok((destination.read(&response, batch)?, response.status.as_u16())));
+        let read = response
+            .and_then(|response| Ok((Meaning::read(&**destination, &response, batch)?, response.status.as_u16())));
         // A server that does not respond, or cannot take more, gets fewer requests at a time.
         slot.observe(elapsed, read.as_ref().map_or(true, |(meaning, _)| meaning.is_busy()));
         let (mut meaning, status) = read?;

@@ -64,6 +64,28 @@ impl Meaning {
         Self { outcome, reason, retry_after: None, rejected: 0, items: None, ticket: None }
     }
 
+    /// The meaning of a response, without secrets of the request in the reasons.
+    ///
+    /// # Errors
+    ///
+    /// The response says nothing about the events.
+    pub(super) fn read(
+        destination: &dyn Destination,
+        response: &Response,
+        batch: &RequestBatch,
+    ) -> Result<Self, RequestError> {
+        if response.status.is_success() && destination.is_api() && response.is_web_page() {
+            let reason = "the response is a web page; a proxy or a login page answers instead of the server";
+            return Ok(Self::new(Outcome::NeedsOperator, reason.to_owned()));
+        }
+        let mut meaning = destination.read(response, batch)?;
+        meaning.reason = response.redact(&meaning.reason);
+        for item in meaning.items.iter_mut().flatten() {
+            item.rejection.reason = response.redact(&item.rejection.reason);
+        }
+        Ok(meaning)
+    }
+
     /// Whether the server turned away events that it may take later.
     pub(super) fn is_busy(&self) -> bool {
         let items = self.items.iter().flatten().map(|item| item.outcome);
@@ -115,6 +137,11 @@ pub(crate) trait Destination: fmt::Debug + Send + Sync {
             return Ok(joined);
         }
         compression.compress([&joined[..]]).map(Bytes::from)
+    }
+
+    /// Whether the server is that of an API, so that a web page with a status of success is not its response.
+    fn is_api(&self) -> bool {
+        true
     }
 
     /// What a response means for the events of its request.

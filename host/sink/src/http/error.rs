@@ -9,7 +9,7 @@ use wattle_http_client::RequestError as ClientError;
 pub(crate) enum RequestError {
     #[error(transparent)]
     Client(#[from] ClientError),
-    #[error("the response is not from a bulk API, which format `bulk` requires: {0}")]
+    #[error("the response is not from a bulk API; check the address in the options: {0}")]
     NotBulk(serde_json::Error),
     #[error("the response has {found} events and the request had {expected}")]
     BulkItems { found: usize, expected: usize },

@@ -13,7 +13,7 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::{CONTENT_ENCODING, HeaderName, HeaderValue, TE};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, TE};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
@@ -149,11 +149,7 @@ fn check(mut options: Options, errors: &mut OptionErrors) -> Option<Vec<Settings
         Form::Json => Encoding::Json,
     });
     let compression = options.compression;
-    let content_type = match http {
-        None => "application/grpc",
-        Some(Encoding::Protobuf) => "application/x-protobuf",
-        Some(Encoding::Json) => "application/json",
-    };
+    let content_type = http.map_or("application/grpc", Encoding::content_type);
     let server = ServerOptions { auth: options.auth.take(), compression, ..options.server(content_type) };
     let call = |signal: Signal| Arc::new(Call { signal, http });
     let mut settings = server.validate(call(Signal::Logs), errors)?;
@@ -273,16 +269,24 @@ impl Call {
         };
         let outcome = Outcome::of(response.status);
         if outcome == Outcome::Delivered {
-            return self.accepted(encoding, response.body());
+            return self.accepted(encoding, response);
         }
         let reason = wattle_otlp::read_status(encoding, response.body()).map(|status| status.message);
         meaning(outcome, reason.filter(|text| !text.is_empty()).unwrap_or_else(|| response.reason()))
     }
 
-    /// What an accepted request says about its events.
-    fn accepted(self, encoding: Encoding, body: &[u8]) -> Meaning {
-        let (rejected, reason) = wattle_otlp::read_response(self.signal, encoding, body);
-        Meaning { rejected, ..Meaning::new(Outcome::Delivered, beginning(reason.as_bytes())) }
+    /// What the response to an accepted request over HTTP says about its events.
+    fn accepted(self, encoding: Encoding, response: &Response) -> Meaning {
+        if let Some(partial) = wattle_otlp::read_response(self.signal, encoding, response.body()) {
+            return delivered(partial);
+        }
+        let content_type = response.header(CONTENT_TYPE.as_str()).unwrap_or_default();
+        if content_type.eq_ignore_ascii_case(encoding.content_type()) {
+            let reason = "the response is not one of OTLP; check that the server at this address speaks it";
+            return Meaning::new(Outcome::NeedsOperator, reason.to_owned());
+        }
+        // Some servers answer with a text such as `ok`.
+        delivered((0, String::new()))
     }
 
     fn grpc_meaning(self, code: &str, response: &Response) -> Meaning {
@@ -291,7 +295,11 @@ impl Call {
         let status = details.and_then(|details| wattle_otlp::read_status(Encoding::Protobuf, &details));
         let retry_after = status.and_then(|status| status.retry_after);
         let outcome = match code {
-            "0" => return self.accepted(Encoding::Protobuf, response.body().get(5..).unwrap_or_default()),
+            "0" => {
+                let body = response.body().get(5..).unwrap_or_default();
+                let partial = wattle_otlp::read_response(self.signal, Encoding::Protobuf, body);
+                return delivered(partial.unwrap_or_default());
+            }
             "8" if retry_after.is_none() => Outcome::TooLarge,
             "1" | "2" | "4" | "8" | "10" | "11" | "13" | "14" | "15" => Outcome::Retry,
             "5" | "7" | "12" | "16" => Outcome::NeedsOperator,
@@ -300,6 +308,11 @@ impl Call {
         let reason = beginning(format!("code {code} of gRPC: {message}").as_bytes());
         Meaning { retry_after, ..Meaning::new(outcome, reason) }
     }
+}
+
+/// The meaning of a request that was accepted, but for some records.
+fn delivered((rejected, reason): (u64, String)) -> Meaning {
+    Meaning { rejected, ..Meaning::new(Outcome::Delivered, beginning(reason.as_bytes())) }
 }
 
 #[cfg(test)]

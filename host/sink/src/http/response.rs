@@ -70,8 +70,8 @@ impl Item {
 #[derive(Deserialize)]
 struct Bulk {
     errors: bool,
-    #[serde(default)]
-    items: Vec<BTreeMap<String, BulkItem>>,
+    /// A filter on the way to the client can leave them out.
+    items: Option<Vec<BTreeMap<String, BulkItem>>>,
 }
 
 #[derive(Deserialize)]
@@ -88,10 +88,17 @@ struct BulkItem {
 /// The body is not the response of a bulk API, so the outcome of the events is unknown.
 pub(super) fn items(body: &[u8], events: usize) -> Result<Option<Vec<Item>>, RequestError> {
     let bulk: Bulk = serde_json::from_slice(body).map_err(RequestError::NotBulk)?;
+    let given = match (bulk.errors, bulk.items) {
+        (false, None) => return Ok(None),
+        (_, given) => given.unwrap_or_default(),
+    };
+    if given.len() != events {
+        return Err(RequestError::BulkItems { found: given.len(), expected: events });
+    }
     if !bulk.errors {
         return Ok(None);
     }
-    let items: Vec<Item> = bulk.items.into_iter().flat_map(BTreeMap::into_values).map(item).collect();
+    let items: Vec<Item> = given.into_iter().flat_map(BTreeMap::into_values).map(item).collect();
     if items.len() != events {
         return Err(RequestError::BulkItems { found: items.len(), expected: events });
     }
@@ -169,6 +176,7 @@ mod tests {
             br#"{"errors":true,"items":[{"create":{"status":201}}]}"#,
             br#"{"errors":true,"items":[{"create":{}},{"create":{"status":201}}]}"#,
             br#"{"errors":true,"items":[{},{}]}"#,
+            br#"{"errors":false,"items":[{"create":{"status":201}}]}"#,
         ] {
             assert!(items(body, 2).is_err(), "{}", String::from_utf8_lossy(body));
         }

@@ -63,7 +63,7 @@ pub(super) struct RequestOptions {
     /// Time limit of a request, including the response. Default: `30s`.
     timeout: Period,
     /// Maximum number of concurrent requests, or `adaptive`: as many as the server takes without slowing down. Events
-    /// arrive in order only with 1. Default: 4; 1 for `loki`.
+    /// arrive in order only with 1. Default: 4; 1 for `loki` and `prometheus_remote_write`.
     concurrency: Option<ConcurrencyOption>,
     /// Bounds of `concurrency = "adaptive"`.
     adaptive_concurrency: AdaptiveOptions,

@@ -92,6 +92,10 @@ impl Destination for Collector {
             1..=4 | 10 | 11 | 14 | 16 => Outcome::NeedsOperator,
             // Incorrect index. If all events have the same, an operator must allow it.
             7 if !self.has_indices => Outcome::NeedsOperator,
+            // An error with a status of success, as servers that imitate the collector send it. Invalid format, incorrect
+            // index, event field missing, event field blank, error in indexed fields.
+            6 | 7 | 12 | 13 | 15 if meaning.outcome == Outcome::Delivered => Outcome::Rejected,
+            code if code != 0 && meaning.outcome == Outcome::Delivered => Outcome::Retry,
             _ => meaning.outcome,
         };
         match meaning.outcome {

@@ -56,7 +56,8 @@ impl Place {
                     Kind::Number => Some(String::from_utf8_lossy(value.text(body)).into_owned()),
                     Kind::Bool | Kind::Null | Kind::Missing => None,
                     Kind::Array | Kind::Object => {
-                        let text = format!("`pagination.path` leads to an {}, not to a text", value.kind.name());
+                        let text =
+                            format!("`pagination.path` leads to a value of type {}, not to a text", value.kind.name());
                         return Err(Failure::lasting(FailureKind::Content, text));
                     }
                 },
@@ -243,7 +244,7 @@ fn items(body: &[u8], path: &Path) -> Result<Option<Vec<Span>>, Failure> {
         }
         Kind::Null | Kind::Missing => Ok(None),
         kind => {
-            let text = format!("`items_path` leads to a {}, not to an array", kind.name());
+            let text = format!("`items_path` leads to a value of type {}, not to an array", kind.name());
             Err(Failure::lasting(FailureKind::Content, text))
         }
     }

@@ -418,7 +418,7 @@ impl Poller {
 
     /// Saves the position. Without it, a restart only sends events again.
     async fn save(&self) {
-        let entry = self.state.entry(&self.settings.identity);
+        let entry = self.state.entry(&self.settings.identity, self.settings.since.as_ref());
         let store = self.store.clone();
         let saved = tokio::task::spawn_blocking(move || store.save(|| Some(vec![entry]))).await;
         match saved {

@@ -5,7 +5,7 @@ use hyper::header::HeaderMap;
 use hyper::{Request, StatusCode, Uri};
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use wattle_http_client::{Client, Limits, RequestError, Response};
+use wattle_http_client::{Client, Limits, RequestError, Response, redact};
 
 use super::failure::{Failure, Kind};
 use super::limits;
@@ -93,20 +93,13 @@ impl Settings {
 
     /// A text of the server without values of options and without the cursor.
     fn redact(&self, text: &str, state: &State) -> String {
-        let mut text = text.to_owned();
         let next = match &state.next {
             Some(Next::Url(text) | Next::Cursor(text)) => Some(text.as_str()),
             _ => None,
         };
         // An address of a page has the values of its query.
         let of_next = next.into_iter().flat_map(|next| std::iter::once(next).chain(next.split(['?', '&', '='])));
-        let secrets = self.secrets.iter().map(wattle_options::Secret::reveal);
-        for secret in secrets.chain(of_next.filter(|text| text.len() >= super::settings::MIN_SECRET)) {
-            text = text.replace(secret, "***");
-            let encoded = utf8_percent_encode(secret, ESCAPED).to_string();
-            text = text.replace(&encoded, "***");
-        }
-        text
+        redact(text, self.secrets.iter().map(wattle_options::Secret::reveal).chain(of_next))
     }
 }
 

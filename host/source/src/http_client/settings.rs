@@ -124,7 +124,7 @@ impl Settings {
     pub(super) fn new(options: Options, errors: &mut OptionErrors) -> Option<Self> {
         let uri = errors.check("endpoint", parse_uri(&options.endpoint));
         let method = method(&options, errors);
-        let mut secrets = secrets(&options, uri.as_ref());
+        let secrets = secrets(&options, uri.as_ref());
         let query = query(&options.query, errors);
         let body = options.body.as_ref().and_then(|body| errors.check("body", Template::parse(body)));
         let headers = headers(&options, errors);
@@ -164,7 +164,6 @@ impl Settings {
             errors.accept(server.check().map_err(|error| vec![error]));
         }
         let (method, pagination) = (method?, pagination?);
-        secrets.retain(|secret| secret.reveal().len() >= MIN_SECRET);
         let written: Vec<&str> = query
             .iter()
             .flat_map(|(name, value)| std::iter::once(name.as_str()).chain(value.literals()))
@@ -202,9 +201,6 @@ impl Settings {
         })
     }
 }
-
-/// Shorter values, such as `100`, hide nothing, and would leave holes in texts.
-pub(super) const MIN_SECRET: usize = 6;
 
 /// Values that a server may repeat in its responses.
 fn secrets(options: &Options, uri: Option<&Uri>) -> Vec<Secret> {

@@ -156,9 +156,13 @@ impl State {
         limit(&mut self.fresh, from)
     }
 
-    /// The position as it is saved.
-    pub(super) fn entry(&self, identity: &Identity) -> Entry {
-        let list = |seen: &HashMap<EventId, Mark>| seen.iter().map(|(id, mark)| (id.to_hex(), *mark)).collect();
+    /// The position as it is saved after each page. To keep it small, it has no events from before the values at which the
+    /// next run begins; after a restart, an API that returns them all the same repeats them once.
+    pub(super) fn entry(&self, identity: &Identity, since: Option<&Since>) -> Entry {
+        let from = self.since.zip(since).map_or(Mark::MIN, |(mark, since)| since.floor(mark));
+        let list = |seen: &HashMap<EventId, Mark>| {
+            seen.iter().filter(|(_, mark)| **mark >= from).map(|(id, mark)| (id.to_hex(), *mark)).collect()
+        };
         let Identity { api, request } = identity.clone();
         Entry {
             api,
@@ -198,18 +202,20 @@ impl State {
     }
 }
 
-/// Forgets events before a value, and the oldest ones of too many. Returns how many of the latter there are.
+/// Forgets the oldest of too many events. Returns how many of them the next run, which begins at a value, can receive again.
+/// Events before that value stay as long as there is room: an API may filter by day where its values have milliseconds.
 fn limit(seen: &mut HashMap<EventId, Mark>, from: Mark) -> usize {
-    seen.retain(|_, mark| *mark >= from);
+    let mut forgotten = 0;
     let surplus = seen.len().saturating_sub(MAX_SEEN);
     if surplus > 0 {
         let mut marks: Vec<(Mark, EventId)> = seen.iter().map(|(id, mark)| (*mark, *id)).collect();
         marks.sort_unstable();
-        for (_, id) in marks.into_iter().take(surplus) {
+        for (mark, id) in marks.into_iter().take(surplus) {
             seen.remove(&id);
+            forgotten += usize::from(mark >= from);
         }
     }
-    surplus
+    forgotten
 }
 
 #[cfg(test)]
@@ -234,10 +240,12 @@ mod tests {
     fn only_events_that_come_again_are_remembered() {
         let mut state = State { since: Some(10), ..State::default() };
         assert_eq!(state.remember([(id(1), 10), (id(2), 14), (id(3), 20)], Some(20), &since()), 0);
-        assert_eq!(state.fresh.len(), 1, "the next run begins at 15");
+        assert_eq!(state.fresh.len(), 3, "an API may filter more coarsely than its values are");
         assert!(state.seen.is_empty(), "two events of one run that look alike are two");
         assert_eq!(state.finish(Some(&since())), 0);
-        assert_eq!((state.since, state.newest, state.seen.get(&id(3))), (Some(20), None, Some(&20)));
+        assert_eq!((state.since, state.newest, state.seen.len()), (Some(20), None, 3));
+        let saved = state.entry(&identity("a", "r"), Some(&since()));
+        assert_eq!(saved.seen, [(id(3).to_hex(), 20)], "the next run begins at 15");
         state.remember([], None, &since());
         state.finish(Some(&since()));
         assert_eq!(state.since, Some(20), "a run without events changes nothing");
@@ -256,7 +264,7 @@ mod tests {
         let mut state = State { next: Some(Next::Cursor("c".into())), since: Some(3), ..State::default() };
         state.remember([(id(1), 9)], Some(9), &since());
         state.keep(Next::Cursor("d".into()), true);
-        let saved = serde_json::to_string(&state.entry(&identity("a", "r"))).unwrap();
+        let saved = serde_json::to_string(&state.entry(&identity("a", "r"), Some(&since()))).unwrap();
         let restore = |api, request| {
             State::restore(serde_json::from_str(&saved).unwrap(), &identity(api, request), Some(&since()))
         };

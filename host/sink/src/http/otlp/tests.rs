@@ -98,6 +98,10 @@ fn the_response_of_http_says_what_becomes_of_the_events() {
             let answer = call.meaning(&response(200, &[], body));
             assert_eq!((answer.outcome, answer.rejected), (Outcome::Delivered, 0));
         }
+        let content_type = [("content-type", encoding.content_type())];
+        assert_eq!(call.meaning(&response(200, &content_type, &partial)).rejected, 2);
+        let answer = call.meaning(&response(200, &content_type, &[0xff; 100]));
+        assert_eq!(answer.outcome, Outcome::NeedsOperator, "{}", answer.reason);
         let status = wattle_otlp::status(encoding, 3, "bad span", None);
         let answer = call.meaning(&response(400, &[], &status));
         assert_eq!((answer.outcome, &*answer.reason), (Outcome::Rejected, "bad span"));

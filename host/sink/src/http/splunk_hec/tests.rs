@@ -275,13 +275,23 @@ async fn only_the_events_that_the_collector_names_are_rejected() {
 async fn a_busy_server_and_errors_of_an_operator_are_retried() {
     let state = shared(State {
         // The last comes first.
-        answers: vec![(400, 7), (400, 14), (400, 10), (403, 1), (500, 8), (503, 9), (503, 23)],
+        answers: vec![(400, 7), (400, 14), (400, 10), (403, 1), (500, 8), (503, 9), (503, 23), (200, 9), (200, 8)],
         ..State::default()
     });
     let (_double, sink) = start(&state, json!({"index": "main"})).await;
     sink.push(&["one"]);
     let rig = sink.finish().await;
-    assert_eq!((rig.acks(), rig.counts().0, rig.counts().2, rig.counts().3), (vec![Delivered], 1, 0, 7));
+    assert_eq!((rig.acks(), rig.counts().0, rig.counts().2, rig.counts().3), (vec![Delivered], 1, 0, 9));
+}
+
+#[tokio::test]
+async fn an_error_with_a_status_of_success_delivers_nothing() {
+    let state = shared(State { answers: vec![(200, 6)], ..State::default() });
+    let (_double, sink) = start(&state, json!({})).await;
+    sink.push(&["one"]);
+    let rig = sink.finish().await;
+    assert_eq!((rig.acks(), rig.counts().0), (vec![Rejected], 0));
+    assert!(events(&state).is_empty());
 }
 
 #[tokio::test]

@@ -162,7 +162,7 @@ fn failed_inputs_and_quarantines_are_last() {
     status.quarantines = vec![Quarantined { pipeline: "cloudtrail".into(), bytes: 2048 }];
     let text = render(&status, false);
     let expected = "\n
-source `trail`: 2 inputs failed; see the log
+source `trail`: 2 failures of inputs; see the log
 
 source `trail`: 3000 bytes of files were lost before they were read; see the log
 
