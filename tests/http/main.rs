@@ -15,6 +15,7 @@ mod killed;
 mod prometheus;
 mod proxy;
 mod receivers;
+mod scrape;
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{RecvTimeoutError, channel};

@@ -7,8 +7,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use wattle_tests::{Agent, Config, Folder, free_address, wait_until};
 
+/// A configuration of Prometheus that scrapes nothing.
+const NO_SCRAPES: &str = "global: {}\n";
+
 /// A running Prometheus, with its data in a folder.
-struct Prometheus {
+pub(crate) struct Prometheus {
     child: Child,
     address: SocketAddr,
 }
@@ -21,8 +24,8 @@ impl Drop for Prometheus {
 }
 
 impl Prometheus {
-    fn start(folder: &Folder, address: SocketAddr, features: &[&str]) -> Self {
-        let config = folder.write("prometheus.yml", "global: {}\n");
+    pub(crate) fn start(folder: &Folder, address: SocketAddr, config: &str, features: &[&str]) -> Self {
+        let config = folder.write("prometheus.yml", config);
         let child = Command::new("prometheus")
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path("prometheus").display()))
@@ -47,7 +50,7 @@ impl Prometheus {
     }
 
     /// The result of a query: the labels and the value of each series, in the order of their texts.
-    fn query(&self, query: &str) -> Vec<String> {
+    pub(crate) fn query(&self, query: &str) -> Vec<String> {
         let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let Some((_, body)) = self.request(&format!("api/v1/query?query={encoded}")) else { return Vec::new() };
         let found: Value = serde_json::from_str(&body).unwrap();
@@ -62,7 +65,7 @@ impl Prometheus {
     }
 }
 
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
 }
 
@@ -84,7 +87,7 @@ fn start(folder: &Folder, from: SocketAddr, to: SocketAddr) -> Agent {
 }
 
 /// Sends metrics of a service; returns the status of the response.
-fn export(address: SocketAddr, metrics: Value) -> u16 {
+pub(crate) fn export(address: SocketAddr, metrics: Value) -> u16 {
     let attribute = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
     let request = json!({"resourceMetrics": [{
         "resource": {"attributes": [attribute("service.name", "shop"), attribute("service.instance.id", "i-1")]},
@@ -96,7 +99,7 @@ fn export(address: SocketAddr, metrics: Value) -> u16 {
     sent.unwrap().status().as_u16()
 }
 
-fn requests(time: u64, value: u64, temporality: u8) -> Value {
+pub(crate) fn requests(time: u64, value: u64, temporality: u8) -> Value {
     let attributes = json!([{"key": "http.method", "value": {"stringValue": "GET \"\u{e4}\"\n"}}]);
     let points = json!([{"timeUnixNano": time.to_string(), "asInt": value.to_string(), "attributes": attributes}]);
     let sum = json!({"isMonotonic": true, "aggregationTemporality": temporality, "dataPoints": points});
@@ -129,7 +132,7 @@ fn queries_return_what_was_sent_although_the_server_was_down() {
         assert_eq!(statuses, [200; 3]);
     });
     agent.wait_for("cannot deliver events; retrying");
-    let prometheus = Prometheus::start(&folder, to, &["--enable-feature=native-histograms"]);
+    let prometheus = Prometheus::start(&folder, to, NO_SCRAPES, &["--enable-feature=native-histograms"]);
     sender.join().unwrap();
     let common = r#""cluster":"c-1","instance":"i-1","job":"shop""#;
     for (query, expected) in [
@@ -163,7 +166,7 @@ fn queries_return_what_was_sent_although_the_server_was_down() {
 #[test]
 fn samples_that_prometheus_refuses_do_not_block_the_others() {
     let (folder, from, to) = (Folder::new(), free_address(), free_address());
-    let prometheus = Prometheus::start(&folder, to, &[]);
+    let prometheus = Prometheus::start(&folder, to, NO_SCRAPES, &[]);
     let agent = start(&folder, from, to);
     let time = now() - 5_000_000_000;
     for (time, value, temporality) in [

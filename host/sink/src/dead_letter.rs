@@ -79,7 +79,6 @@ impl DeadLetters {
     }
 
     /// For events that are encoded with more than the file has; `part` returns what it has.
-    #[cfg(any(feature = "kafka", feature = "nats"))]
     pub(crate) fn of_messages(self, part: Part) -> Self {
         Self { part: Some(part), ..self }
     }

@@ -22,6 +22,17 @@ pub enum SinkError {
     /// The proxy that the options or the environment name cannot be used.
     #[error(transparent)]
     Proxy(ProxyError),
+    /// Another program listens on the address.
+    #[error("address `{0}` is in use; stop the program that listens there or set another `address`")]
+    AddressInUse(String),
+    /// The system does not allow listening on the address.
+    #[error("cannot listen on address `{address}`: {error}")]
+    Listen {
+        /// The address as configured.
+        address: String,
+        /// The error of the system.
+        error: io::Error,
+    },
     /// A task or thread of the sink panicked or was cancelled.
     #[error("{task} stopped unexpectedly: {error}")]
     Task {
@@ -47,6 +58,13 @@ impl From<ServerError> for SinkError {
 }
 
 impl SinkError {
+    pub(crate) fn listen(address: &str, error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::AddrInUse => Self::AddressInUse(address.to_owned()),
+            _ => Self::Listen { address: address.to_owned(), error },
+        }
+    }
+
     /// An error for a task that did not run to its end.
     pub fn task(task: &'static str, error: JoinError) -> Self {
         Self::Task { task, error }

@@ -18,6 +18,7 @@
 //! | `loki` | Loki | `loki::Options` |
 //! | `nats` | subjects of NATS, with the cargo feature `nats` | `NatsOptions` |
 //! | `otlp` | a server of OTLP | `otlp::Options` |
+//! | `prometheus` | clients that scrape, such as Prometheus | `prometheus_exporter::Options` |
 //! | `prometheus_remote_write` | a server of Prometheus' remote write | `prometheus_remote_write::Options` |
 //! | `socket` | a server over TCP, UDP or a Unix socket | `SocketOptions` |
 //! | `splunk_hec` | HTTP Event Collector of Splunk | `splunk_hec::Options` |
@@ -56,6 +57,8 @@ mod output;
 mod path_template;
 mod preview;
 mod prometheus;
+mod prometheus_exporter;
+mod refusal;
 mod retry;
 mod sink;
 mod socket;

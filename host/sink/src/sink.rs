@@ -1,16 +1,18 @@
 //! The traits of a sink, its payloads, its counters, and the context that it runs in.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use wattle_batch::{Ack, Batch};
 use wattle_buffer::{Queue, Sized};
+use wattle_listen::{Listeners, TlsStats};
 
 use crate::backlog::{Backlog, Pending};
 use crate::error::SinkError;
@@ -101,6 +103,10 @@ pub struct SinkStats {
     pub retries: AtomicU64,
     /// Values that did not fit their column of a Parquet file and became null.
     pub misfit_values: AtomicU64,
+    /// Address of a listening sink.
+    pub address: OnceLock<SocketAddr>,
+    /// Failed TLS handshakes of a listening sink.
+    pub tls: Arc<TlsStats>,
     /// Time of the first failed attempt since the last delivery.
     failing: Mutex<Option<Instant>>,
     pending: Arc<Pending>,
@@ -230,6 +236,16 @@ pub(crate) type Running = Pin<Box<dyn Future<Output = Result<(), SinkError>> + S
 
 /// A sink that is ready to run.
 pub trait Sink: Send {
+    /// Takes the listening socket before the sink runs, if the sink has one. So an address in use refuses a new
+    /// configuration instead of ending a running sink.
+    ///
+    /// # Errors
+    ///
+    /// The sink cannot listen on its address.
+    fn listen(&mut self, _listeners: &Listeners) -> Result<(), SinkError> {
+        Ok(())
+    }
+
     /// Sends payloads in order until the queue is closed and empty. The sink retries temporary
     /// errors of the destination with backoff; meanwhile the queue fills up and the sources wait.
     fn run(self: Box<Self>, context: SinkContext) -> Pin<Box<dyn Future<Output = Result<(), SinkError>> + Send>>;

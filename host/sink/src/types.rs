@@ -11,7 +11,7 @@ use crate::kafka;
 #[cfg(feature = "nats")]
 use crate::nats;
 use crate::sink::{Built, Prepared};
-use crate::{blackhole, console, file, http, socket};
+use crate::{blackhole, console, file, http, prometheus_exporter, socket};
 
 #[cfg(not(feature = "aws"))]
 const WITHOUT_AWS: &str = "this agent was built without the sink `aws_s3`; build it with the default features, as in \
@@ -52,6 +52,13 @@ pub const TYPES: &Table<Prepared> = &Table {
         Row { name: "http", prepare: http::prepare, schema: http::schema, files: http::files },
         Row { name: "loki", prepare: http::loki::prepare, schema: http::loki::schema, files: http::files },
         Row { name: "otlp", prepare: http::otlp::prepare, schema: http::otlp::schema, files: http::files },
+        Row {
+            name: "prometheus",
+            prepare: prometheus_exporter::prepare,
+            schema: prometheus_exporter::schema,
+            // The sink follows the files of `tls` itself.
+            files: no_files,
+        },
         Row {
             name: "prometheus_remote_write",
             prepare: http::prometheus_remote_write::prepare,

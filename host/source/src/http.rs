@@ -21,8 +21,6 @@
 
 pub(crate) mod body;
 pub(crate) mod bulk;
-mod connections;
-mod credential;
 pub(crate) mod firehose;
 mod handler;
 mod head;
@@ -43,7 +41,6 @@ mod tls_tests;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -51,12 +48,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use wattle_listen::{Acceptor, Connections, Listeners, Owner, Registered, Registration, Stream, accept};
 
 use crate::error::SourceError;
-use crate::listen::{Acceptor, Stream};
-use crate::listeners::{Listeners, Registration};
 use crate::source::{Source, SourceContext, Stop};
-use connections::{Connections, Registered};
 use handler::Handler;
 pub(crate) use options::Options;
 use options::{Protocol, Settings};
@@ -66,9 +61,6 @@ const MAX_HEAD_BYTES: usize = 128 << 10;
 
 /// Time to send the last response on a closing connection.
 const LAST_ANSWER: Duration = Duration::from_millis(50);
-
-/// Pause after a failed accept, which happens when too many files are open.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The source, ready to run.
 pub(crate) struct HttpSource {
@@ -104,10 +96,12 @@ impl Source for HttpSource {
             }
             context.stats.start();
             let mut stop = context.stop.clone();
-            let open = Arc::new(Connections::new(context.name.clone(), self.settings.max_connections));
+            let owner = Owner::Source(context.name.clone());
+            let open = Arc::new(Connections::new(owner.clone(), self.settings.max_connections));
             let settings = self.settings.clone();
             let reply = response::TLS_REQUIRED;
-            let acceptor = Acceptor::new(&context, settings.tls.clone(), Some(settings.idle_timeout), reply);
+            let (tls, tls_stats) = (settings.tls.clone(), context.stats.tls.clone());
+            let acceptor = Acceptor::new(owner, tls_stats, tls, Some(settings.idle_timeout), reply);
             let acceptor = Arc::new(acceptor);
             let handler = Arc::new(Handler::new(self.settings, context, open.clone()));
             let mut files = std::pin::pin!(acceptor.follow_files());
@@ -149,36 +143,11 @@ async fn listen(
     listeners: &Listeners,
     context: &SourceContext,
 ) -> Result<(TcpListener, Registration), SourceError> {
-    let bound = async {
-        let listener = match socket {
-            Some(socket) => TcpListener::from_std(socket)?,
-            None => TcpListener::bind(address).await?,
-        };
-        let at = listener.local_addr()?;
-        let registration = listeners.register(address, &listener)?;
-        std::io::Result::Ok((listener, registration, at))
-    };
-    let (listener, registration, at) = bound.await.map_err(|error| SourceError::listen(address, error))?;
+    let opened = listeners.open(address, socket, None).await;
+    let (listener, registration, at) = opened.map_err(|error| SourceError::listen(address, error))?;
     let _ = context.stats.address.set(at);
     tracing::info!(source = %context.name, address = %at, "listening");
     Ok((listener, registration))
-}
-
-/// Accepts a connection on any of the sockets.
-async fn accept(sockets: &[TcpListener]) -> (TcpStream, SocketAddr) {
-    loop {
-        let any = std::future::poll_fn(|context| {
-            let ready = sockets.iter().map(|socket| socket.poll_accept(context)).find(Poll::is_ready);
-            ready.unwrap_or(Poll::Pending)
-        });
-        match any.await {
-            Ok(accepted) => return accepted,
-            Err(error) => {
-                tracing::warn!(error = %error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
 }
 
 /// An accepted connection.

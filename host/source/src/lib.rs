@@ -29,9 +29,6 @@ mod journald;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod kubernetes_logs;
-mod listen;
-mod listeners;
-mod log_limit;
 #[cfg(feature = "nats")]
 mod nats;
 mod outbox;
@@ -56,10 +53,9 @@ mod waits;
 
 pub use assemble::BatchLimits;
 pub use error::SourceError;
-pub use listeners::Listeners;
 pub use sample::{Sample, sample};
 pub use source::{Batches, Source, SourceContext, Stop};
-pub use stats::{DELAY_SECONDS, DelaySnapshot, LagStats, LostBytes, QueueStats, SourceStats, TlsStats};
+pub use stats::{DELAY_SECONDS, DelaySnapshot, LagStats, LostBytes, QueueStats, SourceStats};
 pub use text::text;
 pub use types::{TYPES, build};
 pub use waits::{InputEnd, Waits};

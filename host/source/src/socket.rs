@@ -26,12 +26,10 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use wattle_listen::{Acceptor, Listeners, LogLimit, Owner, Registration};
 
 use crate::error::SourceError;
 use crate::frame::Skipped;
-use crate::listen::Acceptor;
-use crate::listeners::{Listeners, Registration};
-use crate::log_limit::LogLimit;
 use crate::outbox::{Outbox, TaskIntake};
 use crate::pool::Pool;
 use crate::source::{Source, SourceContext};
@@ -167,7 +165,13 @@ impl Ownership {
 /// Reads the messages of all clients until the source stops and the last connection is closed.
 async fn serve_clients(listener: StreamListener, shared: Arc<Shared>, ownership: Ownership) {
     let settings = &shared.settings;
-    let acceptor = Arc::new(Acceptor::new(&shared.context, settings.tls.clone(), settings.idle_timeout, b""));
+    let acceptor = Arc::new(Acceptor::new(
+        Owner::Source(shared.context.name.clone()),
+        shared.context.stats.tls.clone(),
+        settings.tls.clone(),
+        settings.idle_timeout,
+        b"",
+    ));
     let mut files = std::pin::pin!(acceptor.follow_files());
     let places = Arc::new(Semaphore::new(settings.max_connections));
     let serve = |client, place| serve(client, place, places.clone(), acceptor.clone(), shared.clone());
@@ -245,8 +249,9 @@ async fn serve(
     match client {
         Client::Tcp(stream, peer) => {
             bind::keep_alive(&stream);
-            let stop = &mut shared.context.stop.clone();
-            if let Some(stream) = acceptor.accept_before(stream, peer, stop, LAST_READ).await {
+            let mut stop = shared.context.stop.clone();
+            let stopped = async move { stop.stopped().await };
+            if let Some(stream) = acceptor.accept_before(stream, peer, stopped, LAST_READ).await {
                 reader.run(stream, Some(peer)).await;
             }
         }

@@ -12,9 +12,9 @@ use wattle_buffer::{Queue, Sized};
 
 use crate::assemble::BatchLimits;
 use crate::error::SourceError;
-use crate::listeners::Listeners;
 use crate::stats::SourceStats;
 use crate::waits::{InputEnd, Wait, Waits};
+use wattle_listen::Listeners;
 
 /// A batch for the workers.
 pub struct Batches(pub Batch);

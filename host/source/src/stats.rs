@@ -1,12 +1,12 @@
 //! Counts of a source.
 
 use std::net::SocketAddr;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
-use wattle_tls::AcceptError;
+use wattle_listen::TlsStats;
 
 /// Counts of a source, read by metrics, the summary and the progress bar.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ pub struct SourceStats {
     /// Address of a listening source.
     pub address: OnceLock<SocketAddr>,
     /// Failed TLS handshakes of a listening source.
-    pub tls: TlsStats,
+    pub tls: Arc<TlsStats>,
     /// UDP datagrams that the kernel dropped because its buffer was full.
     pub dropped_datagrams: AtomicU64,
     /// Objects of a store, and the messages that announce them.
@@ -74,40 +74,6 @@ impl LagStats {
     /// The parts; empty for a source to which lag does not apply.
     pub fn parts(&self) -> Vec<(String, u64)> {
         self.0.lock().clone()
-    }
-}
-
-/// The reason of a handshake that a client begins at a source without TLS.
-pub(crate) const UNEXPECTED_TLS: &str = "unexpected";
-
-/// Failed TLS handshakes, by reason.
-#[derive(Debug, Default)]
-pub struct TlsStats {
-    is_used: AtomicBool,
-    /// One for each of [`AcceptError::KINDS`].
-    failures: [AtomicU64; AcceptError::KINDS.len()],
-    unexpected: AtomicU64,
-}
-
-impl TlsStats {
-    /// Says that the source has TLS, so that counts of zero mean something.
-    pub(crate) fn set_used(&self) {
-        self.is_used.store(true, Ordering::Relaxed);
-    }
-
-    /// Counts a failed handshake.
-    pub(crate) fn count(&self, reason: &str) {
-        let known = AcceptError::KINDS.iter().position(|kind| *kind == reason);
-        add(known.and_then(|at| self.failures.get(at)).unwrap_or(&self.unexpected), 1);
-    }
-
-    /// Failed handshakes by reason; empty for a source to which TLS does not apply.
-    pub fn failures(&self) -> Vec<(&'static str, u64)> {
-        let named = AcceptError::KINDS.into_iter().chain([UNEXPECTED_TLS]);
-        let counts = self.failures.iter().chain([&self.unexpected]).map(|count| count.load(Ordering::Relaxed));
-        let counted: Vec<_> = named.zip(counts).collect();
-        let applies = self.is_used.load(Ordering::Relaxed) || counted.iter().any(|(_, count)| *count > 0);
-        if applies { counted } else { Vec::new() }
     }
 }
 

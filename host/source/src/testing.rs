@@ -15,11 +15,11 @@ use wattle_buffer::Queue;
 
 use crate::assemble::BatchLimits;
 use crate::error::SourceError;
-use crate::listeners::Listeners;
 use crate::source::{Batches, Source, SourceContext, Stop};
 use crate::stats::SourceStats;
 use crate::types::build;
 use crate::waits::{InputEnd, Waits};
+use wattle_listen::Listeners;
 
 /// Maximum time of any step in a test.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -9,11 +9,11 @@ use crate::aws_s3;
 use crate::error::SourceError;
 #[cfg(feature = "kafka")]
 use crate::kafka;
-use crate::listeners::Listeners;
 #[cfg(feature = "nats")]
 use crate::nats;
 use crate::source::Source;
 use crate::{demo, docker_logs, file, http, http_client, journald, kubernetes_logs, socket, stdin};
+use wattle_listen::Listeners;
 
 type Prepared = Box<dyn Source>;
 

@@ -7,8 +7,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use wattle_api::status::Counted;
+use wattle_listen::TlsStats;
 use wattle_sink::SinkStats;
-use wattle_source::{LostBytes, QueueStats, SourceStats, TlsStats};
+use wattle_source::{LostBytes, QueueStats, SourceStats};
 use wattle_topology::{NodeCounts, PipelineCounts};
 
 use crate::metric::{Kind, Metric};
@@ -228,6 +229,7 @@ table! {
     one Counter "wattle_sink_lost_events_total" ["sink"] "Events that the destination rejected, or for which the attempts ran out, and that no dead-letter file has." load(&s.lost_events);
     one Counter "wattle_sink_retries_total" ["sink"] "Failed attempts to send that were repeated." load(&s.retries), column "RETRIES", summary "retries";
     one Counter "wattle_sink_misfit_values_total" ["sink"] "Values that did not fit their column of a Parquet file and became null." load(&s.misfit_values);
+    by Counter "wattle_sink_tls_failures_total" ["sink", "reason"] "TLS handshakes of clients of a sink that listens that failed, by the reasons of `wattle_source_tls_failures_total`." tls_failures(&s.tls);
 }
 
 fn messages(queue: &QueueStats) -> Vec<(String, u64)> {

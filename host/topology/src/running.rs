@@ -15,9 +15,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use wattle_buffer::Queue;
 use wattle_buffer::disk::Folder;
+use wattle_listen::Listeners;
 use wattle_plan::{BufferKind, BufferPlan, EndpointPlan, PipelinePlan, Plan, SinkPlan, WhenFull};
 use wattle_sink::{FlushSignal, SinkContext};
-use wattle_source::{BatchLimits, InputEnd, Listeners, Source, SourceContext, Stop};
+use wattle_source::{BatchLimits, InputEnd, Source, SourceContext, Stop};
 
 pub use self::drain::{Drained, Left};
 use self::handover::{Handover, SinkTask, stalled};
@@ -76,7 +77,7 @@ struct RunningSink {
 pub struct Topology {
     settings: TopologySettings,
     make: Arc<NodeFactory>,
-    /// Listening sockets, which a source takes over from its predecessor.
+    /// Listening sockets, which a source or sink takes over from its predecessor.
     listeners: Listeners,
     /// Sources that do not come from the plan, until they are started.
     given: HashMap<String, Box<dyn Source>>,
@@ -289,7 +290,8 @@ impl Topology {
             if self.sinks.get(&sink.name).is_none_or(|s| s.digest != digest(planned)) {
                 let wrong = |message| BuildError { what: "sink", name: sink.name.clone(), message };
                 let made = wattle_sink::build(&sink.name, &sink.type_name, &sink.options);
-                let made = made.map_err(|e| wrong(e.to_string()))?;
+                let mut made = made.map_err(|e| wrong(e.to_string()))?;
+                made.sink.listen(&self.listeners).map_err(|e| wrong(e.to_string()))?;
                 let was_disk = self.sinks.get(&sink.name).is_some_and(|former| former.is_disk);
                 let folder = buffer::folder_for(&self.settings.data_dir, &sink.name, &planned.buffer, was_disk);
                 let folder = folder.map_err(|e| wrong(format!("the folder of its disk buffer cannot be made: {e}")))?;

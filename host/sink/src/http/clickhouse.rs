@@ -21,10 +21,11 @@ use super::destination::{Destination, Meaning, Target};
 use super::error::RequestError;
 use super::options::Settings;
 use super::response::Outcome;
-use super::writing::{Groups, percent_encode, refusal, write_refused};
+use super::writing::{Groups, percent_encode};
 use crate::batcher::RequestBatch;
 use crate::encode::{Encoding, Template};
 use crate::event_id::{self, EventIds};
+use crate::refusal::{refusal, write_refused};
 use crate::sink::{Encoder, Payload, Prepared};
 
 /// The header with the code of an error. Its status is not reliable.

@@ -15,10 +15,10 @@ use super::limit::Slot;
 use super::options::Settings;
 use super::partition::Key;
 use super::response::{Item, Outcome};
-use super::writing::refusal;
 use crate::batcher::RequestBatch;
 use crate::compress::Compression;
 use crate::dead_letter::{DeadLetters, Rejection};
+use crate::refusal::refusal;
 use crate::retry::{Backoff, Outage};
 use crate::sink::SinkStats;
 

@@ -112,7 +112,7 @@ pub(crate) trait Destination: fmt::Debug + Send + Sync {
         Target::of(settings)
     }
 
-    /// Whether the encoder writes events that are never sent, as [`super::writing::write_refused`] does.
+    /// Whether the encoder writes events that are never sent, as [`write_refused`](crate::refusal::write_refused) does.
     fn has_refusals(&self) -> bool {
         false
     }

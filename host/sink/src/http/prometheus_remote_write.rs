@@ -26,11 +26,12 @@ use super::destination::{Destination, Meaning, Target};
 use super::error::RequestError;
 use super::options::Settings;
 use super::response::Outcome;
-use super::writing::{Groups, refusal, tenant_target, write_refused, write_tenant};
+use super::writing::{Groups, tenant_target, write_tenant};
 use crate::batcher::RequestBatch;
 use crate::compress::Compression;
 use crate::encode::Template;
 use crate::prometheus::{self as metrics, Labels, Point, PointError, Temporality};
+use crate::refusal::{refusal, write_refused};
 use crate::sink::{Encoder, Payload, Prepared};
 
 pub(crate) fn prepare(options: &Value) -> Result<Prepared, Vec<OptionError>> {

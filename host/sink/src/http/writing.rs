@@ -1,5 +1,5 @@
 //! What the encoders of destinations share: members of JSON objects that are made of templates, events grouped by
-//! key, tenants, and events that are never sent.
+//! key, and tenants.
 
 use std::collections::HashMap;
 
@@ -17,9 +17,6 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 /// The header with the tenant, of the servers of Grafana.
 const TENANT: HeaderName = HeaderName::from_static("x-scope-orgid");
-
-/// How an event begins that the encoder refuses. No event of a destination with refusals begins so.
-const REFUSED: u8 = 0;
 
 /// Templates by the names of their members. A member whose value is empty is left out.
 #[derive(Debug, Default)]
@@ -147,21 +144,6 @@ pub(super) fn write_tenant(tenant: Option<&Rendering<'_>>, row: usize, out: &mut
 pub(super) fn tenant_target(settings: &Settings, tenant: Option<&str>) -> Target {
     let value = tenant.filter(|tenant| !tenant.is_empty()).and_then(|tenant| HeaderValue::from_str(tenant).ok());
     Target { headers: HeaderMap::from_iter(value.map(|value| (TENANT, value))), ..Target::of(settings) }
-}
-
-/// Writes an event that is never sent, with the reason, which has one line.
-pub(super) fn write_refused(reason: &str, batch: &Batch, row: usize, out: &mut Vec<u8>) {
-    out.push(REFUSED);
-    out.extend_from_slice(reason.as_bytes());
-    out.push(b'\n');
-    batch.write_json(row, out);
-}
-
-/// The reason why an event is never sent, and the event as JSON; `None` for an event that is sent.
-pub(super) fn refusal(event: &[u8]) -> Option<(&str, &[u8])> {
-    let text = event.strip_prefix(&[REFUSED])?;
-    let end = memchr::memchr(b'\n', text)?;
-    Some((std::str::from_utf8(text.get(..end)?).ok()?, text.get(end + 1..)?))
 }
 
 /// Writes a value of a query.

@@ -108,7 +108,7 @@ impl BoundLabels<'_> {
 }
 
 /// The label of an attribute: other characters than letters, digits and `_` become `_`.
-fn label_name(attribute: &str) -> String {
+pub(super) fn label_name(attribute: &str) -> String {
     let name: String = attribute.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '_' }).collect();
     // Prometheus reserves names that begin with two underscores, and a label must not begin with a digit.
     match name.as_bytes() {

@@ -44,10 +44,7 @@ pub(crate) fn family_name(point: &Point) -> String {
     if parts.is_empty() {
         return String::new();
     }
-    let (unit, per) = match point.unit.split_once('/') {
-        Some((unit, per)) => (unit_name(unit, &UNITS), unit_name(per, &PER_UNITS)),
-        None => (unit_name(&point.unit, &UNITS), String::new()),
-    };
+    let (unit, per) = unit_parts(point);
     if !unit.is_empty() && !parts.contains(&&*unit) {
         parts.push(&unit);
     }
@@ -68,6 +65,21 @@ pub(crate) fn family_name(point: &Point) -> String {
         name.insert(0, '_');
     }
     name
+}
+
+/// The unit that a family has in its name, such as `bytes_per_second`; empty for none.
+pub(crate) fn unit_of(point: &Point) -> String {
+    match unit_parts(point) {
+        (unit, per) if per.is_empty() => unit,
+        (unit, per) => format!("{unit}_per_{per}"),
+    }
+}
+
+fn unit_parts(point: &Point) -> (String, String) {
+    match point.unit.split_once('/') {
+        Some((unit, per)) => (unit_name(unit, &UNITS), unit_name(per, &PER_UNITS)),
+        None => (unit_name(&point.unit, &UNITS), String::new()),
+    }
 }
 
 /// The name of a unit. Empty for an annotation, such as `{requests}`.

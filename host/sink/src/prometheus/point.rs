@@ -3,6 +3,8 @@
 use serde::{Deserialize, Deserializer};
 use wattle_batch::{Batch, EventKind};
 
+use super::exemplar::{self, Exemplar};
+
 /// Why an event is not sent. The texts have no contents of the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PointError {
@@ -57,6 +59,8 @@ pub(crate) struct Point {
     /// Always `Cumulative` for gauges and summaries.
     pub(crate) temporality: Temporality,
     pub(crate) value: Value,
+    /// Those that are valid, with labels that fit.
+    pub(crate) exemplars: Vec<Exemplar>,
 }
 
 /// The value of a data point.
@@ -210,6 +214,9 @@ struct Body {
     negative: Buckets,
     #[serde(default)]
     quantiles: Vec<Quantile>,
+    /// Exemplars are extra, so a wrong one does not refuse its event.
+    #[serde(default)]
+    exemplars: serde_json::Value,
 }
 
 impl Point {
@@ -235,7 +242,8 @@ impl Point {
             _ => body.temporality.ok_or(PointError::NoTemporality)?,
         };
         let (name, description, unit) = (body.name.clone(), body.description.clone(), body.unit.clone());
-        Ok(Self { name, description, unit, temporality, value: body.value()? })
+        let exemplars = exemplar::read(&body.exemplars);
+        Ok(Self { name, description, unit, temporality, value: body.value()?, exemplars })
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::point::{Buckets, Exponential, Histogram, MAX_SAMPLE_BYTES, PointError, Summary, Value};
 
 /// Maximum number of buckets on each side of zero that an exponential histogram has as a classic one.
-const MAX_BUCKETS: usize = 160;
+pub(crate) const MAX_BUCKETS: usize = 160;
 
 /// One sample of a data point.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,17 +30,22 @@ impl Sample {
 ///
 /// Together they would be too large.
 pub(crate) fn samples(value: &Value, name: &str, labels: &BTreeMap<String, String>) -> Result<Vec<Sample>, PointError> {
-    let samples = match value {
-        Value::Counter(value) | Value::Gauge(value) => vec![Sample::new("", *value)],
-        Value::Histogram(histogram) => of_histogram(histogram),
-        Value::Exponential(exponential) => of_histogram(&classic(exponential)),
-        Value::Summary(summary) => of_summary(summary),
-    };
+    let samples = samples_of(value);
     let each = labels.iter().map(|(name, value)| name.len() + value.len() + 8).sum::<usize>() + name.len() + 64;
     if samples.len().saturating_mul(each) > MAX_SAMPLE_BYTES {
         return Err(PointError::TooLarge);
     }
     Ok(samples)
+}
+
+/// The same without a limit.
+pub(crate) fn samples_of(value: &Value) -> Vec<Sample> {
+    match value {
+        Value::Counter(value) | Value::Gauge(value) => vec![Sample::new("", *value)],
+        Value::Histogram(histogram) => of_histogram(histogram),
+        Value::Exponential(exponential) => of_histogram(&classic(exponential)),
+        Value::Summary(summary) => of_summary(summary),
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus has doubles only")]

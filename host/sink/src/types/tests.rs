@@ -18,6 +18,14 @@ fn every_type_accepts_valid_options() {
     let cases = [
         ("blackhole", json!({})),
         ("console", json!({})),
+        ("prometheus", json!({})),
+        (
+            "prometheus",
+            json!({"address": "[::1]:9598", "path": "/m", "default_namespace": "wattle", "labels": {"c": "{{ body }}"},
+                "expire_after": "1h", "max_series": "10", "max_bytes": "1MiB", "send_timestamps": "true",
+                "max_connections": 3, "idle_timeout": "1m", "dead_letter": "dead.jsonl",
+                "auth": {"strategy": "bearer", "token": "t"}}),
+        ),
         ("console", json!({"target": "stderr", "encoding": {"codec": "text", "minify": "true"}})),
         ("console", json!({"preview": 5})),
         ("console", json!({"encoding": {"codec": "pretty", "except_fields": ["resource"]}})),

@@ -21,10 +21,10 @@ use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
+use wattle_listen::Credential;
 use wattle_options::{Flag, OptionErrors, Secret};
 
 pub(super) use self::actions::frame;
-use super::credential::Credential;
 use super::options::{HTTP_1, Protocol, Settings, server_options};
 use super::refusal::Refusal;
 use super::response::{Body, Taken, respond, respond_with};

@@ -10,16 +10,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use hyper::header::HeaderName;
 use hyper::{HeaderMap, StatusCode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use wattle_batch::Span;
+use wattle_listen::{Credential, check_path};
 use wattle_options::{OptionErrors, Secret};
 
 use super::body::{documents, lines};
-use super::credential::Credential;
-use super::options::{HTTP_1, Protocol, Settings, check_path, server_options};
+use super::options::{HTTP_1, Protocol, Settings, server_options};
 use super::refusal::Refusal;
 use crate::assemble::{BatchLimits, Chunk, cut};
 use crate::decompress::{Compression, ReadFailure, decompress};
@@ -74,7 +75,9 @@ impl Options {
         check_path("path", &self.path, errors);
         settings.path = self.path;
         let keys = self.access_keys.into_iter().enumerate();
-        let keys = keys.filter_map(|(at, key)| Credential::access_key(&format!("access_keys[{at}]"), key, errors));
+        let keys = keys.filter_map(|(at, key)| {
+            Credential::in_header(HeaderName::from_static(ACCESS_KEY), &format!("access_keys[{at}]"), key, errors)
+        });
         settings.credentials = keys.collect();
         settings.protocol = Protocol::Firehose(self.record_compression);
         settings

@@ -12,11 +12,10 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 use wattle_batch::{Ack, Batch, ColumnTooLarge, Disposition, Origin, Rows};
+use wattle_listen::{Connection, Connections, Credential, LogLimit};
 
 use super::body::{Kinds, decode, frame, unpack};
 use super::bulk;
-use super::connections::{Connection, Connections};
-use super::credential::Credential;
 use super::firehose::{self, About};
 use super::head::{self, Asks};
 use super::hec::{self, Ticket};
@@ -26,7 +25,6 @@ use super::refusal::Refusal;
 use super::response::{self, Style, Taken};
 use crate::assemble::Chunk;
 use crate::in_flight::{InFlight, NoRoom, Share};
-use crate::log_limit::LogLimit;
 use crate::source::{Batches, SourceContext};
 use crate::stats::add;
 
@@ -111,7 +109,7 @@ impl Handler {
     pub(crate) async fn answer(
         &self,
         peer: SocketAddr,
-        connection: &Connection,
+        connection: &Arc<Connection>,
         request: Request<Incoming>,
     ) -> Result<Response<response::Body>, Unanswered> {
         connection.touch();
@@ -174,7 +172,7 @@ impl Handler {
     async fn take(
         &self,
         peer: SocketAddr,
-        connection: &Connection,
+        connection: &Arc<Connection>,
         request: Request<Incoming>,
     ) -> Result<Taken, Refusal> {
         let text = |name: HeaderName| {
@@ -216,7 +214,7 @@ impl Handler {
     }
 
     /// Reads a body in the time that it has.
-    async fn body(&self, connection: &Connection, body: Incoming, share: &mut Share) -> Result<Bytes, Refusal> {
+    async fn body(&self, connection: &Arc<Connection>, body: Incoming, share: &mut Share) -> Result<Bytes, Refusal> {
         let reading = self.read(connection, body, share);
         tokio::select! {
             body = timeout(self.settings.read_timeout, reading) => body
@@ -228,7 +226,7 @@ impl Handler {
     /// Responds to a question about acknowledgements.
     async fn acks(
         &self,
-        connection: &Connection,
+        connection: &Arc<Connection>,
         request: Request<Incoming>,
     ) -> Result<Response<response::Body>, Refusal> {
         let Protocol::Hec(collector) = &self.settings.protocol else {
@@ -255,7 +253,12 @@ impl Handler {
 
     /// Reads a body up to the limit. Reserves memory for received bytes, not for the announced
     /// length.
-    async fn read(&self, connection: &Connection, mut body: Incoming, share: &mut Share) -> Result<Bytes, Refusal> {
+    async fn read(
+        &self,
+        connection: &Arc<Connection>,
+        mut body: Incoming,
+        share: &mut Share,
+    ) -> Result<Bytes, Refusal> {
         let max = self.settings.max_body_bytes;
         let too_large = || {
             let reason = format!("the body is larger than {max} bytes (`max_body_bytes`)");

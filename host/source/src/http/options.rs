@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use wattle_listen::{AuthOptions, Credential, Tls, TlsOptions, check_address, check_path};
 use wattle_options::{Flag, OptionErrors, Period, Secret};
 
 use super::bulk;
-use super::credential::Credential;
 use super::firehose::RecordCompression;
 use super::hec::Collector;
 use crate::decompress::Caps;
-use crate::listen::{Tls, TlsOptions};
 
 /// Protocols of a server that speaks HTTP/1 only.
 pub(super) const HTTP_1: &[&str] = &["http/1.1", "http/1.0"];
@@ -39,7 +38,7 @@ macro_rules! server_options {
             $($(#[$own_meta])* $own: $own_type,)*
             /// TLS of all connections, with certificates of clients if `tls.ca_file` is set. Default: none; connections are
             /// not encrypted.
-            tls: Option<$crate::listen::TlsOptions>,
+            tls: Option<wattle_listen::TlsOptions>,
             /// Maximum size of a body in bytes, before and after decompression. Default: `64MiB`.
             max_body_bytes: wattle_options::Size,
             /// Maximum ratio of decompressed to compressed bytes of a body; the first MiB is exempt.
@@ -139,31 +138,6 @@ server_options! {
     }
 }
 
-/// Credentials of requests.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(tag = "strategy", rename_all = "lowercase", deny_unknown_fields)]
-pub(super) enum AuthOptions {
-    /// User and password, in the header `Authorization`.
-    Basic {
-        /// Name of the user, without a colon.
-        user: String,
-        /// Password of the user. Use a variable, such as `${PASSWORD}`.
-        password: Secret,
-    },
-    /// A token, in the header `Authorization`.
-    Bearer {
-        /// The token. Use a variable, such as `${TOKEN}`.
-        token: Secret,
-    },
-    /// A key in a separate header, such as that of an API destination of EventBridge.
-    Header {
-        /// Name of the header, such as `x-api-key`.
-        name: String,
-        /// Value of the header. Use a variable, such as `${API_KEY}`.
-        value: Secret,
-    },
-}
-
 /// How bodies become events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -254,10 +228,7 @@ impl Server {
     /// `addresses` are those to listen on, each with the name of its option.
     pub(super) fn check(self, addresses: &[(&str, &str)], errors: &mut OptionErrors) -> Settings {
         for (option, address) in addresses {
-            let port = address.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
-            if !matches!(port, Some((host, Ok(_))) if !host.is_empty()) {
-                errors.add(option, format!("`{address}` has no port or no host; write it like `127.0.0.1:8080`"));
-            }
+            check_address(option, address, errors);
         }
         if !self.health_path.is_empty() {
             check_path("health_path", &self.health_path, errors);
@@ -296,12 +267,6 @@ impl Server {
     }
 }
 
-pub(super) fn check_path(option: &str, path: &str, errors: &mut OptionErrors) {
-    if !path.starts_with('/') || path.contains(['?', '#']) {
-        errors.add(option, format!("`{path}` is not a path; it must begin with `/` and have no query"));
-    }
-}
-
 /// The credentials of the options `token` and `auth`.
 pub(super) fn credentials(
     token: Option<Secret>,
@@ -314,16 +279,6 @@ pub(super) fn credentials(
     let token = token.map(|token| Credential::bearer("token", &token, errors));
     let auth = auth.map(|auth| auth.check(errors));
     token.into_iter().chain(auth).flatten().collect()
-}
-
-impl AuthOptions {
-    pub(super) fn check(self, errors: &mut OptionErrors) -> Option<Credential> {
-        match self {
-            Self::Basic { user, password } => Credential::basic(&user, &password, errors),
-            Self::Bearer { token } => Credential::bearer("auth.token", &token, errors),
-            Self::Header { name, value } => Credential::header(&name, "auth", value, errors),
-        }
-    }
 }
 
 impl Options {

@@ -17,11 +17,12 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode, Version};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use wattle_batch::Rows;
+use wattle_listen::AuthOptions;
 use wattle_options::{OptionErrors, Secret};
 use wattle_otlp::{Encoding, Signal};
 
 use super::body::Kinds;
-use super::options::{AuthOptions, HTTP_2, Protocol, Settings, credentials, server_options};
+use super::options::{HTTP_2, Protocol, Settings, credentials, server_options};
 use super::refusal::Refusal;
 use super::response::{Body, Taken, respond_with};
 use crate::assemble::BatchLimits;

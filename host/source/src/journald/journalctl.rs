@@ -13,7 +13,7 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use super::options::Settings;
 use super::position::Begin;
-use crate::log_limit::LogLimit;
+use wattle_listen::LogLimit;
 
 /// Most bytes of a line of its errors that are logged.
 const MAX_LINE: usize = 1024;

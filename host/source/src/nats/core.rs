@@ -19,9 +19,9 @@ use super::options::{Settings, Subscription};
 use super::read::{now, pause};
 use super::reports::{Action, Reports};
 use super::shared::Shared;
-use crate::log_limit::LogLimit;
 use crate::source::SourceContext;
 use crate::stats::add;
+use wattle_listen::LogLimit;
 
 /// Messages of a subscription that the client holds until the source takes them.
 const CAPACITY: usize = 65_536;

@@ -15,7 +15,7 @@ use super::drops;
 use super::options::{Mode, Place, Settings};
 use super::seal::{Family, seal};
 use crate::error::SourceError;
-use crate::listeners::{Listeners, Registration};
+use wattle_listen::{Listeners, Registration};
 
 /// A client that was silent for this time is probed; it counts as gone after four probes without an answer.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use wattle_options::{Number, OptionErrors, Period, Size};
 
 use super::messages::StreamFraming;
-use crate::listen::{Tls, TlsOptions};
+use wattle_listen::{Tls, TlsOptions};
 
 /// Least size of the receive buffer of the kernel that can be set.
 const MIN_RECEIVE_BUFFER: u64 = 4 << 10;

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::listen::Stream;
+use wattle_listen::Stream;
 
 /// The family of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

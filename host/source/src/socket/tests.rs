@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::listeners::Listeners;
 use crate::stats::get;
 use crate::testing::{Rig, Running, resource, texts};
 use crate::types::build;
+use wattle_listen::Listeners;
 
 /// A running source and its address.
 async fn start(type_name: &str, options: Value) -> (Rig, Running, SocketAddr) {

@@ -1,4 +1,4 @@
-//! The option `tls` of a listening source.
+//! The options of a server: `tls`, addresses and paths.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use serde::Deserialize;
 use wattle_options::{Flag, OptionErrors};
 use wattle_tls::{Reloaded, ServerOptions, server_config};
 
-/// The TLS configuration of a source, which follows its files. Clones share it.
-pub(crate) type Tls = Arc<Reloaded<rustls::ServerConfig>>;
+/// The TLS configuration of a server, which follows its files. Clones share it.
+pub type Tls = Arc<Reloaded<rustls::ServerConfig>>;
 
-/// TLS of the connections. The source reads changed files again; new connections use them.
+/// TLS of the connections. Changed files are read again; new connections use them.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct TlsOptions {
+pub struct TlsOptions {
     /// File with the certificate of the source (PEM), followed by the certificates of its authorities.
     crt_file: PathBuf,
     /// File with the private key (PEM, without a passphrase) of the certificate in `crt_file`.
@@ -28,8 +28,8 @@ pub(crate) struct TlsOptions {
 }
 
 impl TlsOptions {
-    /// Reads the files. `protocols` are the application protocols of the source, as ALPN names them; empty if it has none.
-    pub(crate) fn check(self, protocols: &'static [&'static str], errors: &mut OptionErrors) -> Option<Tls> {
+    /// Reads the files. `protocols` are the application protocols of the server, as ALPN names them; empty if it has none.
+    pub fn check(self, protocols: &'static [&'static str], errors: &mut OptionErrors) -> Option<Tls> {
         let verify = self.verify.map(|verify| verify.0);
         if verify == Some(true) && self.ca_file.is_none() {
             errors.add("tls.verify", "requires the certificates of the authorities of clients; set `tls.ca_file`");
@@ -52,5 +52,20 @@ impl TlsOptions {
                 None
             }
         }
+    }
+}
+
+/// Adds an error if an option is not a host and a port.
+pub fn check_address(option: &str, address: &str, errors: &mut OptionErrors) {
+    let port = address.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
+    if !matches!(port, Some((host, Ok(_))) if !host.is_empty()) {
+        errors.add(option, format!("`{address}` has no port or no host; write it like `127.0.0.1:8080`"));
+    }
+}
+
+/// Adds an error if an option is not the path of a request.
+pub fn check_path(option: &str, path: &str, errors: &mut OptionErrors) {
+    if !path.starts_with('/') || path.contains(['?', '#']) {
+        errors.add(option, format!("`{path}` is not a path; it must begin with `/` and have no query"));
     }
 }

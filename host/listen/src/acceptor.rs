@@ -8,11 +8,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use wattle_tls::{AcceptError, TlsConfigError, accept};
 
-use super::options::Tls;
-use super::stream::Stream;
 use crate::log_limit::LogLimit;
-use crate::source::{SourceContext, Stop};
-use crate::stats::{SourceStats, UNEXPECTED_TLS};
+use crate::options::Tls;
+use crate::owner::Owner;
+use crate::stats::{TlsStats, UNEXPECTED_TLS};
+use crate::stream::Stream;
 
 /// Maximum time of a handshake. Clients complete it within a few round trips.
 const MAX_HANDSHAKE: Duration = Duration::from_secs(10);
@@ -27,7 +27,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// Time for a client without TLS to read why it is refused.
 const LAST_ANSWER: Duration = Duration::from_millis(50);
 
-/// How long a source that stops waits for the first bytes of a client.
+/// How long a server that stops waits for the first bytes of a client.
 const FIRST_BYTES: Duration = Duration::from_millis(100);
 
 /// Maximum bytes of such a client that are read and ignored.
@@ -36,10 +36,10 @@ const MAX_IGNORED: usize = 64 << 10;
 /// First byte of a TLS connection: the type of a record of the handshake (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
 
-/// Begins the connections of a source.
-pub(crate) struct Acceptor {
-    source: Arc<str>,
-    stats: Arc<SourceStats>,
+/// Begins the connections of a server.
+pub struct Acceptor {
+    owner: Owner,
+    stats: Arc<TlsStats>,
     tls: Option<Tls>,
     idle_timeout: Option<Duration>,
     reply_without_tls: &'static [u8],
@@ -47,31 +47,25 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    /// For the source of `context`. A client that sends nothing for `idle_timeout` loses its connection; `None` if it may
-    /// stay, which only concerns connections without TLS. With TLS, a client that does not use it gets
-    /// `reply_without_tls`, in the protocol of the source.
-    pub(crate) fn new(
-        context: &SourceContext,
+    /// For the server of `owner`, which counts failed handshakes in `stats`. A client that sends nothing for `idle_timeout`
+    /// loses its connection; `None` if it may stay, which only concerns connections without TLS. With TLS, a client that
+    /// does not use it gets `reply_without_tls`, in the protocol of the server.
+    pub fn new(
+        owner: Owner,
+        stats: Arc<TlsStats>,
         tls: Option<Tls>,
         idle_timeout: Option<Duration>,
         reply_without_tls: &'static [u8],
     ) -> Self {
         if tls.is_some() {
-            context.stats.tls.set_used();
+            stats.set_used();
         }
-        Self {
-            source: context.name.clone(),
-            stats: context.stats.clone(),
-            tls,
-            idle_timeout,
-            reply_without_tls,
-            log: LogLimit::new(LOG_PAUSE),
-        }
+        Self { owner, stats, tls, idle_timeout, reply_without_tls, log: LogLimit::new(LOG_PAUSE) }
     }
 
     /// Begins an accepted connection; `None` if it has ended, which is logged and counted. Waits for the first bytes of the
     /// client, so call it in the task of the connection. Dropping the future closes the connection.
-    pub(crate) async fn accept(&self, stream: TcpStream, peer: SocketAddr) -> Option<Stream> {
+    pub async fn accept(&self, stream: TcpStream, peer: SocketAddr) -> Option<Stream> {
         let Some(tls) = &self.tls else {
             return self.is_plain(&stream, peer).await.then_some(Stream::Plain(stream));
         };
@@ -83,18 +77,18 @@ impl Acceptor {
         })
     }
 
-    /// The same for a source without acknowledgements, when it stops: a client that has not sent anything yet does not hold
-    /// it up, but what it has sent must be read. So its connection begins soon after the stop, unless it needs a handshake,
-    /// which may take `handshake` from then on.
-    pub(crate) async fn accept_before(
+    /// The same for a server without acknowledgements, when it has `stopped`: a client that has not sent anything yet does
+    /// not hold it up, but what it has sent must be read. So its connection begins soon after the stop, unless it needs a
+    /// handshake, which may take `handshake` from then on.
+    pub async fn accept_before(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
-        stop: &mut Stop,
+        stopped: impl Future<Output = ()>,
         handshake: Duration,
     ) -> Option<Stream> {
-        let mut stopped_for = async |time| {
-            stop.stopped().await;
+        let stopped_for = async move |time: Duration| {
+            stopped.await;
             tokio::time::sleep(time).await;
         };
         if self.tls.is_none() {
@@ -117,7 +111,8 @@ impl Acceptor {
         match stream.peek(&mut first).await {
             // A probe, which only asks whether the port is open.
             Ok(0) | Err(_) => {
-                tracing::debug!(source = %self.source, peer = %peer, "connection ended before the client sent anything");
+                let (source, sink) = (self.owner.source(), self.owner.sink());
+                tracing::debug!(source, sink, peer = %peer, "connection ended before the client sent anything");
                 return Ok(None);
             }
             Ok(_) if first == [HANDSHAKE] => {}
@@ -142,9 +137,12 @@ impl Acceptor {
         };
         // The version of the record follows the type.
         if peeked.is_ok_and(|length| length == first.len()) && matches!(first, [HANDSHAKE, 3, 0..=4]) {
-            let reason = "the client uses TLS, but the source does not; set `tls.crt_file` and `tls.key_file`, or use \
-                          the client without TLS";
-            self.refuse(peer, UNEXPECTED_TLS, reason);
+            let reason = format!(
+                "the client uses TLS, but the {} does not; set `tls.crt_file` and `tls.key_file`, or use the client \
+                 without TLS",
+                self.owner.kind()
+            );
+            self.refuse(peer, UNEXPECTED_TLS, &reason);
             return false;
         }
         true
@@ -169,14 +167,15 @@ impl Acceptor {
     }
 
     fn refuse(&self, peer: SocketAddr, kind: &'static str, reason: &str) {
-        self.stats.tls.count(kind);
+        self.stats.count(kind);
         if let Some(not_logged) = self.log.pass() {
-            tracing::warn!(source = %self.source, peer = %peer, reason, not_logged, "TLS handshake failed");
+            let (source, sink) = (self.owner.source(), self.owner.sink());
+            tracing::warn!(source, sink, peer = %peer, reason, not_logged, "TLS handshake failed");
         }
     }
 
-    /// Checks the files while the source runs. Never returns.
-    pub(crate) async fn follow_files(&self) -> std::convert::Infallible {
+    /// Checks the files while the server runs. Never returns.
+    pub async fn follow_files(&self) -> std::convert::Infallible {
         let Some(tls) = &self.tls else { return std::future::pending().await };
         loop {
             tls.changed(CHECK_INTERVAL, self.log_change()).await;
@@ -185,11 +184,14 @@ impl Acceptor {
 
     /// Logs whether changed files can be used.
     fn log_change(&self) -> impl Fn(Result<(), TlsConfigError>) + Clone + Send + 'static {
-        let source = self.source.clone();
+        let owner = self.owner.clone();
         move |result| match result {
-            Ok(()) => tracing::info!(source = %source, "TLS files changed; new connections use them"),
+            Ok(()) => {
+                let (source, sink) = (owner.source(), owner.sink());
+                tracing::info!(source, sink, "TLS files changed; new connections use them");
+            }
             Err(error) => tracing::warn!(
-                source = %source, option = error.option(), %error,
+                source = owner.source(), sink = owner.sink(), option = error.option(), %error,
                 "TLS files changed but cannot be used; new connections use the previous ones"
             ),
         }

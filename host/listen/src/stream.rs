@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use wattle_tls::TlsStream;
 
 /// An open connection.
-pub(crate) enum Stream {
+pub enum Stream {
     /// Without TLS.
     Plain(TcpStream),
     /// With TLS. In a box, since its state has more than 1 KiB.
@@ -19,7 +19,7 @@ pub(crate) enum Stream {
 
 impl Stream {
     /// The application protocol that the handshake chose (ALPN).
-    pub(crate) fn protocol(&self) -> Option<&[u8]> {
+    pub fn protocol(&self) -> Option<&[u8]> {
         match self {
             Self::Plain(_) => None,
             Self::Tls(stream) => stream.get_ref().1.alpn_protocol(),

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// Lets one log line pass in each period, and counts the others.
-pub(crate) struct LogLimit {
+pub struct LogLimit {
     pause: Duration,
     state: Mutex<State>,
 }
@@ -19,12 +19,12 @@ struct State {
 
 impl LogLimit {
     /// `pause` is the minimum time between two lines.
-    pub(crate) fn new(pause: Duration) -> Self {
+    pub fn new(pause: Duration) -> Self {
         Self { pause, state: Mutex::default() }
     }
 
     /// Returns how many lines were left out before this one; `None` to leave out this one as well.
-    pub(crate) fn pass(&self) -> Option<u64> {
+    pub fn pass(&self) -> Option<u64> {
         let now = Instant::now();
         let mut state = self.state.lock();
         if state.quiet_until.is_some_and(|until| until > now) {

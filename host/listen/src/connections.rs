@@ -1,4 +1,4 @@
-//! Open connections of a source: their limit, and which ones are closed for new ones.
+//! Open connections of a server: their limit, and which ones are closed for new ones.
 //!
 //! A connection is busy while the events of a complete request are processed. Otherwise it waits
 //! for its client: for a request, for the rest of one, or until the client has read a response.
@@ -15,17 +15,19 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// How long a client may be inactive when the source stops.
+use crate::owner::Owner;
+
+/// How long a client may be inactive when the server stops.
 const SILENCE: Duration = Duration::from_millis(100);
 
 /// How long a client may be inactive while others need its slot, or the memory of its body. A
 /// client that has just connected is about to send its request.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long clients may continue to send a request when the source stops.
+/// How long clients may continue to send a request when the server stops.
 const LAST_REQUEST: Duration = Duration::from_millis(500);
 
-/// Interval at which connections are checked while the source stops or all of them are busy.
+/// Interval at which connections are checked while the server stops or all of them are busy.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Minimum time between two log lines about closed connections.
@@ -34,9 +36,9 @@ const LOG_PAUSE: Duration = Duration::from_secs(60);
 /// In place of a number of busy requests: the connection is being closed.
 const CLOSING: usize = usize::MAX;
 
-/// The connections of a source.
-pub(super) struct Connections {
-    source: Arc<str>,
+/// The connections of a server.
+pub struct Connections {
+    owner: Owner,
     max: usize,
     places: Arc<Semaphore>,
     began: Instant,
@@ -56,8 +58,9 @@ struct Log {
     closed: u64,
 }
 
-/// One connection, shared by its task, its requests and the source.
-pub(super) struct Connection {
+/// One connection, shared by its task, its requests and the server.
+#[derive(Debug)]
+pub struct Connection {
     began: Instant,
     /// Busy requests; several over HTTP/2.
     working: AtomicUsize,
@@ -69,20 +72,23 @@ pub(super) struct Connection {
 }
 
 /// Keeps a connection registered, and its slot occupied.
-pub(super) struct Registered {
+pub struct Registered {
     all: Arc<Connections>,
     number: u64,
-    pub(super) connection: Arc<Connection>,
+    /// The connection.
+    pub connection: Arc<Connection>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
 /// A busy request. Dropping it lets the connection wait for the next one.
-pub(super) struct Work<'c>(&'c Connection);
+#[derive(Debug)]
+pub struct Work(Arc<Connection>);
 
 impl Connections {
-    pub(super) fn new(source: Arc<str>, max: usize) -> Self {
+    /// At most `max` connections of this owner.
+    pub fn new(owner: Owner, max: usize) -> Self {
         Self {
-            source,
+            owner,
             max,
             places: Arc::new(Semaphore::new(max)),
             began: Instant::now(),
@@ -93,7 +99,7 @@ impl Connections {
 
     /// Waits for a slot for one more connection; closes the connection of an inactive client if
     /// there is none.
-    pub(super) async fn place(&self) -> OwnedSemaphorePermit {
+    pub async fn place(&self) -> OwnedSemaphorePermit {
         loop {
             if let Ok(place) = self.places.clone().try_acquire_owned() {
                 return place;
@@ -109,7 +115,7 @@ impl Connections {
     }
 
     /// Registers an accepted connection.
-    pub(super) fn register(self: &Arc<Self>, place: Option<OwnedSemaphorePermit>) -> Registered {
+    pub fn register(self: &Arc<Self>, place: Option<OwnedSemaphorePermit>) -> Registered {
         let connection = Arc::new(Connection {
             began: self.began,
             working: AtomicUsize::new(0),
@@ -134,7 +140,7 @@ impl Connections {
     }
 
     /// Closes connections of inactive clients with a partial body; returns whether there were any.
-    pub(super) fn close_silent_bodies(&self) -> bool {
+    pub fn close_silent_bodies(&self) -> bool {
         let now = self.now();
         let open = self.open.lock();
         let silent = open.connections.values().filter(|connection| {
@@ -145,9 +151,9 @@ impl Connections {
         silent.filter(|connection| connection.close()).count() > 0
     }
 
-    /// Closes waiting connections when the source stops: inactive ones after a moment, the
+    /// Closes waiting connections when the server stops: inactive ones after a moment, the
     /// others a little later. Busy connections finish first. Never returns.
-    pub(super) async fn close_waiting(&self) -> std::convert::Infallible {
+    pub async fn close_waiting(&self) -> std::convert::Infallible {
         let stopped = Instant::now();
         loop {
             tokio::time::sleep(PAUSE).await;
@@ -173,7 +179,10 @@ impl Connections {
         log.quiet_until = Some(Instant::now() + LOG_PAUSE);
         let closed = std::mem::take(&mut log.closed);
         tracing::warn!(
-            source = %self.source, max_connections = self.max, closed,
+            source = self.owner.source(),
+            sink = self.owner.sink(),
+            max_connections = self.max,
+            closed,
             "`max_connections` is reached; closing connections whose clients send nothing to make room for new ones"
         );
     }
@@ -181,25 +190,25 @@ impl Connections {
 
 impl Connection {
     /// Records activity of the client.
-    pub(super) fn touch(&self) {
+    pub fn touch(&self) {
         self.active.store(millis(self.began), Ordering::Relaxed);
     }
 
     /// Records that a part of a body arrived.
-    pub(super) fn received(&self) {
+    pub fn received(&self) {
         self.has_body.store(true, Ordering::Relaxed);
         self.touch();
     }
 
     /// Starts to process a complete request; `None` if the connection is being closed.
-    pub(super) fn work(&self) -> Option<Work<'_>> {
+    pub fn work(self: &Arc<Self>) -> Option<Work> {
         let one_more = |working: usize| (working != CLOSING).then(|| working + 1);
         let began = self.working.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
-        began.ok().map(|_| Work(self))
+        began.ok().map(|_| Work(self.clone()))
     }
 
     /// Waits until the connection must close.
-    pub(super) async fn closing(&self) {
+    pub async fn closing(&self) {
         loop {
             // Created before the phase is checked, so that a change in between is not missed.
             let changed = self.changed.notified();
@@ -232,7 +241,7 @@ fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-impl Drop for Work<'_> {
+impl Drop for Work {
     fn drop(&mut self) {
         self.0.has_body.store(false, Ordering::Relaxed);
         self.0.touch();
@@ -257,7 +266,7 @@ mod tests {
     /// Connections of a source that has run for 100 s.
     fn connections(max: usize) -> Arc<Connections> {
         let began = Instant::now().checked_sub(Duration::from_secs(100)).unwrap();
-        Arc::new(Connections { began, ..Connections::new("in".into(), max) })
+        Arc::new(Connections { began, ..Connections::new(Owner::Source("in".into()), max) })
     }
 
     /// Moves the last activity of the client back by this many seconds.
