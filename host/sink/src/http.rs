@@ -173,6 +173,7 @@ async fn send_all(sink: HttpSink, context: SinkContext) -> Result<(), SinkError>
 mod adaptive_tests;
 #[cfg(test)]
 mod impostor_tests;
+mod edges_tests;
 #[cfg(test)]
 mod proxy_tests;
 #[cfg(test)]

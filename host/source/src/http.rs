@@ -34,6 +34,8 @@ mod response;
 #[cfg(test)]
 mod clients_tests;
 #[cfg(test)]
+mod edges_tests;
+#[cfg(test)]
 pub(crate) mod tests;
 #[cfg(test)]
 mod tls_tests;

@@ -6,6 +6,7 @@ mod recipes;
 mod restarts;
 mod runs;
 mod secrets;
+mod secure;
 mod server;
 
 use serde_json::{Value, json};

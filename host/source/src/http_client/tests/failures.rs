@@ -13,7 +13,7 @@ impl Place {
     }
 
     /// Waits for a failure with this text.
-    async fn fails(&self, text: &str) {
+    pub(super) async fn fails(&self, text: &str) {
         self.rig.until(|| self.last_failure().contains(text)).await;
     }
 }
