@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hyper::HeaderMap;
-use hyper::header::{AUTHORIZATION, HeaderName};
+use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
@@ -21,11 +21,7 @@ pub struct Credential {
 impl Credential {
     /// A bearer token, from the option `path`.
     pub fn bearer(path: &str, token: &Secret, errors: &mut OptionErrors) -> Option<Self> {
-        is_not_empty(path, token, errors).then(|| Self {
-            header: AUTHORIZATION,
-            scheme: "bearer ",
-            secret: token.clone(),
-        })
+        is_usable(path, token, errors).then(|| Self { header: AUTHORIZATION, scheme: "bearer ", secret: token.clone() })
     }
 
     /// User and password.
@@ -48,17 +44,17 @@ impl Credential {
             );
             return None;
         };
-        is_not_empty(&format!("{path}.value"), &value, errors).then(|| Self { header, scheme: "", secret: value })
+        is_usable(&format!("{path}.value"), &value, errors).then(|| Self { header, scheme: "", secret: value })
     }
 
     /// The bare secret in a header of the protocol, from the option `path`.
     pub fn in_header(header: HeaderName, path: &str, key: Secret, errors: &mut OptionErrors) -> Option<Self> {
-        is_not_empty(path, &key, errors).then(|| Self { header, scheme: "", secret: key })
+        is_usable(path, &key, errors).then(|| Self { header, scheme: "", secret: key })
     }
 
     /// An API key of Elasticsearch in base64, from the option `path`.
     pub fn api_key(path: &str, key: Secret, errors: &mut OptionErrors) -> Option<Self> {
-        is_not_empty(path, &key, errors).then(|| Self { header: AUTHORIZATION, scheme: "apikey ", secret: key })
+        is_usable(path, &key, errors).then(|| Self { header: AUTHORIZATION, scheme: "apikey ", secret: key })
     }
 
     /// Whether a request has the credential. The time does not depend on how much of it is right.
@@ -126,9 +122,27 @@ impl AuthOptions {
     }
 }
 
-fn is_not_empty(path: &str, secret: &Secret, errors: &mut OptionErrors) -> bool {
-    if secret.reveal().is_empty() {
-        errors.add(path, "is empty; leave the option out to accept every request");
+fn is_usable(path: &str, secret: &Secret, errors: &mut OptionErrors) -> bool {
+    match check_secret(secret) {
+        Ok(()) => true,
+        Err(problem) => {
+            errors.add(path, problem);
+            false
+        }
     }
-    !secret.reveal().is_empty()
+}
+
+/// Checks a secret that clients send in a header.
+///
+/// # Errors
+///
+/// The problem, if no request can have it.
+pub fn check_secret(secret: &Secret) -> Result<(), &'static str> {
+    match secret.reveal() {
+        "" => Err("is empty; leave the option out to accept every request"),
+        text if HeaderValue::from_str(text).is_err() || text.trim() != text => {
+            Err("contains characters that a header cannot carry, such as a line break at its end; remove them")
+        }
+        _ => Ok(()),
+    }
 }

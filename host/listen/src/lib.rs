@@ -18,7 +18,7 @@ mod stream;
 
 pub use acceptor::Acceptor;
 pub use connections::{Connection, Connections, Registered, Work};
-pub use credential::{AuthOptions, Credential};
+pub use credential::{AuthOptions, Credential, check_secret};
 pub use listeners::{Listeners, Registration, State, accept};
 pub use log_limit::LogLimit;
 pub use options::{Tls, TlsOptions, check_address, check_path};

@@ -172,8 +172,9 @@ async fn send_all(sink: HttpSink, context: SinkContext) -> Result<(), SinkError>
 #[cfg(test)]
 mod adaptive_tests;
 #[cfg(test)]
-mod impostor_tests;
 mod edges_tests;
+#[cfg(test)]
+mod impostor_tests;
 #[cfg(test)]
 mod proxy_tests;
 #[cfg(test)]

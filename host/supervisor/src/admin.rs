@@ -22,7 +22,7 @@ mod process;
 mod rates;
 mod response;
 mod state;
-mod status;
+pub(crate) mod status;
 
 use std::sync::Arc;
 

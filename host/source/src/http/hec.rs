@@ -92,8 +92,8 @@ impl Options {
         let address = std::mem::take(&mut self.address);
         let mut settings = self.server(&[("address", &address)], errors);
         for (at, token) in self.valid_tokens.iter().enumerate() {
-            if token.reveal().is_empty() {
-                errors.add(&format!("valid_tokens[{at}]"), "is empty; leave the option out to accept every request");
+            if let Err(problem) = wattle_listen::check_secret(token) {
+                errors.add(&format!("valid_tokens[{at}]"), problem);
             }
         }
         let options = self.acknowledgements;

@@ -1,7 +1,6 @@
 //! What the reader, the sender, the saver and acknowledgements share.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -187,6 +186,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use wattle_batch::{Ack, Batch, Column, Origin};
 

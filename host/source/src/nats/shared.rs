@@ -1,7 +1,6 @@
 //! What the reader, the sender, the acknowledging tasks and acknowledgements share.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -285,6 +284,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use wattle_batch::{Ack, Batch, Column, Origin};
 
