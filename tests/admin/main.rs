@@ -9,6 +9,7 @@
     reason = "a test that cannot go on fails; clippy exempts only the test functions themselves"
 )]
 
+mod api;
 mod metrics;
 mod status;
 
@@ -57,16 +58,16 @@ fn each_path_answers_and_other_paths_list_them() {
     wait_until("the agent is ready", || is_ready(admin));
     assert_eq!(get(admin, "/healthz").unwrap().text, "ok\n");
     assert_eq!(get(admin, "/readyz").unwrap().text, "ready\n");
-    let metrics = raw(admin, "GET /metrics?x=1 HTTP/1.1\r\nhost: a\r\n\r\n");
+    let metrics = raw(admin, "GET /metrics?x=1 HTTP/1.1\r\nhost: localhost\r\n\r\n");
     assert!(metrics.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{metrics}");
     assert!(metrics.contains("\nwattle_generation 1\n"), "{metrics}");
-    let head = raw(admin, "HEAD /metrics HTTP/1.1\r\nhost: a\r\n\r\n");
+    let head = raw(admin, "HEAD /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n");
     assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"), "no body: {head}");
     let missing = get(admin, "/").unwrap();
     assert_eq!(missing.status, 404);
-    assert!(missing.text.contains("/healthz, /readyz, /metrics or /status"), "{}", missing.text);
+    assert!(missing.text.contains("/healthz, /readyz, /metrics, /status or /api/v1"), "{}", missing.text);
     assert_eq!(send(admin, &[], b"").status, 405);
-    let long = raw(admin, &format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(15 << 10)));
+    let long = raw(admin, &format!("GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n", "a".repeat(15 << 10)));
     assert!(long.starts_with("HTTP/1.1 404"), "{long}");
     agent.stop();
 }
@@ -122,7 +123,7 @@ fn hanging_clients_stop_no_events_and_block_no_other_clients() {
     let hanging: Vec<TcpStream> = (0..300)
         .map(|index| {
             let mut stream = TcpStream::connect(admin).unwrap();
-            let said: &[u8] = [&b""[..], b"GET /met", b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n"][index % 3];
+            let said: &[u8] = [&b""[..], b"GET /met", b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n"][index % 3];
             // The oldest are closed meanwhile.
             let _ = stream.write_all(said);
             stream

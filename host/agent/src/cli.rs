@@ -256,6 +256,8 @@ pub(crate) enum GraphFormat {
     Mermaid,
     /// Graphviz
     Dot,
+    /// An image for websites, as the page of the agent draws it
+    Svg,
 }
 
 #[derive(Args)]

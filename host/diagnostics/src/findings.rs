@@ -128,6 +128,11 @@ impl Findings {
         }
     }
 
+    /// Whether a text contains a value that no message may show.
+    pub fn is_secret(&self, text: &str) -> bool {
+        self.secrets.iter().any(|secret| text.contains(secret.as_str()))
+    }
+
     /// Marks a part of a manifest that no excerpt may show.
     pub fn keep_place_secret(&mut self, place: Place) {
         self.secret_places.push(place);

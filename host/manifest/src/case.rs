@@ -87,7 +87,7 @@ pub fn load_tests(reference: &str, library: &Library, rule: Expectations) -> Res
     let mut findings = Findings::default();
     let (found, place) = find_named(reference, library, &mut findings);
     let tests = found.and_then(|found| {
-        let (files, _) = trust::open(&found, &TrustPolicy::default(), place, &mut findings)?;
+        let trust::Opened { files, .. } = trust::open(&found, &TrustPolicy::default(), place, &mut findings)?;
         let (manifest, _) = read_manifest(&files, &mut findings)?;
         Some(load_all(&files, &manifest.graph, rule, &mut findings))
     });

@@ -22,7 +22,7 @@ pub fn lint_pack(reference: &str, nodes: &dyn Nodes, library: &Library) -> Resul
     let (found, place) = find_named(reference, library, &mut findings);
     let done = found.and_then(|found| {
         let trust = TrustPolicy::default();
-        let (files, list) = trust::open(&found, &trust, place, &mut findings)?;
+        let trust::Opened { files, list, .. } = trust::open(&found, &trust, place, &mut findings)?;
         let (manifest, file) = read_manifest(&files, &mut findings)?;
         let tests = case::load_all(&found.files, &manifest.graph, Expectations::Required, &mut findings);
         let params = tests.iter().map(|test| &test.params).find(|params| !params.is_empty());

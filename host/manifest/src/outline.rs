@@ -116,7 +116,7 @@ pub fn outline(reference: &str, library: &Library) -> Result<PackOutline, Invali
     let mut findings = Findings::default();
     let (found, place) = find_named(reference, library, &mut findings);
     let outline = found.and_then(|found| {
-        let (files, list) = trust::open(&found, &TrustPolicy::default(), place, &mut findings)?;
+        let trust::Opened { files, list, .. } = trust::open(&found, &TrustPolicy::default(), place, &mut findings)?;
         let (manifest, _) = read_manifest(&files, &mut findings)?;
         Some(outline_of(&found, &manifest, list))
     });

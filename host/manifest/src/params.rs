@@ -4,9 +4,14 @@ mod declaration;
 
 pub(crate) use declaration::{KINDS, ParamManifest};
 
+use serde_json::{Map, Value as Json};
+
 use crate::template::{Piece, pieces, report_unclosed};
 use wattle_diagnostics::{Data, Entry, Findings, Item, Place, Table, codes};
 use wattle_options::suggest;
+
+/// Stands for a value that is not shown.
+const HIDDEN: &str = "***";
 
 /// Parameters with their values.
 pub(crate) struct Params(Vec<Param>);
@@ -18,6 +23,7 @@ struct Param {
     value: Option<Data>,
     /// Origin of the value, for a note.
     origin: String,
+    is_secret: bool,
     used: bool,
 }
 
@@ -57,7 +63,8 @@ impl Params {
                     (None, String::new())
                 }
             };
-            params.push(Param { name: manifest.name.clone(), place: manifest.place, value, origin, used: false });
+            let (name, place, is_secret) = (manifest.name.clone(), manifest.place, manifest.secret);
+            params.push(Param { name, place, value, origin, is_secret, used: false });
         }
         for entry in unknown {
             let message = format!("unknown parameter `{}`", entry.key);
@@ -66,6 +73,19 @@ impl Params {
             findings.report(codes::UNKNOWN_PARAM.at(entry.place, message).hint(hint));
         }
         Self(params)
+    }
+
+    /// The values for display: those of secret parameters and those from the environment are hidden.
+    pub(crate) fn shown(&self, findings: &Findings) -> Map<String, Json> {
+        let shown = self.0.iter().filter_map(|param| {
+            let mut value = Item::new(param.place, param.value.clone()?).to_json();
+            hide(&mut value, &|text| !text.is_empty() && (param.is_secret || findings.is_secret(text)));
+            if param.is_secret && !matches!(value, Json::String(_) | Json::Array(_)) {
+                value = Json::from(HIDDEN);
+            }
+            Some((param.name.clone(), value))
+        });
+        shown.collect()
     }
 
     /// Substitutes the values into every string of the options.
@@ -138,6 +158,16 @@ impl Params {
 impl Param {
     fn note(&self) -> String {
         format!("the value comes from the parameter `{}`, {}", self.name, self.origin)
+    }
+}
+
+/// Replaces the texts that must not be shown.
+fn hide(value: &mut Json, is_secret: &dyn Fn(&str) -> bool) {
+    match value {
+        Json::String(text) if is_secret(text) => *text = HIDDEN.to_owned(),
+        Json::Array(values) => values.iter_mut().for_each(|value| hide(value, is_secret)),
+        Json::Object(values) => values.values_mut().for_each(|value| hide(value, is_secret)),
+        _ => {}
     }
 }
 

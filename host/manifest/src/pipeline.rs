@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_json::{Map, Value as Json};
+
 use crate::params::Params;
 use crate::raw::agent::{PipelineGraph, PipelineManifest};
 use crate::raw::capabilities::CapabilityManifest;
@@ -35,6 +37,7 @@ pub(crate) struct Built {
     pub(crate) pack: Option<PackId>,
     pub(crate) outputs: Vec<OutputPlan>,
     reference: Option<String>,
+    parameters: Map<String, Json>,
     shadow: Option<Box<CandidatePlan<ShadowSettings>>>,
     canary: Option<Box<CandidatePlan<CanarySettings>>>,
     graph: Option<(Vec<Target>, Vec<NodePlan>)>,
@@ -50,17 +53,25 @@ impl Built {
             discard: false,
         };
         let graph = Some((vec![Target::Output(0)], Vec::new()));
-        Self { pack: None, outputs: vec![output], reference: None, shadow: None, canary: None, graph }
+        Self {
+            pack: None,
+            outputs: vec![output],
+            reference: None,
+            parameters: Map::new(),
+            shadow: None,
+            canary: None,
+            graph,
+        }
     }
 
     pub(crate) fn into_plan(self, name: String, sources: Vec<usize>, discard: &[bool]) -> Option<PipelinePlan> {
-        let Self { pack, mut outputs, reference, shadow, canary, graph } = self;
+        let Self { pack, mut outputs, reference, parameters, shadow, canary, graph } = self;
         for (output, discard) in outputs.iter_mut().zip(discard) {
             output.discard = *discard;
         }
         let (entry, nodes) = graph?;
         let inputs = Vec::new();
-        Some(PipelinePlan { name, pack, sources, inputs, entry, nodes, outputs, reference, shadow, canary })
+        Some(PipelinePlan { name, pack, sources, inputs, entry, nodes, outputs, reference, parameters, shadow, canary })
     }
 }
 
@@ -187,7 +198,7 @@ impl<'a> Builder<'a> {
             self.room = MAX_NODES;
         }
         // Verify the signature before anything of the pack is parsed.
-        let (files, list) = trust::open(found, self.trust, user, findings)?;
+        let trust::Opened { files, list, signature } = trust::open(found, self.trust, user, findings)?;
         let (manifest, file) = read_manifest(&files, findings)?;
         check_identity(found, &manifest, file, findings);
         let id = manifest.head.name.as_ref().zip(manifest.head.version.as_ref());
@@ -197,7 +208,7 @@ impl<'a> Builder<'a> {
             digest: list.digest(),
         });
         if let Some(id) = &id {
-            self.note_use(found, id, &list);
+            self.note_use(found, id, &list, &signature);
         }
         let name = id.as_ref().map_or_else(|| found.reference.clone(), PackId::to_string);
         self.enter(found, name, user, findings)?;
@@ -214,7 +225,7 @@ impl<'a> Builder<'a> {
             artifact::report_unused(&manifest.capabilities, &scope.needed, findings);
         }
         params.report_unused(findings);
-        Some(Built { pack: id, ..built })
+        Some(Built { pack: id, parameters: params.shown(findings), ..built })
     }
 
     /// Starts to build a pack inside the packs that are being built, and refuses a cycle.
@@ -238,7 +249,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Records which pack a reference resolved to.
-    fn note_use(&mut self, found: &Found, id: &PackId, list: &FileList) {
+    fn note_use(&mut self, found: &Found, id: &PackId, list: &FileList, signature: &trust::Signature) {
         if self.uses.iter().any(|used| used.reference == found.reference) {
             return;
         }
@@ -249,6 +260,7 @@ impl<'a> Builder<'a> {
             version: id.version.clone(),
             source: found.source.clone(),
             digest: id.digest.clone(),
+            signature: signature.to_string(),
             artifacts: artifacts.map(|(path, digest)| (path.to_owned(), format!("sha256:{digest}"))).collect(),
         });
     }
@@ -288,7 +300,15 @@ impl<'a> Builder<'a> {
             description: output.description.clone().unwrap_or_default(),
             discard: false,
         });
-        Built { pack: None, outputs: outputs.collect(), reference: None, shadow: None, canary: None, graph: graph_plan }
+        Built {
+            pack: None,
+            outputs: outputs.collect(),
+            reference: None,
+            parameters: Map::new(),
+            shadow: None,
+            canary: None,
+            graph: graph_plan,
+        }
     }
 
     /// Collects the artifacts of all nodes of a graph before any of them is compiled, so that a

@@ -1,5 +1,6 @@
 //! The manifests as typed values, as written in `agent.toml` and `pack.toml` and before validation.
 
+mod admin;
 pub(crate) mod agent;
 mod buffer;
 pub(crate) mod capabilities;

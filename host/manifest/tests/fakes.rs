@@ -92,7 +92,16 @@ impl Nodes for FakeNodes {
             _ => Sharing::Worker,
         };
         let state = StateSettings { sharing, ..StateSettings::default() };
-        Ok(NodeShape { ports, name: artifact.name.clone(), version, masks, capabilities, state })
+        Ok(NodeShape {
+            ports,
+            name: artifact.name.clone(),
+            version,
+            summary: String::new(),
+            masks,
+            is_stateful: false,
+            capabilities,
+            state,
+        })
     }
 }
 

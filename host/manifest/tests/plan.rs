@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
+use wattle_api::TapPolicy;
 use wattle_diagnostics::Invalid;
 use wattle_manifest::{Expectations, Framing, load_pack, load_tests};
 use wattle_pack::Library;
 use wattle_plan::{
-    ArtifactLimits, BatchSettings, BufferKind, BufferPlan, CircuitSettings, NodeLimits, OnFault, Origin, PipelinePlan,
-    Plan, QuarantineSettings, Target, WhenFull,
+    AdminSettings, ArtifactLimits, BatchSettings, BufferKind, BufferPlan, CircuitSettings, NodeLimits, OnFault, Origin,
+    PipelinePlan, Plan, QuarantineSettings, Target, WhenFull,
 };
 
 use crate::fakes::{FakeEndpoints, FakeNodes, env, library, load};
@@ -61,11 +62,62 @@ fn settings_have_defaults() {
 
 #[test]
 fn the_admin_listener_stays_on_loopback_unless_other_addresses_are_allowed() {
-    let listen =
-        |text: &str| plan(&format!("{SMALLEST}[admin]\n{text}")).agent.admin.map(|admin| admin.listen.to_string());
+    let listen = |text: &str| {
+        let admin = plan(&format!("{SMALLEST}[admin]\n{text}")).agent.admin;
+        admin.and_then(|admin| admin.listen).map(|listen| listen.to_string())
+    };
     assert_eq!(listen("listen = \"127.0.0.1:9598\"").as_deref(), Some("127.0.0.1:9598"));
     assert_eq!(listen("listen = \"[::1]:0\"").as_deref(), Some("[::1]:0"));
     assert_eq!(listen("listen = \"0.0.0.0:80\"\nallow_remote = true").as_deref(), Some("0.0.0.0:80"));
+}
+
+#[test]
+fn the_admin_listener_shows_masked_events_and_tries_packs_only_on_loopback() {
+    let admin = |text: &str| plan(&format!("{SMALLEST}[admin]\n{text}")).agent.admin.unwrap();
+    let local = admin("listen = \"127.0.0.1:9598\"");
+    assert_eq!((local.tap, local.page, local.can_try), (TapPolicy::Masked, true, true));
+    let remote = "listen = \"0.0.0.0:80\"\nallow_remote = true\n";
+    assert!(!admin(remote).can_try && admin(&format!("{remote}try = true")).can_try);
+    assert!(admin("listen = \"[::ffff:127.0.0.1]:0\"").can_try, "loopback as well");
+    let socket_only = admin("tap = \"all\"");
+    assert_eq!((socket_only.listen, socket_only.tap, socket_only.can_try), (None, TapPolicy::All, true));
+    let all = admin(
+        "allowed_hosts = [\"Edge-7.Example.com.\"]\ntap = \"off\"\npage = false\ntry = false\nprice_per_gb = 0.5\n\
+         currency = \"EUR\"",
+    );
+    let expected = AdminSettings {
+        listen: None,
+        allowed_hosts: vec!["edge-7.example.com".into()],
+        tap: TapPolicy::Off,
+        page: false,
+        can_try: false,
+        price_per_gb: Some(0.5),
+        currency: Some("EUR".into()),
+    };
+    assert_eq!(all, expected);
+}
+
+#[test]
+fn bad_settings_of_the_admin_listener_are_all_reported() {
+    let invalid = load(&format!(
+        "{SMALLEST}[admin]\nlisten = \"localhost\"\ntap = \"some\"\nallowed_hosts = [\"a:80\", \"*.b\", \"\"]\n\
+         price_per_gb = -1\ncurrency = \"\"\n"
+    ));
+    let text = render(&invalid.unwrap_err());
+    for part in ["bad `listen`", "`tap`", "`a:80`", "`*.b`", "``", "price_per_gb", "bad `currency`"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn the_parameters_of_a_plan_hide_secrets_and_values_of_the_environment() {
+    let shown = |params: &str| {
+        plan(&around(&format!("pack = \"sample@1\"\nparams = {{ {params} }}"))).pipelines.remove(0).parameters
+    };
+    assert_eq!(shown("key = \"plainsecret\"")["key"], "***");
+    assert_eq!(shown("key = \"\"")["key"], "", "no value is no secret");
+    assert_eq!(shown("pattern = \"x-${SECRET}\"")["pattern"], "***");
+    assert_eq!(shown("pattern = \"plain\"")["pattern"], "plain");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! changes in between is an error.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,6 +57,38 @@ pub struct Signer {
     pub publisher: String,
     /// ID of the key.
     pub key_id: String,
+}
+
+/// The result of the check of a signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signature {
+    /// The pack is a part of the agent.
+    Builtin,
+    /// The trust policy requires no signature of this pack, so there was no check.
+    NotRequired,
+    /// The pack is signed by a trusted key.
+    By(Signer),
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Builtin => f.write_str("not checked: part of the agent"),
+            Self::NotRequired => f.write_str("not checked: the trust policy requires no signature"),
+            Self::By(Signer { publisher, key_id }) => write!(f, "signed by {publisher} ({key_id})"),
+        }
+    }
+}
+
+/// A pack that may be used.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its files.
+    pub files: PackFiles,
+    /// Their digests.
+    pub list: FileList,
+    /// Who signed it.
+    pub signature: Signature,
 }
 
 /// The files of a pack in memory.
@@ -246,12 +279,7 @@ pub fn read_files(folder: &Path) -> Result<PackBytes, FileListError> {
 
 /// Opens a resolved pack: verifies its files against the lock, the pulled image and the signature,
 /// and returns the verified files with their list. Returns `None` after reporting errors.
-pub fn open(
-    found: &Found,
-    policy: &TrustPolicy,
-    user: Place,
-    findings: &mut Findings,
-) -> Option<(PackFiles, FileList)> {
+pub fn open(found: &Found, policy: &TrustPolicy, user: Place, findings: &mut Findings) -> Option<Opened> {
     let required = match &found.files {
         PackFiles::Folder(_) => policy.requires(&found.called),
         // A built-in pack is trusted like the agent itself.
@@ -289,16 +317,21 @@ pub fn open(
         return None;
     }
     let mut problems = Vec::new();
+    let mut signature = Signature::NotRequired;
+    if let PackFiles::Builtin(_) = &files {
+        signature = Signature::Builtin;
+    }
     if let Some(pulled) = &found.pulled {
         problems = differences(&found.called, &pulled.list, &list, "pulled", &pulled.pinned);
     }
-    if let (PackFiles::Checked(checked), true) = (&files, required && problems.is_empty())
-        && let Err(distrust) = verify_files(policy, &found.called, &list, |name| checked.read(name).ok())
-    {
-        problems = distrust;
+    if let (PackFiles::Checked(checked), true) = (&files, required && problems.is_empty()) {
+        match verify_files(policy, &found.called, &list, |name| checked.read(name).ok()) {
+            Ok(signer) => signature = Signature::By(signer),
+            Err(distrust) => problems = distrust,
+        }
     }
     if problems.is_empty() {
-        return Some((files, list));
+        return Some(Opened { files, list, signature });
     }
     report(problems, user, findings);
     None

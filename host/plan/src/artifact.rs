@@ -116,8 +116,12 @@ pub struct NodeShape {
     pub name: String,
     /// Version of the node type.
     pub version: String,
+    /// One sentence about the node type; can be empty.
+    pub summary: String,
     /// Whether the node masks data.
     pub masks: bool,
+    /// Whether it remembers anything from one call to the next.
+    pub is_stateful: bool,
     /// Capabilities that the node used while it was configured, in order.
     pub capabilities: Vec<&'static str>,
     /// How its state is shared and kept unless the pack says otherwise.

@@ -1,4 +1,13 @@
-//! Draws a pipeline as a Mermaid or Graphviz graph.
+//! Draws a pipeline as SVG or as a Mermaid or Graphviz graph, and describes the graph of a plan for the API.
+
+mod document;
+mod layout;
+mod svg;
+mod text;
+
+pub use self::document::{document, drawn};
+pub use self::layout::lay_out;
+pub use self::svg::svg;
 
 use std::fmt::Write as _;
 

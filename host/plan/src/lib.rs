@@ -16,9 +16,12 @@ mod fingerprint;
 mod grants;
 mod graph;
 mod limits;
+mod masked;
 mod plan;
 mod registry;
 mod rollout;
+#[cfg(test)]
+mod sample;
 mod state;
 mod trust;
 
@@ -27,8 +30,9 @@ pub use fingerprint::ReplaceError;
 pub use grants::{
     Grants, HttpGrant, KvGrant, LogGrant, LogLevel, LookupGrant, MetricsGrant, SeenGrant, TableGrant, TableKind,
 };
-pub use graph::{dot, mermaid};
+pub use graph::{document, dot, drawn, lay_out, mermaid, svg};
 pub use limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault, OnStateMismatch};
+pub use masked::{Masked, MaskedPoints};
 pub use plan::{
     AdminSettings, AgentSettings, BatchSettings, BufferKind, BufferPlan, CandidatePlan, EndpointPlan, FAILED, NodePlan,
     OutputPlan, PackId, PackUse, PipelinePlan, Plan, PortPlan, QuarantineSettings, SinkPlan, Target, WhenFull,

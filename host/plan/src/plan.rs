@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use semver::Version;
 use serde_json::Value as Json;
+use wattle_api::TapPolicy;
 
 use crate::artifact::{Artifact, NodeShape, hex_digest};
 use crate::grants::Grants;
@@ -72,16 +73,43 @@ pub struct AgentSettings {
     pub registry: RegistrySettings,
     /// The trust policy for packs.
     pub trust: TrustPolicy,
-    /// The admin listener for health, metrics and status, if configured.
+    /// The admin listener for health, metrics, status and the API, if configured.
     pub admin: Option<AdminSettings>,
 }
 
-/// The admin listener.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The admin listener, and what it and the control socket may show.
+#[derive(Debug, Clone, PartialEq)]
 pub struct AdminSettings {
     /// Address and port. A loopback address unless the operator allows others; port 0 stands for
-    /// any free port.
-    pub listen: SocketAddr,
+    /// any free port. Without an address, only the control socket serves requests.
+    pub listen: Option<SocketAddr>,
+    /// Names in the `Host` header that the listener accepts, in lower case, beside IP addresses and `localhost`.
+    pub allowed_hosts: Vec<String>,
+    /// Which events may be shown.
+    pub tap: TapPolicy,
+    /// Whether the page is served.
+    pub page: bool,
+    /// Whether a pack may be tried on an input.
+    pub can_try: bool,
+    /// Price of a GB that leaves on an output.
+    pub price_per_gb: Option<f64>,
+    /// Currency of the price.
+    pub currency: Option<String>,
+}
+
+/// Without `[admin]`: the control socket, which only the user of the agent can open.
+impl Default for AdminSettings {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            allowed_hosts: Vec::new(),
+            tap: TapPolicy::default(),
+            page: true,
+            can_try: true,
+            price_per_gb: None,
+            currency: None,
+        }
+    }
 }
 
 /// When a batch is closed: at the first limit that is reached.
@@ -245,6 +273,8 @@ pub struct PackUse {
     pub source: String,
     /// Digest of its file list.
     pub digest: String,
+    /// Result of the check of its signature, for display.
+    pub signature: String,
     /// Digests of its artifacts, by path in the pack.
     pub artifacts: BTreeMap<String, String>,
 }
@@ -275,6 +305,8 @@ pub struct PipelinePlan {
     pub outputs: Vec<OutputPlan>,
     /// The pack as a command line would name it; `None` for an inline graph.
     pub reference: Option<String>,
+    /// The parameters of the pack with their values, for display; secret values are hidden.
+    pub parameters: serde_json::Map<String, Json>,
     /// Candidate that processes copies of batches.
     pub shadow: Option<Box<CandidatePlan<ShadowSettings>>>,
     /// Candidate that processes a share of the batches.

@@ -158,7 +158,9 @@ impl Nodes for Catalog {
                     ports: info.ports,
                     name: compiled.description.name.clone(),
                     version: compiled.description.version.clone(),
+                    summary: compiled.description.summary.clone(),
                     masks: compiled.description.masks,
+                    is_stateful: compiled.description.state_version.is_some() || compiled.description.holds_events,
                     capabilities: used.map(|capability| capability.name()).collect(),
                     state,
                 };

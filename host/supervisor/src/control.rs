@@ -5,8 +5,7 @@
 //! | --- | --- |
 //! | `POST /reload` | result of the reload |
 //! | `POST /rollback`, `/rollback/<pipeline>` | result of the rollback |
-//! | `GET /shadow` | reports of shadows, with the first events that differ |
-//! | `GET /status` | the status, as on the admin listener |
+//! | everything else | as on the admin listener, with streams in a number of their own |
 //!
 //! Only the user of the agent can open the socket, because opening it is enough to change the
 //! agent. The socket has mode 0600 before it is in place.
@@ -19,7 +18,6 @@
 pub mod client;
 pub mod response;
 
-use std::convert::Infallible;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -28,25 +26,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::CONTENT_TYPE;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::admin::{State, status};
+use crate::admin::{self, Body, Connection, JSON, Server, State, Times, converse, with_status};
 
 /// Name of the socket in the data folder.
 const SOCKET: &str = "control.sock";
-/// Maximum number of connections.
+/// Maximum number of connections that are not streams.
 const MAX_CONNECTIONS: usize = 16;
-/// Time to receive the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum number of streams.
+const MAX_STREAMS: usize = 16;
 /// Pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -57,8 +51,6 @@ pub(crate) enum Command {
     Reload,
     /// Roll back this pipeline, or all.
     RollBack(Option<String>),
-    /// Report on shadows.
-    Shadow,
 }
 
 /// A command, and the channel for its response.
@@ -70,6 +62,7 @@ pub(crate) struct CommandRequest {
 /// The listening socket.
 pub(crate) struct Control {
     path: PathBuf,
+    server: Arc<Server>,
     task: JoinHandle<()>,
     commands: mpsc::Receiver<CommandRequest>,
 }
@@ -89,7 +82,9 @@ impl Control {
         fs::set_permissions(&made, Permissions::from_mode(0o600))?;
         fs::rename(&made, &path)?;
         let (sender, commands) = mpsc::channel(MAX_CONNECTIONS);
-        Ok(Self { path, task: tokio::spawn(serve(listener, sender, state.clone())), commands })
+        let server = Arc::new(Server::new(state.clone(), MAX_STREAMS, true, Times::new(None)));
+        let task = tokio::spawn(serve(listener, sender, server.clone()));
+        Ok(Self { path, server, task, commands })
     }
 
     /// The next command.
@@ -109,6 +104,7 @@ impl Control {
 impl Drop for Control {
     fn drop(&mut self) {
         self.task.abort();
+        self.server.close();
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -126,18 +122,14 @@ fn at<T>(path: &Path, call: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T
     }
 }
 
-async fn serve(listener: UnixListener, commands: mpsc::Sender<CommandRequest>, state: Arc<State>) {
+async fn serve(listener: UnixListener, commands: mpsc::Sender<CommandRequest>, server: Arc<Server>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         // The semaphore is never closed.
         let Ok(place) = places.clone().acquire_owned().await else { continue };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (commands, state) = (commands.clone(), state.clone());
-                tokio::spawn(async move {
-                    converse(stream, commands, state).await;
-                    drop(place);
-                });
+                tokio::spawn(serve_one(stream, server.clone(), commands.clone(), place));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a control connection");
@@ -147,49 +139,44 @@ async fn serve(listener: UnixListener, commands: mpsc::Sender<CommandRequest>, s
     }
 }
 
-async fn converse(stream: UnixStream, commands: mpsc::Sender<CommandRequest>, state: Arc<State>) {
-    let service = service_fn(move |request| {
-        let (commands, state) = (commands.clone(), state.clone());
-        async move { Ok::<_, Infallible>(respond(&request, &commands, &state).await) }
-    });
-    let connection = http1::Builder::new()
-        .keep_alive(false)
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
-    // Only the client needs to know how the connection ended.
-    let _ = connection.await;
+async fn serve_one(
+    stream: UnixStream,
+    server: Arc<Server>,
+    commands: mpsc::Sender<CommandRequest>,
+    place: OwnedSemaphorePermit,
+) {
+    let connection = Connection::new(server.times.request);
+    let place = Mutex::new(Some(place));
+    let respond = |request| async {
+        let response = respond(request, &commands, &server, &connection).await;
+        // A stream has a place of its own kind.
+        if connection.is_stream() {
+            place.lock().take();
+        }
+        response
+    };
+    converse(stream, &server, &connection, respond).await;
 }
 
 async fn respond(
-    request: &Request<Incoming>,
+    request: Request<Incoming>,
     commands: &mpsc::Sender<CommandRequest>,
-    state: &State,
-) -> Response<Full<Bytes>> {
+    server: &Arc<Server>,
+    connection: &Arc<Connection>,
+) -> Response<Body> {
     let command = match (request.method(), request.uri().path()) {
         (&Method::POST, "/reload") => Command::Reload,
         (&Method::POST, "/rollback") => Command::RollBack(None),
-        (&Method::GET, "/status") => {
-            let status = serde_json::to_string(&status::collect(state));
-            return with_status(StatusCode::OK, status.unwrap_or_default());
-        }
-        (&Method::GET, "/shadow") => Command::Shadow,
         (&Method::POST, path) if path.starts_with("/rollback/") => {
             Command::RollBack(path.strip_prefix("/rollback/").map(str::to_owned))
         }
-        _ => return with_status(StatusCode::NOT_FOUND, "{\"error\":\"not found\"}".into()),
+        _ => return admin::respond(server, connection, request).await,
     };
+    let json = |status, text: String| with_status(status, JSON, text + "\n");
+    let ending = || json(StatusCode::SERVICE_UNAVAILABLE, "{\"error\":\"the agent is ending\"}".into());
     let (sender, receiver) = oneshot::channel();
-    let ending = || with_status(StatusCode::SERVICE_UNAVAILABLE, "{\"error\":\"the agent is ending\"}".into());
     if commands.send(CommandRequest { command, response: sender }).await.is_err() {
         return ending();
     }
-    receiver.await.map_or_else(|_| ending(), |response| with_status(StatusCode::OK, response.to_string()))
-}
-
-fn with_status(status: StatusCode, json: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(json + "\n")));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
-    response
+    receiver.await.map_or_else(|_| ending(), |response| json(StatusCode::OK, response.to_string()))
 }

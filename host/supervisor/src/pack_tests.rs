@@ -213,6 +213,11 @@ pub(crate) struct PackTests {
 }
 
 impl PackTests {
+    /// Digests of the packs that passed their tests.
+    pub(crate) fn passed(&self) -> impl Iterator<Item = &String> {
+        self.verdicts.iter().filter(|(_, failure)| failure.is_none()).map(|((digest, _), _)| digest)
+    }
+
     /// Tests the packs of a plan that do not run already.
     ///
     /// # Errors

@@ -25,7 +25,6 @@ use crate::outcome::Outcome;
 use crate::pack_tests::{PackTests, PackTestsError};
 use crate::remote::Remotes;
 use crate::rollout::{Decision, RollbackError, Rollout, version_name};
-use crate::shadow;
 use crate::supervisor::unmap_idle_code;
 use crate::time::Moment;
 use crate::watch::{Change, Watch};
@@ -204,6 +203,7 @@ impl Running {
         if !emptied.is_empty() {
             tracing::warn!(nodes = emptied.join(" "), "nodes start without the state of their predecessors");
         }
+        self.state.note_tested(self.tests.passed().cloned());
         self.state.reloaded(&plan);
         let packs: Vec<String> = plan
             .pipelines
@@ -267,12 +267,6 @@ impl Running {
             tracing::error!(pipeline, %error, "cannot build the plan of a rollout decision; the running generation stays");
         }
         done.map(|_| format!("pipeline `{pipeline}`: from {from} to {to}"))
-    }
-
-    /// The reports of all shadows, with the first events that differ.
-    pub(crate) fn shadows(&self) -> serde_json::Value {
-        let all = self.topology.observer().shadows();
-        serde_json::Value::Object(all.iter().map(|(name, s)| (name.clone(), shadow::json(s, true))).collect())
     }
 
     async fn swap(&mut self, plan: &Plan) -> Result<Swapped, ChangeError> {

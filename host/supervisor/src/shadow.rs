@@ -11,9 +11,8 @@ pub(crate) fn cost(shadow: &ShadowSnapshot) -> f64 {
     if primary > 0.0 { shadow.candidate_time.as_secs_f64() / primary } else { 0.0 }
 }
 
-/// The report as JSON, with `events` including the first events that differ, which only the control
-/// socket shows.
-pub(crate) fn json(shadow: &ShadowSnapshot, events: bool) -> Value {
+/// The report as JSON, without events.
+pub(crate) fn json(shadow: &ShadowSnapshot) -> Value {
     let outputs: serde_json::Map<String, Value> = shadow
         .outputs
         .iter()
@@ -28,7 +27,7 @@ pub(crate) fn json(shadow: &ShadowSnapshot, events: bool) -> Value {
             (name.clone(), report)
         })
         .collect();
-    let mut report = json!({
+    json!({
         "candidate": shadow.candidate,
         "since": rfc3339(shadow.since),
         "batches": shadow.batches,
@@ -37,16 +36,5 @@ pub(crate) fn json(shadow: &ShadowSnapshot, events: bool) -> Value {
         "differing_events": shadow.differing(),
         "cpu_ratio": cost(shadow),
         "outputs": outputs,
-    });
-    if let Some(report) = report.as_object_mut().filter(|_| events) {
-        let first = shadow.first.iter().map(|difference| {
-            json!({
-                "output": difference.output,
-                "primary": difference.primary,
-                "candidate": difference.candidate,
-            })
-        });
-        report.insert("first".into(), first.collect());
-    }
-    report
+    })
 }

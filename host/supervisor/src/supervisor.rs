@@ -422,7 +422,6 @@ async fn respond(loader: &Loader, running: &mut Running, request: CommandRequest
     let response = match request.command {
         Command::Reload => json(running.reload(loader, ReloadCause::Command).await),
         Command::RollBack(pipeline) => json(running.roll_back(pipeline).await),
-        Command::Shadow => running.shadows(),
     };
     let _ = request.response.send(response);
 }

@@ -14,7 +14,7 @@
 mod candidate;
 mod report;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -35,14 +35,23 @@ pub(crate) struct Shadows(Arc<Mutex<BTreeMap<String, Arc<ShadowReport>>>>);
 
 impl Shadows {
     /// The report about a pipeline and its candidate, created at first use.
-    pub(crate) fn report(&self, pipeline: &PipelinePlan, candidate: &PipelinePlan) -> Arc<ShadowReport> {
+    ///
+    /// A report whose outputs were masked differently is another one: what it kept must not be shown by later rules.
+    pub(crate) fn report(
+        &self,
+        pipeline: &PipelinePlan,
+        candidate: &PipelinePlan,
+        masked_outputs: BTreeSet<String>,
+    ) -> Arc<ShadowReport> {
         let about = (pipeline.fingerprint(), candidate.fingerprint());
         let mut all = self.0.lock();
-        if let Some(report) = all.get(&pipeline.name).filter(|report| report.about == about) {
+        if let Some(report) =
+            all.get(&pipeline.name).filter(|report| report.about == about && report.masked_outputs == masked_outputs)
+        {
             return report.clone();
         }
         let name = candidate.pack.as_ref().map(ToString::to_string).unwrap_or_default();
-        let report = Arc::new(ShadowReport::new(about, name));
+        let report = Arc::new(ShadowReport::new(about, masked_outputs, name));
         all.insert(pipeline.name.clone(), report.clone());
         report
     }

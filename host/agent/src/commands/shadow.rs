@@ -14,12 +14,13 @@ use crate::exit::{Done, Failure, print, print_json};
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(crate) fn shadow(options: &ShadowOptions) -> Done {
-    let text = control::send(&data_dir(&options.place)?, Method::GET, "/shadow", TIMEOUT)?;
-    if options.json {
-        return print_json(text.trim_end());
-    }
+    let text = control::send(&data_dir(&options.place)?, Method::GET, "/api/v1/shadows", TIMEOUT)?;
     let all: Value = serde_json::from_str(&text)?;
-    let all = all.as_object().filter(|all| !all.is_empty());
+    let all = all.get("shadows");
+    if options.json {
+        return print_json(&all.unwrap_or(&Value::Null).to_string());
+    }
+    let all = all.and_then(Value::as_object).filter(|all| !all.is_empty());
     let all = all.ok_or_else(|| Failure::new("no pipeline has a `shadow`"))?;
     for (pipeline, shadow) in all {
         print(&render(pipeline, shadow))?;
@@ -57,7 +58,15 @@ fn render(pipeline: &str, shadow: &Value) -> String {
         let (primary, candidate) = (side("primary"), side("candidate"));
         let same =
             primary.zip(candidate).map_or(0, |(a, b)| a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count());
-        lines.push(format!("  on {}:", difference.get("output").and_then(Value::as_str).unwrap_or_default()));
+        let output = difference.get("output").and_then(Value::as_str).unwrap_or_default();
+        if difference.get("hidden").and_then(Value::as_bool) == Some(true) {
+            lines.push(format!(
+                "  on {}: not shown, since it is not masked; `tap = \"all\"` in [admin] shows it",
+                Line(output)
+            ));
+            continue;
+        }
+        lines.push(format!("  on {output}:"));
         lines.push(format!("    runs       {}", part(primary, same)));
         lines.push(format!("    candidate  {}", part(candidate, same)));
     }
@@ -88,11 +97,12 @@ mod tests {
         let shadow = serde_json::json!({ "first": [
             { "output": "ok", "primary": runs, "candidate": other },
             { "output": "ok", "primary": "short", "candidate": null },
+            { "output": "fails", "hidden": true },
         ]});
         let text = render("main", &shadow);
         let (start, end) = ("a".repeat(60), "z".repeat(97));
         assert!(text.contains(&format!("    runs       …{start}one{end}…\n")), "{text}");
         assert!(text.contains(&format!("    candidate  …{start}two{end}…\n")), "{text}");
-        assert!(text.ends_with("    runs       short\n    candidate  (not there)"), "{text}");
+        assert!(text.contains("    runs       short\n    candidate  (not there)\n  on fails: not shown"), "{text}");
     }
 }

@@ -64,14 +64,15 @@ fn data_dir(options: &StatusOptions) -> Result<PathBuf, Failure> {
 /// The address in a configuration, for a client on this machine.
 fn configured(config: &Path) -> Result<String, Failure> {
     let file = config.display();
-    let Some(admin) = control::settings(config, "name the address with --url")?.admin else {
+    let admin = control::settings(config, "name the address with --url")?.admin;
+    let Some(listen) = admin.and_then(|admin| admin.listen) else {
         let message = format!("`{file}` has no valid `[admin] listen`; add it, or use --url");
         return Err(Failure::config(message));
     };
-    match admin.listen.port() {
+    match listen.port() {
         0 => Err(Failure::config(format!("`{file}` listens on any free port; find the port in the log and use --url"))),
-        port if admin.listen.ip().is_unspecified() && admin.listen.is_ipv4() => Ok(format!("127.0.0.1:{port}")),
-        port if admin.listen.ip().is_unspecified() => Ok(format!("[::1]:{port}")),
-        _ => Ok(admin.listen.to_string()),
+        port if listen.ip().is_unspecified() && listen.is_ipv4() => Ok(format!("127.0.0.1:{port}")),
+        port if listen.ip().is_unspecified() => Ok(format!("[::1]:{port}")),
+        _ => Ok(listen.to_string()),
     }
 }

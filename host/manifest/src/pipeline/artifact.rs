@@ -58,10 +58,10 @@ impl Builder<'_> {
             return None;
         };
         let found = self.library.find(reference, text.place, Path::new(""), findings)?;
-        let (files, list) = trust::open(&found, self.trust, text.place, findings)?;
+        let trust::Opened { files, list, signature } = trust::open(&found, self.trust, text.place, findings)?;
         if let Some((name, Some(version))) = &found.expected {
             let id = PackId { name: name.clone(), version: version.clone(), digest: list.digest() };
-            self.note_use(&found, &id, &list);
+            self.note_use(&found, &id, &list, &signature);
         }
         self.pack_artifact(&files, &list, path, text.place, findings)
     }

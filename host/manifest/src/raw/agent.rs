@@ -1,9 +1,9 @@
 //! `agent.toml` as written.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::admin::read_admin;
 use super::buffer;
 use super::grants;
 use super::graph::GraphManifest;
@@ -13,8 +13,8 @@ use super::rollout::{CandidateManifest, read_canary, read_rollback, read_shadow}
 use crate::machine;
 use wattle_diagnostics::{Entry, Findings, Place, Reader, Table, Text, codes, reader::check_name};
 use wattle_plan::{
-    AdminSettings, AgentSettings, ArtifactLimits, BatchSettings, BufferPlan, CanarySettings, CircuitSettings, Grants,
-    NodeLimits, QuarantineSettings, RollbackSettings, ShadowSettings,
+    AgentSettings, ArtifactLimits, BatchSettings, BufferPlan, CanarySettings, CircuitSettings, Grants, NodeLimits,
+    QuarantineSettings, RollbackSettings, ShadowSettings,
 };
 
 /// Maximum number of worker threads; no machine benefits from more.
@@ -182,28 +182,6 @@ fn read_batch(table: &Table, place: Place, findings: &mut Findings) -> BatchSett
         max_events: max_events.unwrap_or(default.max_events),
         max_age: max_age.unwrap_or(default.max_age),
     }
-}
-
-/// Reads `[admin]`. Refuses an address beyond loopback without `allow_remote`, since the listener
-/// has no authentication.
-fn read_admin(table: &Table, place: Place, findings: &mut Findings) -> Option<AdminSettings> {
-    let mut reader = Reader::new(table, place, "`[admin]`");
-    let listen = reader.required_string("listen", findings);
-    let allow_remote = reader.boolean("allow_remote", findings).unwrap_or(false);
-    reader.finish(findings);
-    let Text { text, place } = listen?;
-    let Ok(listen) = text.trim().parse::<SocketAddr>() else {
-        let message = format!("bad `listen`: `{text}`; it must be an IP address and a port such as `127.0.0.1:9598`");
-        findings.report(codes::BAD_VALUE.at(place, message));
-        return None;
-    };
-    if !listen.ip().to_canonical().is_loopback() && !allow_remote {
-        let message = format!("the admin listener at `{listen}` can be reached from other machines");
-        let hint = "listen at `127.0.0.1`; or add `allow_remote = true` if a firewall or a proxy guards it";
-        findings.report(codes::REMOTE_ADMIN.at(place, message).hint(hint));
-        return None;
-    }
-    Some(AdminSettings { listen })
 }
 
 /// Default data folder: `WATTLE_DATA_DIR`, or else the system folder for root and the home folder

@@ -150,13 +150,44 @@ fn packs() -> Json {
 
 fn admin() -> Json {
     table(vec![
-        ("listen", MUST, "Address and port, such as `127.0.0.1:9598`.", string()),
+        (
+            "listen",
+            MAY,
+            "Address and port, such as `127.0.0.1:9598`. Default: none; then only the control socket serves requests.",
+            string(),
+        ),
         (
             "allow_remote",
             MAY,
             "Allows an address that other machines can reach; the listener has neither passwords nor TLS. Default: false.",
             boolean(),
         ),
+        (
+            "allowed_hosts",
+            MAY,
+            "Host names by which clients may reach the listener, beside IP addresses and `localhost`. Default: none.",
+            strings(),
+        ),
+        (
+            "tap",
+            MAY,
+            "Which events may be shown: those that have passed every masking node, `all`, or none. Default: `masked`.",
+            one_of(["masked", "all", "off"]),
+        ),
+        ("page", MAY, "Whether the listener serves the page. Default: true.", boolean()),
+        (
+            "try",
+            MAY,
+            "Whether clients may run an input through a pack. Default: `true` if the address is loopback, else `false`.",
+            boolean(),
+        ),
+        (
+            "price_per_gb",
+            MAY,
+            "Price of a GB that leaves on an output, for the figures of the page. Default: none.",
+            fraction(0.0, 1e9),
+        ),
+        ("currency", MAY, "Currency of `price_per_gb`, such as `USD`. Default: none.", string()),
     ])
 }
 

@@ -153,6 +153,7 @@ mod tests {
             version: Version::parse(version).unwrap(),
             source: "library".into(),
             digest: digest.into(),
+            signature: String::new(),
             artifacts: BTreeMap::from([("nodes/a \"b\".wasm".into(), "sha256:1".into())]),
         }
     }

@@ -34,6 +34,7 @@ pub(super) fn pipeline(plan: &PipelinePlan) -> Value {
         nodes,
         outputs,
         reference: _,
+        parameters: _,
         shadow: _,
         canary: _,
     } = plan;
@@ -114,9 +115,8 @@ fn targets(targets: &[Target]) -> Value {
 }
 
 fn node_shape(shape: &NodeShape) -> Value {
-    // The capabilities follow from the artifact and its options, and the settings of the node contain
-    // those for its state.
-    let NodeShape { ports, name, version, masks, capabilities: _, state: _ } = shape;
+    // The rest follows from the artifact and its options, and the settings of the node contain those for its state.
+    let NodeShape { ports, name, version, masks, summary: _, is_stateful: _, capabilities: _, state: _ } = shape;
     json!({ "ports": ports, "name": name, "version": version, "masks": masks })
 }
 
@@ -294,7 +294,9 @@ mod tests {
                 ports: vec!["out".into()],
                 name: "mask".into(),
                 version: "1.0.0".into(),
+                summary: String::new(),
                 masks: true,
+                is_stateful: false,
                 capabilities: vec![],
                 state: StateSettings::default(),
             },
@@ -314,6 +316,7 @@ mod tests {
                 discard: false,
             }],
             reference: None,
+            parameters: serde_json::Map::new(),
             shadow: None,
             canary: None,
         }

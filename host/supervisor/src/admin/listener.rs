@@ -1,31 +1,29 @@
-//! Accepts connections: a bounded number, one request each, with a timeout.
+//! Accepts connections: a bounded number, one request each, with a timeout. Streams have a limit of their own.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 
+use super::connection::{Connection, Server, Times, converse};
 use super::rates;
-use super::response::respond;
+use super::router::respond;
 use super::state::State;
 
-/// Maximum number of connections. One more ends the oldest: a response takes a millisecond, so the
+/// Maximum number of connections that are not streams. One more ends the oldest: a response takes milliseconds, so the
 /// oldest of 32 hangs, and a health probe must not wait for it.
 const MAX_CONNECTIONS: usize = 32;
-/// Maximum size of the head of a request in bytes.
-const MAX_HEAD_BYTES: usize = 16 << 10;
-/// Time to receive the head of a request, so that an idle connection soon makes room for others.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum number of streams. One more is refused, because a client may be watching each of them.
+const MAX_STREAMS: usize = 64;
+/// Bytes that the system keeps for a client that reads slowly.
+const SEND_BUFFER_BYTES: usize = 128 << 10;
 /// Time for a whole connection; the default timeout of a Prometheus scrape.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a failed accept. The usual cause is too many open files.
@@ -54,6 +52,8 @@ pub enum ListenError {
 
 /// A listener that serves requests until it is closed.
 pub(crate) struct Listener {
+    #[cfg(test)]
+    address: SocketAddr,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -72,7 +72,18 @@ impl Listener {
         tracing::info!(address = %at, "admin listening");
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(serve(listener, state, stopped));
-        Ok(Self { stop, task })
+        Ok(Self {
+            #[cfg(test)]
+            address: at,
+            stop,
+            task,
+        })
+    }
+
+    /// Where it listens.
+    #[cfg(test)]
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Closes the address. Requests in progress still get their responses.
@@ -83,23 +94,31 @@ impl Listener {
 }
 
 async fn serve(listener: TcpListener, state: Arc<State>, mut stopped: oneshot::Receiver<()>) {
-    let mut connections = VecDeque::with_capacity(MAX_CONNECTIONS);
+    let server = Arc::new(Server::new(state.clone(), MAX_STREAMS, false, Times::new(Some(CONNECTION_TIMEOUT))));
+    let mut requests: VecDeque<(Arc<Connection>, AbortHandle)> = VecDeque::with_capacity(MAX_CONNECTIONS);
     let mut tick = interval(rates::INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             stream = accept(&listener) => {
-                connections.retain(|open: &AbortHandle| !open.is_finished());
-                if connections.len() >= MAX_CONNECTIONS && let Some(oldest) = connections.pop_front() {
+                requests.retain(|(connection, task)| !task.is_finished() && !connection.is_stream());
+                if requests.len() >= MAX_CONNECTIONS && let Some((_, oldest)) = requests.pop_front() {
                     oldest.abort();
                 }
-                connections.push_back(tokio::spawn(converse(stream, state.clone())).abort_handle());
+                let connection = Connection::new(server.times.request);
+                let task = tokio::spawn(serve_one(stream, server.clone(), connection.clone()));
+                requests.push_back((connection, task.abort_handle()));
             }
             _ = tick.tick() => state.sample(),
             // A dropped sender means the same.
-            _ = &mut stopped => return,
+            _ = &mut stopped => break,
         }
     }
+    server.close();
+}
+
+async fn serve_one(stream: TcpStream, server: Arc<Server>, connection: Arc<Connection>) {
+    converse(stream, &server, &connection, |request| respond(&server, &connection, request)).await;
 }
 
 /// # Cancel safety
@@ -108,26 +127,16 @@ async fn serve(listener: TcpListener, state: Arc<State>, mut stopped: oneshot::R
 async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok((stream, _)) => {
+                // Without this, the system would keep megabytes for a client that does not read. A failure costs only
+                // that memory.
+                let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
+                return stream;
+            }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept an admin connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
-}
-
-async fn converse(stream: TcpStream, state: Arc<State>) {
-    let service = service_fn(move |request| {
-        let response = respond(&state, &request);
-        async move { Ok::<_, Infallible>(response) }
-    });
-    let connection = http1::Builder::new()
-        .keep_alive(false)
-        .max_buf_size(MAX_HEAD_BYTES)
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
-    // Only the client needs to know how the connection ended.
-    let _ = timeout(CONNECTION_TIMEOUT, connection).await;
 }

@@ -1,18 +1,21 @@
 //! The state that the admin listener reports: phase, running pipelines, results of reloads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
+use wattle_api::packs::Packs;
 use wattle_capability::Services;
-use wattle_plan::{CanarySettings, PackId, Plan};
+use wattle_plan::{AdminSettings, CanarySettings, PackId, Plan};
 use wattle_registry::{PollState, Poller};
 use wattle_runtime::Runtime;
 use wattle_topology::{EndpointState, Observer, QuarantineStore};
 
+use super::api::{Live, graph, packs};
 use super::rates::Rates;
 use crate::outcome::Outcome;
 
@@ -71,9 +74,25 @@ struct Current {
     /// None before anything runs.
     data_dir: Option<PathBuf>,
     pipelines: Arc<[PipelineInfo]>,
+    graph: Arc<graph::Running>,
+    packs: Arc<Packs>,
+    /// Digests of packs that passed their tests.
+    tested: BTreeSet<String>,
+    /// What the operator allows.
+    settings: Arc<AdminSettings>,
     /// Time at which the running configuration was applied.
     loaded: SystemTime,
     last_reload: Option<LastReload>,
+}
+
+impl Current {
+    fn follow(&mut self, plan: &Plan) {
+        self.pipelines = pipelines(plan);
+        self.graph = Arc::new(graph::Running::new(plan, self.observer.generation()));
+        self.packs = Arc::new(packs::packs(plan, &self.tested));
+        self.settings = Arc::new(plan.agent.admin.clone().unwrap_or_default());
+        self.loaded = SystemTime::now();
+    }
 }
 
 pub(crate) struct State {
@@ -88,8 +107,12 @@ pub(crate) struct State {
     /// Promotions and rollbacks, by pipeline.
     rollouts: Mutex<BTreeMap<String, [u64; 2]>>,
     current: Mutex<Current>,
+    /// Increased when a generation starts, and when the drain begins.
+    changes: watch::Sender<u64>,
     rates: Mutex<Rates>,
     poller: OnceLock<Arc<Poller>>,
+    /// What the clients of the stream share.
+    pub(crate) live: Live,
 }
 
 impl State {
@@ -109,11 +132,17 @@ impl State {
                 observer: Observer::default(),
                 data_dir: None,
                 pipelines: Arc::default(),
+                graph: Arc::default(),
+                packs: Arc::default(),
+                tested: BTreeSet::new(),
+                settings: Arc::default(),
                 loaded: started,
                 last_reload: None,
             }),
+            changes: watch::Sender::default(),
             rates: Mutex::default(),
             poller: OnceLock::new(),
+            live: Live::default(),
         }
     }
 
@@ -133,23 +162,43 @@ impl State {
         let mut current = self.current.lock();
         current.observer = observer;
         current.data_dir = Some(plan.agent.data_dir.clone());
-        current.pipelines = pipelines(plan);
-        current.loaded = SystemTime::now();
+        current.follow(plan);
         current.phase = Phase::Running;
+        drop(current);
+        self.change();
     }
 
     /// Records that the topology drains.
     pub(crate) fn drain(&self) {
         self.current.lock().phase = Phase::Draining;
+        self.change();
+    }
+
+    /// Whether the topology drains.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.phase() == Phase::Draining
+    }
+
+    /// Waits until the topology drains.
+    pub(crate) async fn draining(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.changes.subscribe().wait_for(|_| self.is_draining()).await;
+    }
+
+    /// Receives a value when a generation starts, and when the drain begins.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn change(&self) {
+        self.changes.send_modify(|changes| *changes += 1);
     }
 
     /// Records a reload that took effect.
     pub(crate) fn reloaded(&self, plan: &Plan) {
-        let mut current = self.current.lock();
-        current.pipelines = pipelines(plan);
-        current.loaded = SystemTime::now();
-        drop(current);
+        self.current.lock().follow(plan);
         self.note_reload(Outcome::Applied, None);
+        self.change();
     }
 
     /// Records the outcome of a reload.
@@ -193,6 +242,36 @@ impl State {
 
     pub(crate) fn pipelines(&self) -> Arc<[PipelineInfo]> {
         self.current.lock().pipelines.clone()
+    }
+
+    /// What the operator allows.
+    pub(crate) fn settings(&self) -> Arc<AdminSettings> {
+        self.current.lock().settings.clone()
+    }
+
+    /// Sets what the operator allows before a plan is known.
+    pub(crate) fn allow(&self, settings: Option<&AdminSettings>) {
+        self.current.lock().settings = Arc::new(settings.cloned().unwrap_or_default());
+    }
+
+    /// The graph that runs; empty before anything runs.
+    pub(crate) fn graph(&self) -> Arc<graph::Running> {
+        self.current.lock().graph.clone()
+    }
+
+    /// The packs that run.
+    pub(crate) fn packs(&self) -> Arc<Packs> {
+        self.current.lock().packs.clone()
+    }
+
+    /// Records the digests of packs that passed their tests.
+    pub(crate) fn note_tested(&self, digests: impl Iterator<Item = String>) {
+        self.current.lock().tested.extend(digests);
+    }
+
+    /// The data folder, once something runs.
+    pub(crate) fn data_dir(&self) -> Option<PathBuf> {
+        self.current.lock().data_dir.clone()
     }
 
     pub(crate) fn loaded(&self) -> SystemTime {

@@ -51,7 +51,7 @@ pub(crate) fn collect(state: &State) -> Status {
             last,
         },
         sources: observer.sources().into_iter().filter(is_there).map(source).collect(),
-        shadows: observer.shadows().iter().map(|(name, s)| (name.clone(), shadow::json(s, false))).collect(),
+        shadows: observer.shadows().iter().map(|(name, s)| (name.clone(), shadow::json(s))).collect(),
         pipelines: state.pipelines().iter().map(|info| pipeline(state, info)).collect(),
         sinks: observer.sinks().into_iter().filter(is_there).map(|seen| sink(&observer, seen)).collect(),
         canaries: state.pipelines().iter().filter_map(|info| canary(&observer, info)).collect(),

@@ -1,13 +1,15 @@
 //! Builds the pipelines of a generation with their instances, and with the state of the nodes before
 //! them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use wattle_batch::FieldPath;
-use wattle_plan::{CandidatePlan, NodePlan, OnStateMismatch, PipelinePlan, Plan, ShadowSettings, Sharing, SinkPlan};
+use wattle_plan::{
+    CandidatePlan, Masked, NodePlan, OnStateMismatch, PipelinePlan, Plan, ShadowSettings, Sharing, SinkPlan,
+};
 use wattle_runtime::{Process, StateSlot};
 
 use super::order::ranks;
@@ -248,6 +250,18 @@ impl Builder<'_> {
         }
     }
 
+    /// The outputs of a pipeline whose events are masked in each of its versions.
+    fn masked_outputs(&self, name: &str) -> BTreeSet<String> {
+        let masked = Masked::of(self.plan);
+        let pipelines = self.plan.pipelines.iter().enumerate().filter(|(_, pipeline)| pipeline.name == name);
+        let outputs = pipelines.flat_map(|(index, pipeline)| {
+            let points = masked.pipeline(index);
+            let is_masked = move |output: usize| points.is_some_and(|points| points.output(output));
+            pipeline.outputs.iter().enumerate().filter(move |(output, _)| is_masked(*output))
+        });
+        outputs.map(|(_, output)| output.name.clone()).collect()
+    }
+
     /// Builds and starts the shadow of a pipeline: without sinks, quarantine, or any other visible
     /// effect.
     pub(super) fn shadow(
@@ -272,7 +286,7 @@ impl Builder<'_> {
         pipeline.stops = Stops::default();
         let names = |plan: &PipelinePlan| plan.outputs.iter().map(|output| output.name.clone()).collect();
         let (outputs, own_outputs) = (names(planned), names(candidate));
-        let report = self.context.shadows.report(planned, candidate);
+        let report = self.context.shadows.report(planned, candidate, self.masked_outputs(&planned.name));
         let candidate = Candidate { pipeline, nodes, outputs, own_outputs };
         let (shadow, feed) = Shadow::new(settings, report);
         candidate.start(feed).map_err(|error| BuildError {

@@ -1,6 +1,6 @@
 //! The report of a shadow: how often the candidate differed, and the first events that differ.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -17,6 +17,8 @@ const MAX_TEXT: usize = 8 << 10;
 pub struct ShadowReport {
     /// The running version and the candidate, as fingerprints.
     pub(crate) about: (String, String),
+    /// Outputs whose events were masked in both versions, since the first of them.
+    pub(crate) masked_outputs: BTreeSet<String>,
     /// Name and version of the candidate's pack.
     pub candidate: String,
     since: SystemTime,
@@ -77,6 +79,8 @@ pub struct ShadowSnapshot {
     pub primary_time: Duration,
     /// Processor time of the candidate.
     pub candidate_time: Duration,
+    /// Outputs whose events were masked in both versions, since the first of them.
+    pub masked_outputs: BTreeSet<String>,
     /// Outputs by name.
     pub outputs: BTreeMap<String, OutputReport>,
     /// The first differences.
@@ -87,9 +91,10 @@ pub struct ShadowSnapshot {
 type Emitted<'a> = (&'a [String], &'a [(usize, Batch)]);
 
 impl ShadowReport {
-    pub(crate) fn new(about: (String, String), candidate: String) -> Self {
+    pub(crate) fn new(about: (String, String), masked_outputs: BTreeSet<String>, candidate: String) -> Self {
         Self {
             about,
+            masked_outputs,
             candidate,
             since: SystemTime::now(),
             batches: AtomicU64::new(0),
@@ -159,6 +164,7 @@ impl ShadowReport {
             faulted: load(&self.faulted),
             primary_time: Duration::from_nanos(load(&self.primary_nanos)),
             candidate_time: Duration::from_nanos(load(&self.candidate_nanos)),
+            masked_outputs: self.masked_outputs.clone(),
             outputs: found.outputs.clone(),
             first: found.first.clone(),
         }

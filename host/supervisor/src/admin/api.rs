@@ -1,0 +1,173 @@
+//! The API `/api/v1`, which the admin listener and the control socket serve with the same code.
+//!
+//! # To add a request
+//!
+//! Add a row to [`REQUESTS`] and a function. A [`Handler::Document`] returns a response at once, a [`Handler::Stream`]
+//! feeds an [`EventSender`] until the client leaves, and a [`Handler::Post`] receives a bounded body. The types of all
+//! documents are in `wattle-api`; add a new one to `schema.rs`.
+
+mod event_stream;
+pub(crate) mod graph;
+mod guard;
+mod history;
+mod live;
+pub(crate) mod packs;
+mod query;
+mod schema;
+mod shadows;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::{Method, Request, Response, StatusCode};
+use wattle_api::Index;
+
+pub(crate) use self::event_stream::EventSender;
+pub(crate) use self::guard::check;
+pub(crate) use self::live::Live;
+pub(crate) use self::query::Query;
+use super::connection::{Connection, Server};
+use super::response::{Body, Refusal, document};
+use super::state::State;
+use super::status;
+
+/// Path of version 1.
+pub(crate) const ROOT: &str = "/api/v1";
+
+/// A future of a handler.
+pub(crate) type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+/// The response to a request, or why there is none.
+pub(crate) type Reply = Result<Response<Body>, Refusal>;
+
+/// One request of the API.
+struct Route {
+    /// Below [`ROOT`].
+    path: &'static str,
+    handler: Handler,
+}
+
+/// How a request is handled.
+#[cfg_attr(not(test), expect(dead_code, reason = "`try` is not connected yet"))]
+enum Handler {
+    /// `GET`: makes a response, on a thread that may wait for files.
+    Document(fn(&Call) -> Reply),
+    /// `GET`: checks the parameters, and returns the task that feeds the stream. The task is dropped when the client
+    /// leaves.
+    Stream(fn(&Call, EventSender) -> Result<Task<()>, Refusal>),
+    /// `POST` with a body.
+    Post {
+        /// Maximum size of the body in bytes. A request without a body costs nothing before this is checked.
+        max_bytes: usize,
+        /// Time for the request and its response.
+        timeout: Duration,
+        run: fn(Call, Bytes) -> Task<Reply>,
+    },
+}
+
+/// All requests.
+const REQUESTS: &[Route] = &[
+    Route { path: "", handler: Handler::Document(|call| document(&index(&call.state))) },
+    Route { path: "/schema", handler: Handler::Document(|_| document(&schema::schema())) },
+    Route { path: "/status", handler: Handler::Document(|call| document(&status::collect(&call.state))) },
+    Route { path: "/graph", handler: Handler::Document(|call| document(call.state.graph().drawn())) },
+    Route { path: "/packs", handler: Handler::Document(|call| document(&*call.state.packs())) },
+    Route { path: "/shadows", handler: Handler::Document(|call| document(&shadows::shadows(&call.state))) },
+    Route { path: "/history", handler: Handler::Document(|call| history::respond(&call.state)) },
+    Route { path: "/stream", handler: Handler::Stream(live::stream) },
+    #[cfg(test)]
+    Route { path: "/silent", handler: Handler::Stream(tests::silent) },
+    #[cfg(test)]
+    Route { path: "/flood", handler: Handler::Stream(tests::flood) },
+    #[cfg(test)]
+    Route {
+        path: "/echo",
+        handler: Handler::Post { max_bytes: 8, timeout: Duration::from_secs(30), run: tests::echo },
+    },
+];
+
+/// A request that reached a handler.
+#[derive(Clone)]
+pub(crate) struct Call {
+    pub(crate) state: Arc<State>,
+    pub(crate) query: Query,
+}
+
+/// Responds to a request whose path begins with [`ROOT`].
+pub(crate) async fn respond(
+    server: &Arc<Server>,
+    connection: &Arc<Connection>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    route(server, connection, request).await.unwrap_or_else(Refusal::json)
+}
+
+async fn route(server: &Arc<Server>, connection: &Arc<Connection>, request: Request<Incoming>) -> Reply {
+    let path = request.uri().path();
+    let below = path.strip_prefix(ROOT).map(|below| below.strip_suffix('/').unwrap_or(below));
+    let Some(route) = REQUESTS.iter().find(|route| Some(route.path) == below) else {
+        let known: Vec<String> = REQUESTS.iter().map(|route| format!("{ROOT}{}", route.path)).collect();
+        let error = format!("there is no such request; use one of {}", known.join(", "));
+        return Err(Refusal::new(StatusCode::NOT_FOUND, error));
+    };
+    let call = Call { state: server.state.clone(), query: Query::parse(request.uri().query()) };
+    let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
+    match &route.handler {
+        Handler::Document(run) if is_get => {
+            let run = *run;
+            // Serialization takes milliseconds, and the threads of this runtime serve sources and sinks.
+            let done = tokio::task::spawn_blocking(move || run(&call)).await;
+            done.unwrap_or_else(|_| {
+                Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; see the log of the agent"))
+            })
+        }
+        // Without a place, and without a task that would feed it.
+        Handler::Stream(_) if *request.method() == Method::HEAD => Err(Refusal::method("GET")),
+        Handler::Stream(run) if is_get => {
+            let (sender, body) = event_stream::open(server, connection)?;
+            Ok(body.fed_by(run(&call, sender)?))
+        }
+        Handler::Post { max_bytes, timeout, run } if *request.method() == Method::POST => {
+            connection.extend(*timeout);
+            let body = read(request, *max_bytes).await?;
+            run(call, body).await
+        }
+        Handler::Document(_) | Handler::Stream(_) => Err(Refusal::method("GET")),
+        Handler::Post { .. } => Err(Refusal::method("POST")),
+    }
+}
+
+/// Reads a body of at most `max_bytes`.
+async fn read(request: Request<Incoming>, max_bytes: usize) -> Result<Bytes, Refusal> {
+    let too_long = || {
+        let error = format!("the body is longer than {max_bytes} bytes");
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error)
+    };
+    // A client that announces too much need not send it.
+    if request.body().size_hint().lower() > max_bytes as u64 {
+        return Err(too_long());
+    }
+    match Limited::new(request.into_body(), max_bytes).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_long()),
+        Err(error) => Err(Refusal::bad_request(format!("cannot read the body: {error}"))),
+    }
+}
+
+fn index(state: &State) -> Index {
+    let settings = state.settings();
+    Index {
+        version: env!("CARGO_PKG_VERSION").into(),
+        api: 1,
+        tap: settings.tap,
+        can_try: settings.can_try,
+        max_try_bytes: 0,
+        price_per_gb: settings.price_per_gb,
+        currency: settings.currency.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,60 @@
+//! The requests of the admin listener and of the control socket.
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
+
+use super::connection::{Connection, Server};
+use super::response::{Body, EXPOSITION, Refusal, TEXT, document, protected, with_status};
+use super::state::State;
+use super::{api, metrics, status};
+
+/// Responds to a request.
+pub(crate) async fn respond(
+    server: &Arc<Server>,
+    connection: &Arc<Connection>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    protected(route(server, connection, request).await)
+}
+
+async fn route(server: &Arc<Server>, connection: &Arc<Connection>, request: Request<Incoming>) -> Response<Body> {
+    let path = request.uri().path();
+    let is_api = path.strip_prefix(api::ROOT).is_some_and(|below| below.is_empty() || below.starts_with('/'));
+    let settings = server.state.settings();
+    match api::check(&request, &settings.allowed_hosts, server.is_private) {
+        Err(refusal) if is_api => refusal.json(),
+        Err(refusal) => refusal.text(),
+        Ok(()) if is_api => api::respond(server, connection, request).await,
+        Ok(()) if !matches!(*request.method(), Method::GET | Method::HEAD) => Refusal::method("GET, HEAD").text(),
+        Ok(()) => plain(&server.state, path).await,
+    }
+}
+
+/// Requests for programs that know nothing else about the agent.
+async fn plain(state: &Arc<State>, path: &str) -> Response<Body> {
+    match path {
+        "/healthz" => with_status(StatusCode::OK, TEXT, "ok\n"),
+        "/readyz" => match state.unready() {
+            None => with_status(StatusCode::OK, TEXT, "ready\n"),
+            Some(reason) => with_status(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{reason}\n")),
+        },
+        "/metrics" => blocking(state, |state| with_status(StatusCode::OK, EXPOSITION, metrics::render(state))).await,
+        "/status" => blocking(state, |state| document(&status::collect(state)).unwrap_or_else(Refusal::text)).await,
+        _ => Refusal::new(
+            StatusCode::NOT_FOUND,
+            format!("not found; use /healthz, /readyz, /metrics, /status or {}", api::ROOT),
+        )
+        .text(),
+    }
+}
+
+/// Makes a document on a thread that may wait for files, since the threads of this runtime serve sources and sinks.
+async fn blocking(state: &Arc<State>, make: impl FnOnce(&State) -> Response<Body> + Send + 'static) -> Response<Body> {
+    let state = state.clone();
+    let made = tokio::task::spawn_blocking(move || make(&state)).await;
+    made.unwrap_or_else(|_| {
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; see the log of the agent").text()
+    })
+}
