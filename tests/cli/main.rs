@@ -148,7 +148,7 @@ fn every_version_of_every_pack_is_built_in() {
 #[test]
 fn graphs_show_every_node_and_output() {
     let folder = Folder::new();
-    for (format, start) in [("mermaid", "flowchart"), ("dot", "digraph")] {
+    for (format, start) in [("mermaid", "flowchart"), ("dot", "digraph"), ("svg", "<svg")] {
         let ended = folder.run(&["graph", "cloudtrail@1.0.0", "--format", format]);
         assert!(ended.text().trim_start().starts_with(start), "{}", ended.text());
         for name in ["mask-access-key-id", "mask-session-token", "unroll", "extract", "not_important_event", "Fails"] {

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use serde_json::Map;
 use wattle_diagnostics::{Invalid, Severity};
 use wattle_manifest::load_pack;
-use wattle_plan::{dot, mermaid};
+use wattle_plan::{dot, drawn, mermaid, svg};
 
 #[path = "../../../host/manifest/tests/fakes.rs"]
 mod fakes;
@@ -20,6 +20,7 @@ pub fn manifest(bytes: &[u8]) {
                 warnings.iter().for_each(show);
                 for pipeline in &plan.pipelines {
                     assert!(!mermaid(pipeline).is_empty() && !dot(pipeline).is_empty());
+                    assert!(svg(&[drawn(pipeline)]).ends_with("</svg>\n"));
                 }
             }
             Err(invalid) => refused(&invalid),

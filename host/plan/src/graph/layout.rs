@@ -164,22 +164,19 @@ fn draw(pipeline: &Pipeline, boxes: &[Sized], layers: &Layers, centers: &[f64], 
     let anchors = Anchors::of(layers, centers);
     let (mut paths, mut labels) = (Vec::new(), Vec::new());
     for (edge, route) in pipeline.edges.iter().zip(&layers.routes) {
-        let mut at = (column(route.from).1, y(center(route.from) + anchors.offset(route)));
+        let at = (column(route.from).1, y(center(route.from) + anchors.offset(route)));
         labels.push(Point { x: round(at.0 + 7.0), y: round(at.1 - 4.0) });
-        let mut path = format!("M{} {}", round(at.0), at.1);
-        at.0 += lead(edge);
-        let _ = write!(path, "H{}", round(at.0));
+        let mut path = Path::new(at);
+        path.straight(at.0 + lead(edge));
         for (place, &vertex) in route.through.iter().chain([&route.to]).enumerate() {
             let (left, right) = column(vertex);
             let is_last = place == route.through.len();
-            let next = (if is_last { left - ARROW } else { left }, y(center(vertex)));
-            curve(&mut path, at, next);
-            at = next;
-            if !is_last && right > left {
-                at = (right, next.1);
-                let _ = write!(path, "H{}", round(right));
+            path.curve((if is_last { left - ARROW } else { left }, y(center(vertex))));
+            if !is_last {
+                path.straight(right);
             }
         }
+        let path = path.end();
         paths.push(path);
     }
     Drawing {
@@ -191,14 +188,47 @@ fn draw(pipeline: &Pipeline, boxes: &[Sized], layers: &Layers, centers: &[f64], 
     }
 }
 
-/// A curve that leaves and arrives horizontally, so it stays between the two columns.
-fn curve(path: &mut String, (x, y): (f64, f64), (to_x, to_y): (f64, f64)) {
-    let middle = round((x + to_x) / 2.0);
-    let (x, y, to_x, to_y) = (round(x), round(y), round(to_x), round(to_y));
-    if (y - to_y).abs() < 0.5 && x <= to_x {
-        let _ = write!(path, "L{to_x} {to_y}");
-    } else {
-        let _ = write!(path, "C{middle} {y} {middle} {to_y} {to_x} {to_y}");
+/// The data of an SVG path that only goes to the right.
+struct Path {
+    text: String,
+    at: (f64, f64),
+    /// Where the last command ends; a straight part from there is not written yet.
+    written: f64,
+}
+
+impl Path {
+    fn new((x, y): (f64, f64)) -> Self {
+        let (x, y) = (round(x), round(y));
+        Self { text: format!("M{x} {y}"), at: (x, y), written: x }
+    }
+
+    /// A horizontal part. Several in a row become one.
+    fn straight(&mut self, x: f64) {
+        self.at.0 = round(x).max(self.at.0);
+    }
+
+    /// A curve that leaves and arrives horizontally, so it stays between its ends in both directions.
+    fn curve(&mut self, (x, y): (f64, f64)) {
+        let (x, y) = (round(x), round(y));
+        if (y - self.at.1).abs() < 0.5 {
+            return self.straight(x);
+        }
+        self.write_straight();
+        let middle = round((self.at.0 + x) / 2.0);
+        let _ = write!(self.text, "C{middle} {} {middle} {y} {x} {y}", self.at.1);
+        (self.at, self.written) = ((x, y), x);
+    }
+
+    fn write_straight(&mut self) {
+        if self.at.0 > self.written {
+            let _ = write!(self.text, "L{} {}", self.at.0, self.at.1);
+            self.written = self.at.0;
+        }
+    }
+
+    fn end(mut self) -> String {
+        self.write_straight();
+        self.text
     }
 }
 

@@ -117,11 +117,7 @@ async fn route(server: &Arc<Server>, connection: &Arc<Connection>, request: Requ
     match &route.handler {
         Handler::Document(run) if is_get => {
             let run = *run;
-            // Serialization takes milliseconds, and the threads of this runtime serve sources and sinks.
-            let done = tokio::task::spawn_blocking(move || run(&call)).await;
-            done.unwrap_or_else(|_| {
-                Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; see the log of the agent"))
-            })
+            server.blocking(move || run(&call)).await?
         }
         // Without a place, and without a task that would feed it.
         Handler::Stream(_) if *request.method() == Method::HEAD => Err(Refusal::method("GET")),

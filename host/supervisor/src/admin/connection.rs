@@ -10,14 +10,14 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::response::Body;
+use super::response::{Body, Refusal};
 use super::state::State;
 
 /// Hard limit of a request's head in bytes; the connection ends with a bare 431. The router refuses smaller heads with
@@ -25,6 +25,10 @@ use super::state::State;
 const MAX_BUFFER_BYTES: usize = 64 << 10;
 /// Time that a stream has to write its last event when its server ends.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Number of documents that are made at the same time, so that a flood of requests takes neither all CPUs nor hundreds
+/// of threads.
+const MAX_DOCUMENTS: usize = 4;
 
 /// Times of connections.
 #[derive(Clone, Copy, Debug)]
@@ -56,13 +60,36 @@ pub(crate) struct Server {
     /// Whether only the agent's user can connect, as to the control socket.
     pub(crate) is_private: bool,
     pub(crate) times: Times,
+    documents: Arc<Semaphore>,
     closing: watch::Sender<bool>,
 }
 
 impl Server {
     pub(crate) fn new(state: Arc<State>, max_streams: usize, is_private: bool, times: Times) -> Self {
         let streams = Arc::new(Semaphore::new(max_streams));
-        Self { state, streams, max_streams, is_private, times, closing: watch::Sender::new(false) }
+        let documents = Arc::new(Semaphore::new(MAX_DOCUMENTS));
+        Self { state, streams, max_streams, is_private, times, documents, closing: watch::Sender::new(false) }
+    }
+
+    /// Makes a document on a thread that may wait for files, since the threads of this runtime serve sources and sinks.
+    ///
+    /// # Errors
+    ///
+    /// The code panicked.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        make: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let failed =
+            |_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; see the log of the agent");
+        // The semaphore is never closed.
+        let place = self.documents.clone().acquire_owned().await;
+        let task = tokio::task::spawn_blocking(move || {
+            // Until the end of the work, also if the client has left meanwhile.
+            let _place = place;
+            make()
+        });
+        task.await.map_err(failed)
     }
 
     /// Ends all streams.

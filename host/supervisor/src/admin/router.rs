@@ -7,7 +7,6 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::connection::{Connection, Server};
 use super::response::{Body, EXPOSITION, Refusal, TEXT, document, protected, with_status};
-use super::state::State;
 use super::{api, metrics, status};
 
 /// Responds to a request.
@@ -28,33 +27,31 @@ async fn route(server: &Arc<Server>, connection: &Arc<Connection>, request: Requ
         Err(refusal) => refusal.text(),
         Ok(()) if is_api => api::respond(server, connection, request).await,
         Ok(()) if !matches!(*request.method(), Method::GET | Method::HEAD) => Refusal::method("GET, HEAD").text(),
-        Ok(()) => plain(&server.state, path).await,
+        Ok(()) => plain(server, path).await,
     }
 }
 
 /// Requests for programs that know nothing else about the agent.
-async fn plain(state: &Arc<State>, path: &str) -> Response<Body> {
+async fn plain(server: &Server, path: &str) -> Response<Body> {
+    let state = server.state.clone();
     match path {
         "/healthz" => with_status(StatusCode::OK, TEXT, "ok\n"),
         "/readyz" => match state.unready() {
             None => with_status(StatusCode::OK, TEXT, "ready\n"),
             Some(reason) => with_status(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{reason}\n")),
         },
-        "/metrics" => blocking(state, |state| with_status(StatusCode::OK, EXPOSITION, metrics::render(state))).await,
-        "/status" => blocking(state, |state| document(&status::collect(state)).unwrap_or_else(Refusal::text)).await,
+        "/metrics" => {
+            let metrics = server.blocking(move || metrics::render(&state)).await;
+            metrics.map_or_else(Refusal::text, |metrics| with_status(StatusCode::OK, EXPOSITION, metrics))
+        }
+        "/status" => {
+            let status = server.blocking(move || document(&status::collect(&state))).await;
+            status.flatten().unwrap_or_else(Refusal::text)
+        }
         _ => Refusal::new(
             StatusCode::NOT_FOUND,
             format!("not found; use /healthz, /readyz, /metrics, /status or {}", api::ROOT),
         )
         .text(),
     }
-}
-
-/// Makes a document on a thread that may wait for files, since the threads of this runtime serve sources and sinks.
-async fn blocking(state: &Arc<State>, make: impl FnOnce(&State) -> Response<Body> + Send + 'static) -> Response<Body> {
-    let state = state.clone();
-    let made = tokio::task::spawn_blocking(move || make(&state)).await;
-    made.unwrap_or_else(|_| {
-        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; see the log of the agent").text()
-    })
 }

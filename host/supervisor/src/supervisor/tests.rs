@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
 use wattle_topology::BatchTotals;
 
 use super::*;
@@ -136,4 +138,31 @@ async fn an_early_invalid_change_is_not_reported_and_waits_for_more_files() {
     assert_eq!(response.map(|response| response.outcome), Some(Outcome::Invalid));
     assert_eq!(rig.history(), [(Event::Started, 1), (Event::Invalid, 1)]);
     rig.end().await;
+}
+
+/// Reads lines until one begins with this text.
+async fn line_with(lines: &mut tokio::io::Lines<BufReader<UnixStream>>, begin: &str) -> String {
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if line.starts_with(begin) {
+            return line;
+        }
+    }
+    panic!("the stream ended before a line with {begin:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swap_and_the_drain_reach_a_stream_on_the_control_socket() {
+    let mut rig = Rig::start(&["all"]).await;
+    let mut socket = UnixStream::connect(rig.folder.path().join("data/control.sock")).await.unwrap();
+    socket.write_all(b"GET /api/v1/stream HTTP/1.1\r\nhost: wattle\r\n\r\n").await.unwrap();
+    let mut lines = BufReader::new(socket).lines();
+    let first = line_with(&mut lines, "data: {\"generation\":").await;
+    assert!(first.starts_with("data: {\"generation\":1,") && first.contains("\"title\":\"all\""), "{first}");
+    rig.configure(&["all", "more"]);
+    assert_eq!(rig.reload().await, (Outcome::Applied, 2));
+    let second = line_with(&mut lines, "data: {\"generation\":").await;
+    assert!(second.starts_with("data: {\"generation\":2,") && second.contains("\"title\":\"more\""), "{second}");
+    rig.end().await;
+    let reason = line_with(&mut lines, "data: {\"reason\":").await;
+    assert!(reason.contains("the agent is draining"), "{reason}");
 }

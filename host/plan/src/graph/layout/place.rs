@@ -82,20 +82,18 @@ impl Wishes {
             }
         };
         for route in &layers.routes {
-            let (mut from, mut beside) = (route.from, anchors.offset(route));
-            for &to in route.through.iter().chain([&route.to]) {
-                // Long lines should be straight.
-                let weight = match (is_lane(from), is_lane(to)) {
-                    (true, true) => 30.0,
-                    (false, false) => 2.0,
-                    _ => 0.5,
-                };
-                // A lane for failures follows the boxes, which have one each, but does not bend their chain.
-                let of = |vertex: usize| if route.failed && !is_lane(vertex) { weight / 20.0 } else { weight };
-                add(to, from, beside, of(to));
-                add(from, to, -beside, of(from));
-                (from, beside) = (to, 0.0);
-            }
+            let (from, to, beside) = (route.from, route.next(), anchors.offset(route));
+            let weight = if is_lane(to) { 0.5 } else { 2.0 };
+            // A lane for failures follows the boxes, which have one each, but does not bend their chain.
+            let of = |vertex: usize| if route.failed && !is_lane(vertex) { weight / 20.0 } else { weight };
+            add(to, from, beside, of(to));
+            add(from, to, -beside, of(from));
+        }
+        // Lanes, once for all edges that share them. Long lines should be straight.
+        for link in layers.links.iter().filter(|link| is_lane(link.from)) {
+            let weight = if is_lane(link.to) { 30.0 } else { 0.5 };
+            add(link.to, link.from, 0.0, weight);
+            add(link.from, link.to, 0.0, weight);
         }
         Self(all)
     }
