@@ -173,10 +173,12 @@ impl Arriving {
     const NOTHING: Self = Self { is_reached: false, is_masked: true, has_failed: false };
 
     fn add(&mut self, other: Self) {
-        self.is_reached |= other.is_reached;
         // A link from a node that nothing reaches carries no events.
-        self.is_masked &= other.is_masked || !other.is_reached;
-        self.has_failed |= other.has_failed;
+        if other.is_reached {
+            self.is_reached = true;
+            self.is_masked &= other.is_masked;
+            self.has_failed |= other.has_failed;
+        }
     }
 
     fn is_masked(self) -> bool {
