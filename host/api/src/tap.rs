@@ -38,13 +38,19 @@ pub struct Tapped {
 pub struct TapReport {
     /// Events that passed the points, whether shown or not.
     pub passed: u64,
+    /// Events that were compared with the filters; 0 without a filter. Fewer than `passed` where batches are large or the
+    /// agent is busy.
+    pub searched: u64,
     /// Events that were sent to this client.
     pub shown: u64,
     /// Events that matched and were not sent, because of `rate` or because the client reads too slowly.
     pub skipped: u64,
-    /// Points that exist no longer, since the generation changed.
+    /// Points that exist no longer, since the generation changed. They come back with a generation that has them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+    /// Points whose events may not be shown, since the generation or the setting changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hidden: Vec<String>,
 }
 
 /// The way of one event through the graph.

@@ -50,6 +50,14 @@ pub(crate) struct EncodingOptions {
     pub(crate) schema: Option<wattle_parquet::SchemaOptions>,
 }
 
+/// An event that the codec `json` has encoded, as the codec `pretty` writes it: lines, each with its line break. All
+/// control characters of the event are escaped.
+pub fn pretty_event(event: &[u8], color: bool) -> String {
+    let mut out = Vec::new();
+    pretty::write(event, color, &mut out);
+    String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
 /// Which part of an event is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -70,6 +70,7 @@ mod types;
 
 pub use append::needs_operator;
 pub use backlog::Backlog;
+pub use encode::pretty_event;
 pub use error::SinkError;
 pub use sink::{Built, Encoder, FlushSignal, Payload, Prepared, Sink, SinkContext, SinkStats};
 pub use types::{TYPES, build};
