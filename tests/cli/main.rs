@@ -11,6 +11,8 @@
 mod hostile;
 mod output;
 mod private;
+mod tap;
+mod top;
 mod waiting;
 
 use std::fs;
@@ -22,6 +24,8 @@ use wattle_tests::{Config, Folder, Trail, binary, built, finish, wait_until};
 const COMMANDS: &[&str] = &[
     "run",
     "status",
+    "top",
+    "tap",
     "validate",
     "pack",
     "graph",

@@ -6,6 +6,7 @@ mod control;
 pub(crate) mod node;
 pub(crate) mod pack;
 pub(crate) mod registry;
+mod watch;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use wattle_options::Size;
 
 pub(crate) use self::config_file::ConfigFile;
 pub(crate) use self::control::{AgentPlace, HistoryOptions, ReloadOptions, RollbackOptions, ShadowOptions};
+pub(crate) use self::watch::{AgentAddress, StatusOptions, TapFormat, TapOptions, TopOptions};
 
 /// An edge telemetry agent. Every pipeline node is a sandboxed WebAssembly component.
 #[derive(Parser)]
@@ -80,6 +82,10 @@ pub(crate) enum Command {
     Run(RunOptions),
     /// Show the status of a running agent: sources, pipelines, sinks, faults
     Status(StatusOptions),
+    /// Watch the rates and costs of a running agent in the terminal
+    Top(TopOptions),
+    /// Show events of a running agent as they pass outputs and nodes
+    Tap(TapOptions),
     /// Reload the configuration of a running agent and report the result
     Reload(ReloadOptions),
     /// Roll a pipeline of a running agent back to its previous version
@@ -184,27 +190,6 @@ impl RunOptions {
     pub(crate) fn previews(&self) -> bool {
         self.pack.is_some() && self.out.is_none() && std::io::stdout().is_terminal()
     }
-}
-
-#[derive(Args)]
-#[command(
-    after_help = "Without --url, the command asks the control socket in the data folder. If that does not answer, it\n\
-                        asks the admin listener of the configuration, or 127.0.0.1:9598.\n\n\
-                        Exit codes: 0 ready, 1 not ready, 69 no agent answers, 78 the configuration cannot be read."
-)]
-pub(crate) struct StatusOptions {
-    /// Address of the agent's admin listener, such as http://127.0.0.1:9598
-    #[arg(short, long, value_name = "URL")]
-    pub(crate) url: Option<String>,
-    /// Configuration of the agent; names its data folder and admin listener
-    #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Data folder of the agent
-    #[arg(long, value_name = "DIR", conflicts_with = "config")]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// Print the whole status as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -18,4 +18,6 @@ pub(crate) mod schema;
 pub(crate) mod shadow;
 pub(crate) mod status;
 pub(crate) mod tally;
+pub(crate) mod tap;
+pub(crate) mod top;
 pub(crate) mod validate;

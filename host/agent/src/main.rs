@@ -3,10 +3,10 @@
 mod allocator;
 mod builtin;
 mod cli;
+mod client;
 mod commands;
 mod compiler;
 mod configuration;
-mod control;
 mod exit;
 mod io_threads;
 mod logging;
@@ -35,6 +35,8 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Run(options) => commands::run::run(&options, color),
         Command::Status(options) => commands::status::status(&options, cli.color),
+        Command::Top(options) => commands::top::top(&options, cli.color),
+        Command::Tap(options) => commands::tap::tap(&options, cli.color),
         Command::Reload(options) => commands::reload::reload(&options),
         Command::Rollback(options) => commands::rollback::rollback(&options),
         Command::Shadow(options) => commands::shadow::shadow(&options),

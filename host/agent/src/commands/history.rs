@@ -1,7 +1,7 @@
 //! `wattle history`: shows the generations that an agent ran.
 
 use crate::cli::HistoryOptions;
-use crate::control::data_dir;
+use crate::client::data_dir;
 use crate::exit::{Done, Failure, print, print_json};
 use wattle_supervisor::history::{self, Entry, Pipeline};
 

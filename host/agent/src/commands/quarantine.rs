@@ -11,8 +11,8 @@ use wattle_topology::{QuarantineStore, Quarantined, TopologySettings, retry, san
 
 use crate::builtin;
 use crate::cli::{AgentPlace, QuarantineCommand, QuarantinePlace, QuarantineSelection};
+use crate::client;
 use crate::configuration::{catalog, load};
-use crate::control;
 use crate::exit::{Done, Failure, print, print_json, say};
 use crate::io_threads;
 use wattle_supervisor::Configuration;
@@ -32,7 +32,7 @@ pub(crate) fn quarantine(command: &QuarantineCommand) -> Done {
 }
 
 fn data_dir(place: &QuarantinePlace) -> Result<PathBuf, Failure> {
-    control::data_dir(&AgentPlace { config: place.config.clone(), data_dir: place.data_dir.clone() })
+    client::data_dir(&AgentPlace { config: place.config.clone(), data_dir: place.data_dir.clone() })
 }
 
 /// The quarantine of a pipeline, which must exist: a misspelt name must not look like an empty
@@ -132,7 +132,7 @@ fn drop_events(selection: &QuarantineSelection, yes: bool, place: &QuarantinePla
 
 fn retry_events(selection: &QuarantineSelection, config: &std::path::Path) -> Done {
     let configuration = Configuration::File(config.to_owned());
-    let agent = control::settings(config, "correct the configuration that the events are retried with")?;
+    let agent = client::settings(config, "correct the configuration that the events are retried with")?;
     // Two processes that write to the same files and checkpoints would corrupt them.
     let _lock = lock(&agent.data_dir).map_err(|error| match error {
         DataFolderError::InUse { .. } => Failure::config(format!(

@@ -16,7 +16,7 @@ use wattle_registry::files::{self, Files};
 use wattle_registry::{Image, archive as layout};
 
 use crate::cli::registry::RegistryCommand;
-use crate::control;
+use crate::client;
 use crate::exit::{Done, Failure};
 use wattle_supervisor::environment;
 
@@ -34,7 +34,7 @@ pub(crate) fn registry(command: &RegistryCommand) -> Done {
 /// The settings of a configuration, or the defaults.
 fn settings(config: Option<&Path>) -> Result<AgentSettings, Failure> {
     match config {
-        Some(path) => control::settings(path, "leave out `--config`"),
+        Some(path) => client::settings(path, "leave out `--config`"),
         None => Ok(wattle_manifest::peek_settings("", Path::new(""), &environment)),
     }
 }

@@ -3,13 +3,13 @@
 use hyper::Method;
 
 use crate::cli::ReloadOptions;
-use crate::control::{self, data_dir};
+use crate::client::{self, data_dir};
 use crate::exit::{CONFIG, Done, FAILED, Failure, print, print_json, say};
 use wattle_supervisor::Outcome;
 use wattle_supervisor::control::response::Response;
 
 pub(crate) fn reload(options: &ReloadOptions) -> Done {
-    let text = control::send(&data_dir(&options.place)?, Method::POST, "/reload", options.timeout)?;
+    let text = client::send(&data_dir(&options.place)?, Method::POST, "/reload", options.timeout)?;
     show(&text, options.json)
 }
 

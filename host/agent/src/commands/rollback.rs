@@ -4,7 +4,7 @@ use hyper::Method;
 
 use super::reload::show;
 use crate::cli::RollbackOptions;
-use crate::control::{self, data_dir};
+use crate::client::{self, data_dir};
 use crate::exit::{Done, Failure};
 
 pub(crate) fn rollback(options: &RollbackOptions) -> Done {
@@ -15,6 +15,6 @@ pub(crate) fn rollback(options: &RollbackOptions) -> Done {
         Some(name) => format!("/rollback/{name}"),
         None => "/rollback".to_owned(),
     };
-    let text = control::send(&data_dir(&options.place)?, Method::POST, &path, options.timeout)?;
+    let text = client::send(&data_dir(&options.place)?, Method::POST, &path, options.timeout)?;
     show(&text, options.json)
 }

@@ -7,14 +7,14 @@ use serde_json::Value;
 use wattle_printable::{Line, line};
 
 use crate::cli::ShadowOptions;
-use crate::control::{self, data_dir};
+use crate::client::{self, data_dir};
 use crate::exit::{Done, Failure, print, print_json};
 
 /// The agent responds from memory, after a reload in progress.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(crate) fn shadow(options: &ShadowOptions) -> Done {
-    let text = control::send(&data_dir(&options.place)?, Method::GET, "/api/v1/shadows", TIMEOUT)?;
+    let text = client::send(&data_dir(&options.place)?, Method::GET, "/api/v1/shadows", TIMEOUT)?;
     let all: Value = serde_json::from_str(&text)?;
     let all = all.get("shadows");
     if options.json {

@@ -1,40 +1,20 @@
-//! `wattle status`: shows the status of a running agent, from its control socket or its admin
-//! listener.
+//! `wattle status`: shows the status of a running agent.
 
-mod client;
 mod render;
 mod table;
-mod units;
+pub(crate) mod units;
 
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use hyper::Method;
-
-use crate::cli::{AgentPlace, Color, StatusOptions};
-use crate::control;
-use crate::exit::{Done, FAILED, Failure, UNAVAILABLE, print_json, print_styled};
 use wattle_api::status::Status;
 
-/// How long the agent may take. It responds from memory.
-const TIMEOUT: Duration = Duration::from_secs(5);
-/// The address in the documentation, for a command line without address and configuration.
-const DEFAULT_ADDRESS: &str = "127.0.0.1:9598";
+use crate::cli::{Color, StatusOptions};
+use crate::client::{Client, block_on};
+use crate::exit::{Done, FAILED, Failure, UNAVAILABLE, print_json, print_styled};
 
 pub(crate) fn status(options: &StatusOptions, color: Color) -> Done {
-    let body = match &options.url {
-        Some(url) => by_address(&client::address(url)?)?,
-        // The socket exists without `[admin]` as well. Other users cannot open it and use the
-        // address.
-        None => match control::send(&data_dir(options)?, Method::GET, "/status", TIMEOUT) {
-            Ok(body) => body,
-            Err(unreached) => match &options.config {
-                Some(config) => by_address(&configured(config).map_err(|_| unreached)?)?,
-                None => by_address(DEFAULT_ADDRESS).map_err(|_| unreached)?,
-            },
-        },
-    };
+    let client = Client::new(&options.agent)?;
+    let body = block_on(client.get_text("/status"))?.map_err(|error| error.failure(""))?;
     let status: Status = serde_json::from_str(&body)
         .map_err(|error| Failure::with(UNAVAILABLE, format!("the response is not from an agent: {error}")))?;
     if options.json {
@@ -46,33 +26,4 @@ pub(crate) fn status(options: &StatusOptions, color: Color) -> Done {
     }
     // The status names the reason.
     if status.ready { Ok(()) } else { Err(Failure::silent(FAILED)) }
-}
-
-fn by_address(address: &str) -> Result<String, Failure> {
-    client::get(address, "/status").map_err(|reason| {
-        let message = format!("no agent answers at `{address}`: {reason}; is it running, with this `[admin] listen`?");
-        Failure::with(UNAVAILABLE, message)
-    })
-}
-
-/// The data folder of the agent.
-fn data_dir(options: &StatusOptions) -> Result<PathBuf, Failure> {
-    let place = AgentPlace { config: options.config.clone(), data_dir: options.data_dir.clone() };
-    control::data_dir(&place)
-}
-
-/// The address in a configuration, for a client on this machine.
-fn configured(config: &Path) -> Result<String, Failure> {
-    let file = config.display();
-    let admin = control::settings(config, "name the address with --url")?.admin;
-    let Some(listen) = admin.and_then(|admin| admin.listen) else {
-        let message = format!("`{file}` has no valid `[admin] listen`; add it, or use --url");
-        return Err(Failure::config(message));
-    };
-    match listen.port() {
-        0 => Err(Failure::config(format!("`{file}` listens on any free port; find the port in the log and use --url"))),
-        port if listen.ip().is_unspecified() && listen.is_ipv4() => Ok(format!("127.0.0.1:{port}")),
-        port if listen.ip().is_unspecified() => Ok(format!("[::1]:{port}")),
-        _ => Ok(listen.to_string()),
-    }
 }

@@ -6,7 +6,7 @@ use wattle_pack::{LOCK_FILE, Library, Lock, Pin};
 use super::refused;
 use crate::builtin;
 use crate::cli::pack::RollbackOptions;
-use crate::control::settings;
+use crate::client::settings;
 use crate::exit::{Done, Failure, print};
 use wattle_supervisor::stored;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A number of bytes in its largest binary unit.
 #[expect(clippy::cast_precision_loss, reason = "a rounded figure for people")]
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     let mut value = bytes as f64;
     let mut unit = "B";
@@ -19,7 +19,7 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// A length of time in its two largest units.
-pub(super) fn ago(seconds: f64) -> String {
+pub(crate) fn ago(seconds: f64) -> String {
     let whole = Duration::try_from_secs_f64(seconds).unwrap_or_default().as_secs();
     let (days, hours, minutes) = (whole / 86_400, whole / 3600 % 24, whole / 60 % 60);
     match (days, hours, minutes) {
