@@ -45,7 +45,7 @@ fn the_screen_at_80_and_120_columns() {
             1 SOURCE      TYPE    STATE    EVENTS/S  BYTES/S  QUEUE  BLOCKED  FAILURES
               cloudtrail  aws_s3  running       200    11.0M    38%      10%         0
               nginx       file    running      1.5k     300k     0%       0%         1
-            2 PIPELINE              IN/S OUT/S DROP/S FAIL/S  CPU NS/EVENT MEMORY FAULTS
+            2 PIPELINE              IN/S OUT/S DROP/S FAIL/S BUSY NS/EVENT MEMORY FAULTS
               trail                  200  9.0k   3.0k      6 132%     6.6M   20Mi      2
                 canary cloudtrail@2.0.0 10% of batches: 1820/10.0k events, 55 failed, 0 fau…
                 unroll               200 12.0k      0      0  42%     2.1M  4.0Mi      0
@@ -69,34 +69,34 @@ fn the_screen_at_80_and_120_columns() {
     check(
         &terminal,
         &expect![[r#"
-        wattle 0.1.0  ● ready  up 1h1m  generation 12  4 workers  pid 4242  /etc/wattle/agent.toml
-        CPU 162%  memory 126Mi  in 1.7k/s  11.3MB/s  out 10.5k/s  dropped 3.0k/s  failed 6/s
-        balance 172k in + 1.2M split = 1.1M out + 606 failed + 303k dropped + 20 in work
-        ! sink lake: retrying for 1m16s
-        ! source nginx: last failure at 2026-11-30T19:10:00Z: `/var/log/nginx/old.log`: permission denied
-        1 SOURCE      TYPE    STATE    EVENTS/S  BYTES/S  QUEUE  BLOCKED  FAILURES  LOST  EVENTS  BYTES
-          cloudtrail  aws_s3  running       200    11.0M    38%      10%         0     0   20.2k  1.0Gi
-          nginx       file    running      1.5k     300k     0%       0%         1     0    152k   29Mi
-        2 PIPELINE              PACK, TYPE         IN/S  OUT/S  DROP/S  FAIL/S   CPU  NS/EVENT  MEMORY  FAULTS  CALLS/S
-          trail                 cloudtrail@1.2.0    200   9.0k    3.0k       6  132%      6.6M    20Mi       2      100
-            canary cloudtrail@2.0.0 10% of batches: 1820/10.0k events, 55 failed, 0 faulted
-            unroll              unroll@1.0.0        200  12.0k       0       0   42%      2.1M   4.0Mi       0       20
-            parse               parse@1.2.0       12.0k  12.0k       0       6   61%     50.8k   9.0Mi       0       20
-            mask-access-key-id  mask@1.0.0        12.0k  12.0k       0       0   20%     16.7k   3.0Mi       0       20
-            filter              filter@1.1.0      12.0k   9.0k    3.0k       0  5.0%      4.2k   2.0Mi       0       20
-            route               route@1.0.0        9.0k   9.0k       0       0  4.1%      4.6k   2.0Mi       2       20
-          web                   inline             1.5k   1.5k       0       0  3.0%     20.0k   3.0Mi       0       10
-            shadow web@1.1.0: 460 batches, 30 events differ, 0 faulted, 1.25x CPU
-            parse               parse@1.2.0        1.5k   1.5k       0       0  3.0%     20.0k   3.0Mi       0       10
-        3 OUTPUT           EVENTS/S  BYTES/S  FAIL/S  SHARE  EVENTS  BYTES  TO
-          trail.processed       994     980k       0   8.9%    100k   94Mi  siem
-          trail.other          8.0k     7.0M       0    64%    808k  674Mi  lake
-          trail.fails             6     6.6k       6   0.1%     606  651Ki  lake
-          web.all              1.5k     300k       0   100%    152k   29Mi  archive
-        4 SINK     TYPE        STATE     EVENTS/S  BYTES/S  BACKLOG  RETRIES  FAILED  QUEUE  OLDEST  EVENTS  BYTES
-          siem     splunk_hec  running        994     1.2M      120        0       0   1.4%    0.4s    100k  116Mi
-          lake     aws_s3      retrying         0        0    60.0k       15       0    93%   1m16s    749k  620Mi
-          archive  file        running       1.5k     320k        0        0       0     0%       -    152k   31Mi
+            wattle 0.1.0  ● ready  up 1h1m  generation 12  4 workers  pid 4242  /etc/wattle/agent.toml
+            CPU 162%  memory 126Mi  in 1.7k/s  11.3MB/s  out 10.5k/s  dropped 3.0k/s  failed 6/s
+            balance 172k in + 1.2M split = 1.1M out + 606 failed + 303k dropped + 20 in work
+            ! sink lake: retrying for 1m16s
+            ! source nginx: last failure at 2026-11-30T19:10:00Z: `/var/log/nginx/old.log`: permission denied
+            1 SOURCE      TYPE    STATE    EVENTS/S  BYTES/S  QUEUE  BLOCKED  FAILURES  LOST  EVENTS  BYTES
+              cloudtrail  aws_s3  running       200    11.0M    38%      10%         0     0   20.2k  1.0Gi
+              nginx       file    running      1.5k     300k     0%       0%         1     0    152k   29Mi
+            2 PIPELINE              PACK, TYPE         IN/S  OUT/S  DROP/S  FAIL/S  BUSY  NS/EVENT  MEMORY  FAULTS  CALLS/S
+              trail                 cloudtrail@1.2.0    200   9.0k    3.0k       6  132%      6.6M    20Mi       2      100
+                canary cloudtrail@2.0.0 10% of batches: 1820/10.0k events, 55 failed, 0 faulted
+                unroll              unroll@1.0.0        200  12.0k       0       0   42%      2.1M   4.0Mi       0       20
+                parse               parse@1.2.0       12.0k  12.0k       0       6   61%     50.8k   9.0Mi       0       20
+                mask-access-key-id  mask@1.0.0        12.0k  12.0k       0       0   20%     16.7k   3.0Mi       0       20
+                filter              filter@1.1.0      12.0k   9.0k    3.0k       0  5.0%      4.2k   2.0Mi       0       20
+                route               route@1.0.0        9.0k   9.0k       0       0  4.1%      4.6k   2.0Mi       2       20
+              web                   inline             1.5k   1.5k       0       0  3.0%     20.0k   3.0Mi       0       10
+                shadow web@1.1.0: 460 batches, 30 events differ, 0 faulted, 1.25x CPU
+                parse               parse@1.2.0        1.5k   1.5k       0       0  3.0%     20.0k   3.0Mi       0       10
+            3 OUTPUT           EVENTS/S  BYTES/S  FAIL/S  SHARE  EVENTS  BYTES  TO
+              trail.processed       994     980k       0   8.9%    100k   94Mi  siem
+              trail.other          8.0k     7.0M       0    64%    808k  674Mi  lake
+              trail.fails             6     6.6k       6   0.1%     606  651Ki  lake
+              web.all              1.5k     300k       0   100%    152k   29Mi  archive
+            4 SINK     TYPE        STATE     EVENTS/S  BYTES/S  BACKLOG  RETRIES  FAILED  QUEUE  OLDEST  EVENTS  BYTES
+              siem     splunk_hec  running        994     1.2M      120        0       0   1.4%    0.4s    100k  116Mi
+              lake     aws_s3      retrying         0        0    60.0k       15       0    93%   1m16s    749k  620Mi
+              archive  file        running       1.5k     320k        0        0       0     0%       -    152k   31Mi
 
 
 
@@ -108,8 +108,8 @@ fn the_screen_at_80_and_120_columns() {
 
 
 
-        q quit  ? help  Tab panel  Enter details  t tap  s sort  p pause  e problems
-    "#]],
+            q quit  ? help  Tab panel  Enter details  t tap  s sort  p pause  e problems
+        "#]],
     );
     terminal.press("jjj\r");
     terminal.wait_for("FAILURES BY CODE");

@@ -211,7 +211,7 @@ fn of_node(pair: &Pair<'_>, drawn: Option<&graph::Pipeline>, pipeline: &str, nod
         page.fact("capabilities", safe(all));
     }
     let (cost, input) = (rates.rate_of(|n| n.call_seconds), rates.rate(|n| n.counts.get("received_events")));
-    page.fact("CPU", format!("{} of a core, {} ns per event", percent(cost), per_event(cost, input)));
+    page.fact("busy", format!("{} of one worker, {} ns per event", percent(cost), per_event(cost, input)));
     let calls = rates.rate(|n| n.calls);
     let batch = input.zip(calls).filter(|(_, calls)| *calls > 0.0).map(|(input, calls)| input / calls);
     page.fact("calls", format!("{} in all, {}/s of {} events", exact(node.calls), rate(calls), rate(batch)));

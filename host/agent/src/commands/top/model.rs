@@ -125,7 +125,7 @@ pub(crate) enum Body {
 pub(crate) struct Keys {
     /// Events a second.
     pub(crate) rate: f64,
-    /// CPU share of a node or pipeline, bytes a second of others.
+    /// Time in calls of a node or pipeline, bytes a second of others.
     pub(crate) cost: f64,
     /// Failed events, faults, retries.
     pub(crate) trouble: f64,

@@ -1,5 +1,6 @@
 //! Golden screens, and keys.
 
+mod hostile;
 mod screens;
 
 use expect_test::{Expect, expect};

@@ -22,7 +22,7 @@ const HELP: [(&str, &str); 14] = [
     ("e", "show all problems"),
     ("Ctrl-L", "draw the screen again"),
     ("Ctrl-Z", "suspend; fg continues"),
-    ("CPU", "share of one core that the calls of a node take"),
+    ("BUSY", "time in calls of a node, as a share of one worker: its CPU time, and waits"),
     ("NS/EVENT", "nanoseconds of these calls for each event"),
     ("SHARE", "bytes of an output divided by bytes of the input"),
 ];

@@ -105,7 +105,7 @@ pub(super) fn pipelines(pair: &Pair<'_>) -> Table {
         number("OUT/S", 0),
         number("DROP/S", 50),
         number("FAIL/S", 0),
-        number("CPU", 0),
+        number("BUSY", 0),
         number("NS/EVENT", 60),
         number("MEMORY", 70),
         number("FAULTS", 70),
@@ -193,7 +193,7 @@ fn trouble_of(failed: Option<f64>, faults: Option<f64>) -> Option<f64> {
     Some(failed.unwrap_or_default() + faults.unwrap_or_default())
 }
 
-/// Nanoseconds of CPU time for each event.
+/// Nanoseconds in calls for each event.
 pub(crate) fn per_event(cost: Option<f64>, events: Option<f64>) -> String {
     match (cost, events) {
         (Some(cost), Some(events)) if events > 0.0 => super::super::figures::short((cost / events * 1e9).round()),
