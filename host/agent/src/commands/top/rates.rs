@@ -1,15 +1,16 @@
 //! Rates: the difference of two documents divided by the time between them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use wattle_api::status::{Node, Output, Pipeline, Sink, Source, Status};
 
 /// Two documents of one process, or one document alone.
-#[derive(Clone, Copy)]
 pub(crate) struct Pair<'a> {
     pub(crate) now: &'a Status,
     /// The earlier document, and the seconds between the two.
     before: Option<(&'a Status, f64)>,
+    /// Its pipelines by name: an agent can have thousands.
+    pipelines: HashMap<&'a str, &'a Pipeline>,
 }
 
 impl<'a> Pair<'a> {
@@ -19,7 +20,9 @@ impl<'a> Pair<'a> {
             .filter(|before| before.pid == now.pid && before.started_at == now.started_at)
             .map(|before| (before, now.uptime_seconds - before.uptime_seconds))
             .filter(|(_, seconds)| *seconds > 0.0);
-        Self { now, before }
+        let pipelines = before.into_iter().flat_map(|(before, _)| &before.pipelines);
+        let pipelines = pipelines.map(|pipeline| (pipeline.name.as_str(), pipeline)).collect();
+        Self { now, before, pipelines }
     }
 
     /// The rates of the whole agent.
@@ -32,15 +35,15 @@ impl<'a> Pair<'a> {
     }
 
     pub(crate) fn pipeline(&self, now: &'a Pipeline) -> Rates<'a, Pipeline> {
-        self.of(now, |status| pipeline(status, &now.name))
+        self.of(now, |_| self.pipelines.get(now.name.as_str()).copied())
     }
 
     pub(crate) fn node(&self, of: &str, now: &'a Node) -> Rates<'a, Node> {
-        self.of(now, |status| pipeline(status, of)?.nodes.iter().find(|before| before.name == now.name))
+        self.of(now, |_| self.pipelines.get(of)?.nodes.iter().find(|before| before.name == now.name))
     }
 
     pub(crate) fn output(&self, of: &str, now: &'a Output) -> Rates<'a, Output> {
-        self.of(now, |status| pipeline(status, of)?.outputs.iter().find(|before| before.name == now.name))
+        self.of(now, |_| self.pipelines.get(of)?.outputs.iter().find(|before| before.name == now.name))
     }
 
     pub(crate) fn sink(&self, now: &'a Sink) -> Rates<'a, Sink> {
@@ -51,10 +54,6 @@ impl<'a> Pair<'a> {
         let before = self.before.and_then(|(before, seconds)| Some((find(before)?, seconds)));
         Rates { now, before }
     }
-}
-
-fn pipeline<'a>(status: &'a Status, name: &str) -> Option<&'a Pipeline> {
-    status.pipelines.iter().find(|pipeline| pipeline.name == name)
 }
 
 /// One subject in both documents.

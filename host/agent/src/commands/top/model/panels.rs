@@ -1,7 +1,9 @@
 //! The four tables of the overview.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
-use wattle_api::graph::Graph;
+use wattle_api::graph::{self, Graph};
 use wattle_api::status::{Canary, Node, Pipeline, Queue, Sink, Source, Status};
 
 use super::super::figures::{bytes, count, percent, rate};
@@ -257,9 +259,11 @@ pub(super) fn outputs(pair: &Pair<'_>, graph: &Graph) -> Table {
         number("BYTES", 60),
         text("TO", 100),
     ];
+    let all_drawn: HashMap<&str, &graph::Pipeline> =
+        graph.pipelines.iter().map(|drawn| (drawn.name.as_str(), drawn)).collect();
     let mut rows = Vec::new();
     for pipeline in &pair.now.pipelines {
-        let drawn = graph.pipelines.iter().find(|drawn| drawn.name == pipeline.name);
+        let drawn = all_drawn.get(pipeline.name.as_str());
         let input = pair.pipeline(pipeline).rate(|p| p.counts.get("received_bytes"));
         for output in &pipeline.outputs {
             let rates = pair.output(&pipeline.name, output);
