@@ -1,0 +1,144 @@
+// Insight: metrics, patterns and findings that nodes of the graph make. The page taps the ports on which they leave while
+// this view is open, and reads them by the shape of the events.
+
+// The port of each node type that makes something to show.
+const MAKERS = { "to-metric": "metrics", pattern: "reports", anomaly: "findings" };
+const MAX_SERIES = 60;
+const MAX_FINDINGS = 100;
+
+const insight = { series: new Map(), patterns: new Map(), findings: [], latest: 0, controller: null, points: "", problem: null, version: 0 };
+
+function insightPoints() {
+  return (store.graph?.pipelines || []).flatMap((pipeline) => pipeline.nodes.flatMap((node) => {
+    const type = node.type.replace(/@.*$/, "").replace(/^builtin:/, "");
+    const port = MAKERS[type];
+    return port && node.ports.includes(port) ? [`${pipeline.name}/${node.name}.${port}`] : [];
+  }));
+}
+
+async function tapInsight() {
+  const points = insightPoints();
+  const shown = points.filter((name) => !whyHidden(name));
+  insight.points = JSON.stringify(points);
+  insight.problem = null;
+  if (shown.length === 0) return;
+  const controller = new AbortController();
+  insight.controller = controller;
+  const query = new URLSearchParams([["rate", "200"], ...shown.map((name) => ["point", name])]);
+  try {
+    await events(`/tap?${query}`, controller.signal, (name, data) => {
+      if (name === "event") learn(data);
+    });
+  } catch (error) {
+    if (controller.signal.aborted) return;
+    insight.problem = error instanceof Refused ? error.message : null;
+  }
+  if (insight.controller === controller) insight.controller = null;
+}
+
+function closeInsight() {
+  if (insight.controller) insight.controller.abort();
+  insight.controller = null;
+}
+
+// Takes an event by its shape: a metric, a report of patterns, a finding.
+function learn(tapped) {
+  const event = opened(tapped.event);
+  if (!isTree(event) || !isTree(event.body)) return;
+  const { body } = event;
+  if (event.kind === "metric" && typeof body.name === "string") learnMetric(tapped, event);
+  else if (body.report === "pattern") learnPattern(body);
+  else if (typeof body.finding === "string") {
+    insight.findings.unshift({ at: tapped.at, ...body });
+    insight.findings.length = Math.min(insight.findings.length, MAX_FINDINGS);
+    insight.version += 1;
+  }
+}
+
+function learnMetric(tapped, { body, attributes, timestamp }) {
+  const dimensions = Object.entries(attributes || {}).map(([name, value]) => `${name}=${value}`).join(" ");
+  const key = `${body.name} ${dimensions}`;
+  let series = insight.series.get(key);
+  if (!series) {
+    if (insight.series.size >= MAX_SERIES) return;
+    series = { name: body.name, dimensions, unit: body.unit || "", type: body.type, values: [], at: "" };
+    insight.series.set(key, series);
+    insight.version += 1;
+  }
+  const value = known(body.value) ? body.value : body.count > 0 && known(body.sum) ? body.sum / body.count : body.count;
+  if (!known(value)) return;
+  series.values.push(value);
+  if (series.values.length > MAX_POINTS) series.values.shift();
+  series.at = timestamp || tapped.at;
+}
+
+function learnPattern(body) {
+  const key = `${body.group || ""} ${body.pattern}`;
+  for (const former of body.formerly || []) insight.patterns.delete(`${body.group || ""} ${former}`);
+  const old = insight.patterns.get(key);
+  const end = Date.parse(body.end) || 0;
+  const counts = [...(old?.counts || []), body.count].slice(-MAX_POINTS);
+  insight.patterns.set(key, { ...body, counts, end });
+  insight.length = Date.parse(body.end) - Date.parse(body.start);
+  if (end > insight.latest) insight.latest = end;
+  insight.version += 1;
+}
+
+// New in the last interval, missing since more than one interval, far above its mean, or none of these.
+function patternState(pattern) {
+  if (pattern.end < insight.latest - 1.5 * (insight.length || 60_000)) return ["quiet", "vanished"];
+  if (pattern.new) return ["new", "new"];
+  const earlier = pattern.counts.slice(0, -1);
+  const mean = earlier.reduce((total, count) => total + count, 0) / earlier.length;
+  return earlier.length >= 3 && pattern.count > 3 * mean + 5 ? ["warn", "spike"] : null;
+}
+
+function metricCard(scope, series) {
+  const chart = sparkline(220, 48);
+  scope.on(() => chart.show(series.values));
+  const unit = series.unit && !series.unit.startsWith("{") ? `\u00a0${series.unit}` : "";
+  return h("section.chart", h("h3", series.name), h("p.muted", series.dimensions || "\u00a0"), chart,
+    h("p.n", scope.live("strong", () => `${format.short(series.values[series.values.length - 1])}${unit}`),
+      h("span.muted", series.type === "gauge" ? " last" : series.type === "sum" ? " in the last interval" : " mean of the last interval")));
+}
+
+function findingItem(finding) {
+  const key = isTree(finding.key) ? Object.entries(finding.key).map(([name, value]) => `${name} = ${value}`).join(", ") : "all keys";
+  const kinds = { new: "new", vanished: "quiet", spike: "warn", drop: "warn" };
+  return h("li", h("p.row", tag(kinds[finding.finding] || "quiet", finding.finding), h("code", key), h("time.muted", format.clock(finding.end || finding.at))),
+    h("p.n.muted", known(finding.observed) ? `observed ${format.short(finding.observed)}, usual ${format.short(finding.usual_low)} to ${format.short(finding.usual_high)}, score ${known(finding.score) ? finding.score.toFixed(1) : DASH}` : ""),
+    (finding.samples || []).slice(0, 3).map((sample) => h("pre.sample", isTree(sample) ? JSON.stringify(sample) : sample)));
+}
+
+const insightView = {
+  title: "Insight",
+  isHidden: () => insightPoints().length === 0,
+  shape: () => `${insight.version}${insight.points}${insight.problem}`,
+  open: tapInsight,
+  close: closeInsight,
+  poll: () => {
+    if (!insight.controller || insight.points !== JSON.stringify(insightPoints())) {
+      closeInsight();
+      tapInsight();
+    }
+  },
+  build: (scope) => {
+    const hidden = insightPoints().map((name) => [name, whyHidden(name)]).filter(([, why]) => why);
+    const patterns = [...insight.patterns.values()].sort((one, other) => other.count - one.count).slice(0, 100);
+    const rows = patterns.map((pattern) => {
+      const line = sparkline();
+      line.show(pattern.counts);
+      const state = patternState(pattern);
+      return [h("code.wrap", pattern.name || pattern.template), state ? tag(...state) : "", format.count(pattern.count), format.share(pattern.share), line, format.clock(pattern.last_seen)];
+    });
+    return [
+      h("h2.sr", "Insight"),
+      insight.problem ? h("p.problem", insight.problem) : null,
+      hidden.map(([name, why]) => h("p.muted", "🔒 ", h("code", name), ": ", why)),
+      h("p.muted", "What comes while this view is open, from ", insightPoints().map((name, at) => [at > 0 ? ", " : "", h("code", name)]), "."),
+      section("Metrics", insight.series.size === 0 ? empty("No data point has come yet; nodes make them at the end of their interval.") : h("div.charts", [...insight.series.values()].map((series) => metricCard(scope, series)))),
+      section("Patterns", rows.length === 0 ? empty("No report of patterns has come yet.") : table("Patterns", ["Template", "State", "#Events", "#Share", "Trend", "Last"], rows)),
+      section("Findings", insight.findings.length === 0 ? empty("No finding has come yet.") : h("ol.samples", insight.findings.map(findingItem))),
+    ];
+  },
+};
