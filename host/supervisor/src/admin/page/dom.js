@@ -123,6 +123,11 @@ function tag(kind, text) {
   return h(`span.tag.${kind}`, marks[kind] && h("span.mark", { "aria-hidden": "true" }, marks[kind]), text);
 }
 
+// Marks what is not shown.
+function lock() {
+  return s("svg.lock", { viewBox: "0 0 12 14", width: 12, height: 14, "aria-hidden": "true" }, s("rect", { x: 1, y: 6, width: 10, height: 7, rx: 1.5 }), s("path", { d: "M3.5 6V4a2.5 2.5 0 0 1 5 0v2" }));
+}
+
 // A line of numbers. The number itself is next to it.
 function sparkline(width = 96, height = 24) {
   const line = s("polyline", { fill: "none" });

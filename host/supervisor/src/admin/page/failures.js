@@ -48,7 +48,7 @@ function failureCard(scope, failed) {
   const samples = failed.samples.slice().reverse().map((sample) =>
     h("li", h("p", h("time.muted", format.clock(sample.at)), " ", sample.message),
       sample.event === undefined || sample.event === null
-        ? h("p.muted", "🔒 The event is not shown: it failed before it passed every mask, or taps are off.")
+        ? h("p.muted", lock(), " The event is not shown: it failed before it passed every mask, or taps are off.")
         : h("details.inline", h("summary", "Event"), lazyTree(sample.event))));
   return h("section.card", h("header.row", h("h3", h("code", failed.code)), h("span.muted", `${failed.pipeline} / ${failed.node}`),
     h("span.push.n", scope.live("strong", () => format.count(count())), " events, ", scope.live("span", () => format.rate(rate((status) => subject(status)?.failures?.[failed.code] ?? 0))))),
@@ -86,8 +86,7 @@ const failuresView = {
     return [
       h("h2.sr", "Failures"),
       section("Failed events by code", failuresDocument.missing(),
-        failuresDocument.document && list.length === 0 ? empty("✓ No event has failed.") : null),
-      h("div.cards", list.map((failed) => failureCard(scope, failed))),
+        failuresDocument.document && list.length === 0 ? empty("✓ No event has failed.") : h("div.cards", list.map((failed) => failureCard(scope, failed)))),
       section("Faults of nodes", faults.length === 0 ? empty("✓ No node has faulted.") :
         table("Faults", ["Node", "Kind", "Cause", "#Count", "#Restarts", "#Circuit"], faults)),
       section("Quarantine", store.status.quarantines.length === 0 && quarantined.length === 0 ? empty("✓ No event is in quarantine: every masking node could process its events.") : [

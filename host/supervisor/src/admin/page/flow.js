@@ -129,7 +129,7 @@ function edgeList(scope, pipeline) {
       scope.live("span", () => format.count(totalFaults(store.status && subject(store.status)))),
     ];
   });
-  return h("details.list", h("summary", "As a list"),
+  return h("details.list", { open: innerWidth < 600 }, h("summary", "As a list"),
     table(`Nodes of ${pipeline.name}`, ["Node", "Type", "#Events", "#CPU", "#Per event", "#Memory", "#Faults"], nodes),
     table(`Edges of ${pipeline.name}`, ["From", "To", "#Events", "#Bytes", "#Share", "#Total", "Tap"], rows));
 }
@@ -141,7 +141,11 @@ function pipelineSection(scope, pipeline) {
     drawing = new Drawing(pipeline.name);
     drawings.set(pipeline.name, drawing);
   }
+  const canvas = h("div.canvas", { tabindex: "0", role: "region", "aria-label": `Drawing of ${pipeline.name}` }, drawing.svg);
   if (drawing.pipeline !== pipeline) drawing.draw(pipeline, drawing.pipeline);
+  if (drawing.observer) drawing.observer.disconnect();
+  drawing.observer = new ResizeObserver(() => drawing.fit());
+  drawing.observer.observe(canvas);
   scope.on(() => drawing.update());
   const sources = pipeline.inputs.map((name) => {
     const endpoint = graph.sources.find((source) => source.name === name);
@@ -157,7 +161,7 @@ function pipelineSection(scope, pipeline) {
       pipeline.shadow ? tag("quiet", `shadow ${pipeline.shadow}`) : null),
     h(pipeline.drawing.width > 760 ? "div.flow" : "div.flow.beside",
       h("div.ends", { role: "group", "aria-label": "Sources" }, h("h3", "Sources"), sources),
-      h("div.canvas", { tabindex: "0", role: "region", "aria-label": `Drawing of ${pipeline.name}` }, drawing.svg),
+      canvas,
       h("div.ends", { role: "group", "aria-label": "Sinks" }, h("h3", "Sinks"), sinks, fed)),
     edgeList(scope, pipeline));
 }

@@ -3,17 +3,20 @@
 
 // Time for which a change is marked.
 const FRESH_MS = 6000;
-// The places are made for two lines of text in a box; here a box has four, so the drawing is stretched.
-const STRETCH_X = 1.16;
+// The places are made for two lines of text in a box; here a box has four, so the drawing is stretched. In width it is
+// stretched to fit the page, between these factors.
+const STRETCH_X = [0.94, 1.25];
 const STRETCH_Y = 1.6;
-// A drawing that is wider than the page shrinks to this scale, and is scrolled then.
+// A drawing that is still wider than the page shrinks to this scale, and is scrolled then.
 const MIN_SCALE = 0.8;
+// Least space between two columns of boxes, before it is stretched.
+const GAP = 72;
 
 // Stretches the data of a path, which has absolute commands only.
-function stretched(path) {
+function stretched(path, factor) {
   return path.replace(/([A-Za-z])([^A-Za-z]*)/g, (_, command, numbers) => {
     const values = (numbers.match(/-?[\d.]+/g) || []).map(Number);
-    const scaled = values.map((value, at) => (value * (command === "H" || (command !== "V" && at % 2 === 0) ? STRETCH_X : STRETCH_Y)).toFixed(1));
+    const scaled = values.map((value, at) => (value * (command === "H" || (command !== "V" && at % 2 === 0) ? factor : STRETCH_Y)).toFixed(1));
     return command + scaled.join(" ");
   });
 }
@@ -57,7 +60,9 @@ class Drawing {
   draw(pipeline, before) {
     this.pipeline = pipeline;
     const { drawing } = pipeline;
-    const width = Math.max(drawing.width * STRETCH_X, 1);
+    const factor = this.factor();
+    this.drawn = factor;
+    const width = Math.max(drawing.width * factor, 1);
     const height = Math.max(drawing.height * STRETCH_Y, 1);
     this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.svg.style.width = `${width}px`;
@@ -68,7 +73,7 @@ class Drawing {
     const names = [null, ...pipeline.nodes, ...pipeline.outputs];
     drawing.boxes.forEach((placed, at) => {
       if (at >= names.length) return;
-      const rect = { x: placed.x * STRETCH_X, y: placed.y * STRETCH_Y, width: placed.width * STRETCH_X, height: placed.height * STRETCH_Y };
+      const rect = { x: placed.x * factor, y: placed.y * STRETCH_Y, width: placed.width * factor, height: placed.height * STRETCH_Y };
       const subject = names[at];
       const kind = at === 0 ? "input" : at <= pipeline.nodes.length ? "node" : "output";
       const id = kind === "input" ? `edge:${pipeline.name}/input` : kind === "node" ? `node:${pipeline.name}/${subject.name}` : `output:${pipeline.name}.${subject.name}`;
@@ -77,7 +82,7 @@ class Drawing {
     pipeline.edges.forEach((edge, at) => {
       const id = `edge:${edge.point}>${edge.to}`;
       const isNew = Boolean(before) && !before.edges.some((other) => other.point === edge.point && other.to === edge.to);
-      wanted.set(id, (old) => this.edge(old, { id, edge, path: stretched(drawing.paths[at] || ""), label: drawing.labels[at], isNew }));
+      wanted.set(id, (old) => this.edge(old, { id, edge, path: stretched(drawing.paths[at] || "", factor), label: drawing.labels[at], isNew }));
     });
     for (const [id, item] of this.items) {
       if (wanted.has(id)) continue;
@@ -88,6 +93,19 @@ class Drawing {
     for (const [id, make] of wanted) this.items.set(id, make(this.items.get(id)));
     this.rove();
     this.update();
+  }
+
+  // How much to stretch, for the width of the page.
+  factor() {
+    const [least, most] = STRETCH_X;
+    const room = (this.svg.parentElement?.clientWidth || 0) - 8;
+    return room > 0 ? Math.min(most, Math.max(least, room / this.pipeline.drawing.width)) : 1;
+  }
+
+  // Draws again for another width of the page.
+  fit() {
+    if (this.pipeline && Math.abs(this.factor() - this.drawn) > 0.02) this.draw(this.pipeline, this.pipeline);
+    if (selected) this.mark(selected);
   }
 
   // `new`, `changed`, or nothing.
@@ -123,7 +141,8 @@ class Drawing {
     const group = this.group(old, this.boxesLayer, item, `g.box.${kind}`);
     group.classList.toggle("masks", Boolean(subject?.masks));
     group.style.transform = `translate(${rect.x}px, ${rect.y}px)`;
-    const text = (spec, x, y, value) => s(spec, { x, y }, value || "");
+    // The label of the group says the figures; only the name is also text of the group.
+    const text = (spec, x, y, value) => s(spec, { x, y, "aria-hidden": spec === "text.name" ? null : "true" }, value || "");
     const { width, height } = rect;
     const room = width - 20;
     const title = kind === "input" ? "input" : subject.title || subject.name;
@@ -198,11 +217,13 @@ class Drawing {
     group.classList.toggle("failed", edge.failed);
     group.classList.toggle("unmasked", !edge.masked);
     const line = s("path.line", { d: path });
-    const top = s("text.rate");
-    const low = s("text.part");
-    const [x, y] = label ? [label.x * STRETCH_X, label.y * STRETCH_Y] : [0, 0];
+    const top = s("text.rate", { "aria-hidden": "true" });
+    const low = s("text.part", { "aria-hidden": "true" });
+    const [x, y] = label ? [label.x * this.drawn, label.y * STRETCH_Y] : [0, 0];
     dress(top, { x, y });
     dress(low, { x, y: y + 19 });
+    // Where several lines leave a box there is room for one line of text each.
+    const isAlone = this.pipeline.edges.filter((other) => other.from === edge.from).length === 1;
     put(group, [s("title", `${edge.point} to ${edge.to}`), s("path.hit", { d: path }), line, top, low]);
     this.jobs.push(() => {
       const events = perSecond(...edgeEvents(this.name, edge));
@@ -210,9 +231,12 @@ class Drawing {
       const isIdle = !(events > 0);
       group.classList.toggle("idle", isIdle);
       line.style.strokeWidth = `${(isIdle ? 1.25 : 1.5 + 5.5 * share).toFixed(2)}px`;
-      setText(top, isIdle ? "" : format.rate(events));
       const bytes = edgeByteRate(this.pipeline, edge);
-      setText(low, isIdle ? "" : known(bytes) ? format.byteRate(bytes) : format.share(share));
+      const detail = known(bytes) ? format.byteRate(bytes) : format.share(share);
+      const rateText = format.rate(events);
+      const both = `${rateText} · ${format.share(share)}`;
+      setText(top, isIdle ? "" : isAlone || widthOf(both, "11px") > GAP * this.drawn - 8 ? rateText : both);
+      setText(low, isIdle || !isAlone ? "" : detail);
     });
     return { group, x: x + 20, y, id, label: () => this.edgeLabel(edge) };
   }
@@ -241,6 +265,16 @@ class Drawing {
   focused(id) {
     this.current = id;
     this.rove();
+    const item = [...this.items.values()].find((found) => found.id === id);
+    if (item) this.reveal(item);
+  }
+
+  // Scrolls the drawing, where it is wider than the page, so that an item is in its middle.
+  reveal(item) {
+    const frame = this.svg.parentElement;
+    if (!frame) return;
+    const scale = this.svg.clientWidth / (this.pipeline.drawing.width * this.drawn);
+    frame.scrollLeft = item.x * scale - frame.clientWidth / 2;
   }
 
   mark(id) {
@@ -248,6 +282,7 @@ class Drawing {
       const isSelected = item.id === id;
       item.group.classList.toggle("selected", isSelected);
       setAttribute(item.group, "aria-pressed", isSelected ? "true" : "false");
+      if (isSelected) requestAnimationFrame(() => this.reveal(item));
     }
   }
 

@@ -134,7 +134,7 @@ const insightView = {
     return [
       h("h2.sr", "Insight"),
       insight.problem ? h("p.problem", insight.problem) : null,
-      hidden.map(([name, why]) => h("p.muted", "🔒 ", h("code", name), ": ", why)),
+      hidden.map(([name, why]) => h("p.muted", lock(), " ", h("code", name), ": ", why)),
       h("p.muted", "What comes while this view is open, from ", insightPoints().map((name, at) => [at > 0 ? ", " : "", h("code", name)]), "."),
       section("Metrics", insight.series.size === 0 ? empty("No data point has come yet; nodes make them at the end of their interval.") : h("div.charts", [...insight.series.values()].map((series) => metricCard(scope, series)))),
       section("Patterns", rows.length === 0 ? empty("No report of patterns has come yet.") : table("Patterns", ["Template", "State", "#Events", "#Share", "Trend", "Last"], rows)),

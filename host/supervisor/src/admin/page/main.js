@@ -103,7 +103,7 @@ function showFacts() {
   const item = (name, read) => h("li", h("span.muted", `${name} `), factScope.live("span", { "data-fact": name }, read));
   byId("facts").replaceChildren(
     item("version", () => status()?.version || DASH),
-    item("generation", () => (status() ? String(status().generation) : DASH)),
+    item("generation", () => (store.graph ? String(store.graph.generation) : DASH)),
     item("up", () => format.span(status()?.uptime_seconds)),
     item("state", () => (status() ? (status().ready ? "✓ ready" : `▲ ${status().reason || status().phase}`) : DASH)));
 }
@@ -184,6 +184,7 @@ function start() {
   addEventListener("popstate", route);
   addEventListener("hashchange", route);
   listen("graph", () => {
+    factScope.run();
     hideViews();
     if (current) refreshView();
     else route();

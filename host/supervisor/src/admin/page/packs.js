@@ -24,7 +24,7 @@ function capabilityRow(node) {
 function packCard(pack) {
   const parameters = Object.entries(pack.parameters);
   const artifacts = Object.entries(pack.artifacts);
-  return h("section.card", h("header.row", h("h2", pack.name || pack.reference), h("span.muted", pack.version), verdict(pack.tests)),
+  return h("section.card", h("header.row", h("h2", pack.name || pack.reference), h("span.muted", pack.version)),
     facts(
       ["Reference", h("code", pack.reference)],
       ["Origin", pack.origin],
@@ -37,7 +37,7 @@ function packCard(pack) {
       : h("p.muted", "No node asks for a capability: each sees its batch and nothing else."),
     parameters.length > 0 ? [h("h3", "Parameters"), parameters.map(([pipeline, values]) =>
       h("details.inline", { open: parameters.length === 1 && leaves(values) <= 12 }, h("summary", pipeline), isTree(values) ? tree(values) : leaf(values)))] : null,
-    artifacts.length > 0 ? h("details.inline", h("summary", `${artifacts.length} artifacts`),
+    artifacts.length > 0 ? h("details.inline", h("summary", `${artifacts.length} artifact${artifacts.length === 1 ? "" : "s"}`),
       facts(...artifacts.map(([path, digest]) => [path, h("code", { title: digest }, format.digest(digest))]))) : null);
 }
 

@@ -45,7 +45,7 @@ function shadowCard(name, shadow) {
   const rows = Object.entries(shadow.outputs).map(([output, counts]) =>
     [output, ...["primary", "candidate", "missing", "added", "changed"].map((key) => format.count(counts[key]))]);
   const first = shadow.first.map((one) => h("li", h("p.row", h("strong", one.output)),
-    one.hidden ? h("p.muted", "🔒 The contents are not shown: the event has not passed every mask, or taps are off.") : sides(one.primary, one.candidate, ["Running", "Candidate"])));
+    one.hidden ? h("p.muted", lock(), " The contents are not shown: the event has not passed every mask, or taps are off.") : sides(one.primary, one.candidate, ["Running", "Candidate"])));
   return h("section.card", h("header.row", h("h3", name), tag("quiet", shadow.candidate), h("span.muted", `since ${format.date(shadow.since)}`),
     shadow.differing_events > 0 ? tag("warn", `${format.count(shadow.differing_events)} events differ`) : tag("ok", "no difference")),
   facts(["Batches", format.count(shadow.batches)], ["Skipped batches", format.count(shadow.skipped_batches)], ["Faulted batches", format.count(shadow.faulted_batches)],
@@ -57,9 +57,9 @@ function shadowCard(name, shadow) {
 function timeline(entries) {
   const kinds = { started: "ok", applied: "ok", promoted: "ok", invalid: "bad", failed: "bad", "rolled-back": "warn" };
   return h("ol.timeline", entries.slice().reverse().slice(0, 60).map((entry) => h("li",
-    h("p.row", tag(kinds[entry.what] || "quiet", entry.what), h("strong", `generation ${entry.generation}`), h("time.muted", format.date(entry.at))),
-    entry.why ? h("p", entry.why) : null, entry.error ? h("p.note", entry.error) : null,
-    Object.keys(entry.packs).length > 0 ? h("p.muted", Object.entries(entry.packs).map(([pipeline, pack]) => `${pipeline}: ${pack}`).join(", ")) : null)));
+    h("p.row", tag(kinds[entry.what] || "quiet", entry.what), h("strong", `generation ${entry.generation}`), h("time.muted", format.date(entry.at)),
+      Object.keys(entry.packs).length > 0 ? h("span.muted", Object.entries(entry.packs).map(([pipeline, pack]) => `${pipeline}: ${pack}`).join(", ")) : null),
+    entry.why ? h("p", entry.why) : null, entry.error ? h("p.note", entry.error) : null)));
 }
 
 const rolloutView = {
@@ -74,10 +74,10 @@ const rolloutView = {
     const shadows = Object.entries(shadowsDocument.document?.shadows || {});
     return [
       h("h2.sr", "Rollout"),
-      section("Canaries", canaries.length === 0 ? empty("No canary runs. ", h("code", "canary"), " of a pipeline gives a new version a share of the batches.") : null),
-      h("div.cards", canaries.map((canary) => canaryCard(scope, canary.pipeline))),
-      section("Shadows", shadowsDocument.missing(), shadowsDocument.document && shadows.length === 0 ? empty("No shadow runs. ", h("code", "shadow"), " of a pipeline compares a new version on copies, without effects.") : null),
-      h("div.cards.wide", shadows.map(([name, shadow]) => shadowCard(name, shadow))),
+      section("Canaries", canaries.length === 0 ? empty("No canary runs. ", h("code", "canary"), " of a pipeline gives a new version a share of the batches.")
+        : h("div.cards.wide", canaries.map((canary) => canaryCard(scope, canary.pipeline)))),
+      section("Shadows", shadowsDocument.missing(), shadowsDocument.document && shadows.length === 0 ? empty("No shadow runs. ", h("code", "shadow"), " of a pipeline compares a new version on copies, without effects.") : null,
+        h("div.cards.wide", shadows.map(([name, shadow]) => shadowCard(name, shadow)))),
       section("History", historyDocument.missing(), historyDocument.document ? timeline(historyDocument.document.entries) : null),
     ];
   },

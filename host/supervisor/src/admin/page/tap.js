@@ -189,7 +189,7 @@ function tapSection(point) {
   if (hidden) {
     const ahead = pointOf(point)?.output ? null : h("p.muted", "Choose an edge after the masks, drawn with a solid line, or an output.");
     return h("section.tap", { "aria-label": `Tap of ${point}` }, h("h3", "Tap"), h("p.row.tight", h("code", point)),
-      h("div.locked", h("span.mark", { "aria-hidden": "true" }, "🔒"), h("p", hidden)), ahead);
+      h("div.locked", lock(), h("p", hidden)), ahead);
   }
   const tap = new Tap(point);
   panelTap = tap;

@@ -64,7 +64,7 @@ function steps(list, isCut = false) {
       item.append(h("details.inline", h("summary", "Whole event"), lazyTree(step.event)));
       latest = step;
     } else if (!step.ended) {
-      item.append(h("p.muted", "🔒 Not shown. ", whyHidden(step.point) || "This point may not be shown."));
+      item.append(h("p.muted", lock(), " Not shown. ", whyHidden(step.point) || "This point may not be shown."));
     }
     return item;
   });

@@ -120,17 +120,17 @@ function triedView(tried) {
   const out = result.outputs.reduce((total, output) => total + output.bytes, 0);
   const perEvent = (one) => (one.events > 0 ? one.cpu_seconds / one.events : undefined);
   return h("div", { "data-tried": result.pack },
+    h("h2", result.pack, against ? h("span.muted", ` and ${against.pack}`) : null),
     h("dl.figures",
-      h("div.figure", h("dt", "Pack"), h("dd", result.pack)),
       h("div.figure", h("dt", "Events"), h("dd", format.count(result.events))),
       h("div.figure", h("dt", "Bytes"), h("dd", format.bytes(result.bytes))),
       h("div.figure", h("dt", "Reduction"), h("dd", result.bytes > 0 ? format.share(1 - out / result.bytes) : DASH)),
-      h("div.figure", h("dt", "CPU"), h("dd", `${format.time(perEvent(result))}/event`, against ? h("span.muted", ` (${format.time(perEvent(against))})`) : null)),
+      h("div.figure", h("dt", "CPU per event"), h("dd", format.time(perEvent(result)), against ? h("span.muted", ` (${format.time(perEvent(against))})`) : null)),
       h("div.figure", h("dt", "Dropped"), h("dd", format.count(result.dropped_events))),
       h("div.figure", h("dt", "Held"), h("dd", format.count(result.held_events)))),
     section("Outputs", triedOutputs(result, against), triedSamples(result)),
     triedDifferences(tried),
-    section("Costs", triedNodes(result), against ? triedNodes(against) : null),
+    section("Costs", against ? h("h3", result.pack) : null, triedNodes(result), against ? [h("h3", against.pack), triedNodes(against)] : null),
     result.traces.length > 0 ? section("Before and after", result.traces.map((trace, at) => h("details.list", { open: at === 0 }, h("summary", `Event ${at + 1}`), steps(trace)))) : null);
 }
 
