@@ -117,15 +117,18 @@ class Drawing {
     return kind === "node" && old.type !== subject.type ? "changed" : null;
   }
 
+  // The shape of an item is a button. Its texts are beside it and hidden from screen readers, since the label of the
+  // button says them, without saying them again each second.
   group(old, layer, { id, isNew }, spec) {
     let group = old?.group;
     if (!group) {
-      group = s(spec, { role: "button", tabindex: "-1", "data-id": id });
+      const button = s("g.act", { role: "button", tabindex: "-1", "data-id": id });
+      button.addEventListener("focus", () => this.focused(id));
+      group = s(spec, button, s("g.texts", { "aria-hidden": "true" }));
       group.addEventListener("click", () => select(id));
-      group.addEventListener("focus", () => this.focused(id));
       layer.append(group);
     }
-    group.replaceChildren();
+    for (const part of group.children) part.replaceChildren();
     if (isNew) {
       group.classList.add("fresh");
       setTimeout(() => {
@@ -141,23 +144,22 @@ class Drawing {
     const group = this.group(old, this.boxesLayer, item, `g.box.${kind}`);
     group.classList.toggle("masks", Boolean(subject?.masks));
     group.style.transform = `translate(${rect.x}px, ${rect.y}px)`;
-    // The label of the group says the figures; only the name is also text of the group.
-    const text = (spec, x, y, value) => s(spec, { x, y, "aria-hidden": spec === "text.name" ? null : "true" }, value || "");
+    const [button, texts] = group.children;
+    const text = (spec, x, y, value) => s(spec, { x, y }, value || "");
     const { width, height } = rect;
     const room = width - 20;
     const title = kind === "input" ? "input" : subject.title || subject.name;
     const top = Math.max(0, (height - 74) / 2);
     const lines = [34, 49, 64].map((y) => text("text.sub", 10, top + y));
-    put(group, [
-      s("title", kind === "node" ? `${subject.name}: ${subject.type}\n${subject.description}` : title),
-      s("rect", { width, height, rx: kind === "node" ? 8 : 16 }),
+    put(button, [s("rect", { width, height, rx: kind === "node" ? 8 : 16 })]);
+    put(texts, [
       subject?.masks ? s("path.shield", { d: "M0 0 l5 -2 l5 2 v4 q0 4 -5 6 q-5 -2 -5 -6z", transform: `translate(${width - 18} ${top + 10})` }) : null,
       text("text.name", 10, top + 18, fitted(title, room - (subject?.masks ? 14 : 0), "600 13px")),
       lines,
       isNew ? text("text.fresh-tag", 10, -5, `✦ ${isNew}`) : null,
     ]);
     const memory = kind === "node" ? s("rect.memory", { x: 1, y: height - 4, height: 3, width: 0, rx: 1.5 }) : null;
-    if (memory) group.append(memory);
+    if (memory) texts.append(memory);
     this.jobs.push(() => {
       const shown = kind === "input" ? this.inputLines() : kind === "node" ? this.nodeLines(subject, lines.length) : this.outputLines(subject);
       group.classList.toggle("bad", Boolean(shown.isBad));
@@ -217,14 +219,15 @@ class Drawing {
     group.classList.toggle("failed", edge.failed);
     group.classList.toggle("unmasked", !edge.masked);
     const line = s("path.line", { d: path });
-    const top = s("text.rate", { "aria-hidden": "true" });
-    const low = s("text.part", { "aria-hidden": "true" });
+    const top = s("text.rate");
+    const low = s("text.part");
     const [x, y] = label ? [label.x * this.drawn, label.y * STRETCH_Y] : [0, 0];
     dress(top, { x, y });
     dress(low, { x, y: y + 19 });
     // Where several lines leave a box there is room for one line of text each.
     const isAlone = this.pipeline.edges.filter((other) => other.from === edge.from).length === 1;
-    put(group, [s("title", `${edge.point} to ${edge.to}`), s("path.hit", { d: path }), line, top, low]);
+    put(group.children[0], [s("path.hit", { d: path }), line]);
+    put(group.children[1], [top, low]);
     this.jobs.push(() => {
       const events = perSecond(...edgeEvents(this.name, edge));
       const share = edgeShare(this.pipeline, edge);
@@ -251,7 +254,8 @@ class Drawing {
     for (const job of this.jobs) job();
     for (const item of this.items.values()) {
       // A label changes only where no screen reader is, or it would speak each second.
-      if (!item.group.hasAttribute("aria-label") || document.activeElement !== item.group) item.group.setAttribute("aria-label", item.label());
+      const button = item.group.firstChild;
+      if (!button.hasAttribute("aria-label") || document.activeElement !== button) button.setAttribute("aria-label", item.label());
     }
   }
 
@@ -259,7 +263,7 @@ class Drawing {
   rove() {
     const items = [...this.items.values()];
     const current = items.find((item) => item.id === this.current) || items[0];
-    for (const item of items) item.group.setAttribute("tabindex", item === current ? "0" : "-1");
+    for (const item of items) item.group.firstChild.setAttribute("tabindex", item === current ? "0" : "-1");
   }
 
   focused(id) {
@@ -281,20 +285,19 @@ class Drawing {
     for (const item of this.items.values()) {
       const isSelected = item.id === id;
       item.group.classList.toggle("selected", isSelected);
-      setAttribute(item.group, "aria-pressed", isSelected ? "true" : "false");
+      setAttribute(item.group.firstChild, "aria-pressed", isSelected ? "true" : "false");
       if (isSelected) requestAnimationFrame(() => this.reveal(item));
     }
   }
 
   focus(id) {
     const item = [...this.items.values()].find((found) => found.id === id);
-    if (item) item.group.focus();
+    if (item) item.group.firstChild.focus();
     return Boolean(item);
   }
 
   key(event) {
-    const group = event.target.closest("[data-id]");
-    const item = [...this.items.values()].find((found) => found.group === group);
+    const item = [...this.items.values()].find((found) => found.group.contains(event.target));
     if (!item) return;
     if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
@@ -314,7 +317,7 @@ class Drawing {
       const cost = along + 2.5 * across;
       if (!best || cost < best.cost) best = { cost, other };
     }
-    if (best) best.other.group.focus();
+    if (best) best.other.group.firstChild.focus();
   }
 }
 

@@ -107,6 +107,7 @@ class Tap {
 
   pause() {
     this.close();
+    this.render();
     this.setState("paused");
     this.say("Paused: the stream is closed, and costs nothing.");
     announce("Tap paused.");
