@@ -197,12 +197,11 @@ export async function secrets(context, page) {
   const dom = await page.content();
   const received = await page.evaluate(() => window.received.join(""));
   check("the page received documents", received.length > 10_000, String(received.length));
-  for (const secret of spec.secrets || []) {
-    // Parts too: a cut event must not end in the middle of a secret.
-    const part = secret.slice(0, 12);
-    check(`no ${part}… in the page`, !dom.includes(part));
-    check(`no ${part}… in what the page received`, !received.includes(part));
-  }
+  // Parts too: a cut event must not end in the middle of a secret.
+  const parts = (spec.secrets || []).map((secret) => secret.slice(0, 12));
+  if (!spec.fake) check("there are secrets to look for", parts.length > 3, String(parts.length));
+  check("no secret in the page", !parts.some((part) => dom.includes(part)), parts.filter((part) => dom.includes(part)));
+  check("no secret in what the page received", !parts.some((part) => received.includes(part)), parts.filter((part) => received.includes(part)));
 }
 
 // The text of a refusal is shown.

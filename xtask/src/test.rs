@@ -23,6 +23,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     let opentelemetry = tools::add_opentelemetry()?;
     let kafka = tools::add_kafka()?;
     let nats = tools::add_nats()?;
+    let browser = tools::add_chromium()?;
     // End-to-end tests run the agent's binary.
     nodes::build_all()?;
     let mut tests = cargo()
@@ -34,6 +35,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
         .env("WATTLE_OPENTELEMETRY", opentelemetry)
         .env("WATTLE_KAFKA", kafka)
         .env("WATTLE_NATS", nats)
+        .env("WATTLE_BROWSER", browser)
         .stdout(Stdio::piped())
         .spawn()?;
     let output = BufReader::new(tests.stdout.take().context("the output of cargo test")?);

