@@ -30,7 +30,7 @@ enum Command {
     Build,
     /// Run the CloudTrail pack on generated logs and swap its version under load
     Demo(demo::Options),
-    /// Render the demo's `wattle run` to docs/demo.svg
+    /// Render the demo's `wattle run` to docs/demo.svg, or the page to docs/see-*.webp
     Picture(picture::Options),
     /// Install the tools and run all tests
     Test,

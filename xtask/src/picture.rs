@@ -1,4 +1,7 @@
-//! `cargo xtask picture`: runs the CloudTrail pack on generated logs and draws what the terminal shows.
+//! `cargo xtask picture`: runs the CloudTrail pack on generated logs and draws what the terminal shows. With `--page`: what
+//! the page shows.
+
+mod page;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -20,6 +23,9 @@ pub(crate) struct Options {
     /// Run this binary instead of building one
     #[arg(long, value_name = "FILE")]
     wattle: Option<PathBuf>,
+    /// Take the pictures of docs/SEE.md from the page of a running agent instead; installs Chromium
+    #[arg(long)]
+    page: bool,
 }
 
 /// Runs the agent and writes the picture.
@@ -31,6 +37,9 @@ pub(crate) fn picture(options: &Options) -> anyhow::Result<()> {
     let folder = target_dir()?.join("picture");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
+    if options.page {
+        return page::pictures(&wattle, &folder);
+    }
     let shown = run(&wattle, &folder)?;
     fs::write(FILE, svg(&shown)).context(FILE)?;
     println!("written to {FILE}");
