@@ -158,7 +158,7 @@ function pipelineSection(scope, pipeline) {
     h("header.row", h("h2", pipeline.name),
       pipeline.pack ? h("span.muted", pipeline.pack) : h("span.muted", "inline graph"),
       pipeline.canary ? tag("new", `canary ${pipeline.canary}`) : null,
-      pipeline.shadow ? tag("quiet", `shadow ${pipeline.shadow}`) : null),
+      pipeline.shadow ? tag("quiet", `shadow ${pipeline.shadow}`) : null, drawing.whole()),
     h(pipeline.drawing.width > 760 ? "div.flow" : "div.flow.beside",
       h("div.ends", { role: "group", "aria-label": "Sources" }, h("h3", "Sources"), sources),
       canvas,

@@ -6,9 +6,11 @@ const FRESH_MS = 6000;
 // The places are made for two lines of text in a box; here a box has four, so the drawing is stretched. In width it is
 // stretched to fit the page, between these factors.
 const STRETCH_X = [0.94, 1.25];
-const STRETCH_Y = 1.6;
+const STRETCH_Y = 1.45;
 // A drawing that is still wider than the page shrinks to this scale, and is scrolled then.
 const MIN_SCALE = 0.8;
+// Changes of a pipeline that the line about a swap lists.
+const MAX_CHANGES = 8;
 // Least space between two columns of boxes, before it is stretched.
 const GAP = 72;
 
@@ -66,7 +68,7 @@ class Drawing {
     const height = Math.max(drawing.height * STRETCH_Y, 1);
     this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.svg.style.width = `${width}px`;
-    this.svg.style.minWidth = `${width * MIN_SCALE}px`;
+    this.svg.style.minWidth = this.isWhole ? "0" : `${width * MIN_SCALE}px`;
     this.svg.style.aspectRatio = `${width} / ${height}`;
     this.jobs = [];
     const wanted = new Map();
@@ -105,7 +107,19 @@ class Drawing {
   // Draws again for another width of the page.
   fit() {
     if (this.pipeline && Math.abs(this.factor() - this.drawn) > 0.02) this.draw(this.pipeline, this.pipeline);
+    const frame = this.svg.parentElement;
+    if (this.wholeButton && frame) this.wholeButton.hidden = !this.isWhole && frame.scrollWidth <= frame.clientWidth + 1;
     if (selected) this.mark(selected);
+  }
+
+  // A button that shows the whole drawing, however small, where it is wider than the page.
+  whole() {
+    this.wholeButton ??= h("button.push", { hidden: true, "aria-pressed": String(Boolean(this.isWhole)), onclick: () => {
+      this.isWhole = !this.isWhole;
+      this.wholeButton.setAttribute("aria-pressed", String(this.isWhole));
+      this.draw(this.pipeline, this.pipeline);
+    } }, "Whole graph");
+    return this.wholeButton;
   }
 
   // `new`, `changed`, or nothing.
@@ -149,12 +163,12 @@ class Drawing {
     const { width, height } = rect;
     const room = width - 20;
     const title = kind === "input" ? "input" : subject.title || subject.name;
-    const top = Math.max(0, (height - 74) / 2);
-    const lines = [34, 49, 64].map((y) => text("text.sub", 10, top + y));
+    const top = Math.max(0, (height - 66) / 2);
+    const lines = [32, 45, 58].map((y) => text("text.sub", 10, top + y));
     put(button, [s("rect", { width, height, rx: kind === "node" ? 8 : 16 })]);
     put(texts, [
       subject?.masks ? s("path.shield", { d: "M0 0 l5 -2 l5 2 v4 q0 4 -5 6 q-5 -2 -5 -6z", transform: `translate(${width - 18} ${top + 10})` }) : null,
-      text("text.name", 10, top + 18, fitted(title, room - (subject?.masks ? 14 : 0), "600 13px")),
+      text("text.name", 10, top + 17, fitted(title, room - (subject?.masks ? 14 : 0), "600 13px")),
       lines,
       isNew ? text("text.fresh-tag", 10, -5, `✦ ${isNew}`) : null,
     ]);
@@ -191,7 +205,7 @@ class Drawing {
       isBad: Boolean(problem),
       lines: [
         problem || node.type,
-        [`${format.share(cpu)} CPU · ${perEvent}/event`, `${format.share(cpu)} · ${perEvent}/event`, `${format.share(cpu)} · ${perEvent}`],
+        [`${format.share(cpu)} CPU · ${perEvent}/event`, `${format.share(cpu)} · ${perEvent}/event`, `${format.share(cpu)} · ${perEvent}`, perEvent],
         [`${format.bytes(held)} of ${format.bytes(node.max_memory_bytes)}`, format.bytes(held)],
       ],
       memory,
@@ -223,7 +237,7 @@ class Drawing {
     const low = s("text.part");
     const [x, y] = label ? [label.x * this.drawn, label.y * STRETCH_Y] : [0, 0];
     dress(top, { x, y });
-    dress(low, { x, y: y + 19 });
+    dress(low, { x, y: y + 18 });
     // Where several lines leave a box there is room for one line of text each.
     const isAlone = this.pipeline.edges.filter((other) => other.from === edge.from).length === 1;
     put(group.children[0], [s("path.hit", { d: path }), line]);
@@ -341,7 +355,8 @@ function changeOf(graph, before) {
     for (const name of was.keys()) if (!is.has(name)) found.push(`− ${name}`);
     if (old.canary !== pipeline.canary) found.push(pipeline.canary ? `canary ${pipeline.canary}` : "canary ended");
     if (old.shadow !== pipeline.shadow) found.push(pipeline.shadow ? `shadow ${pipeline.shadow}` : "shadow ended");
-    if (found.length > 0) parts.push(`${pipeline.name}: ${found.join(", ")}`);
+    const more = found.length > MAX_CHANGES ? [`and ${found.length - MAX_CHANGES} more`] : [];
+    if (found.length > 0) parts.push(`${pipeline.name}: ${[...found.slice(0, MAX_CHANGES), ...more].join(", ")}`);
   }
   for (const old of before.pipelines) {
     if (!graph.pipelines.some((pipeline) => pipeline.name === old.name)) parts.push(`pipeline ${old.name} ended`);

@@ -140,10 +140,12 @@ function whyHidden(name) {
 function record() {
   const status = store.status;
   const all = (key) => (from) => from.pipelines.reduce((total, pipeline) => total + (pipeline[key] || 0), 0);
-  const out = (from) => from.pipelines.reduce((total, pipeline) => total + pipeline.outputs.reduce((bytes, output) => bytes + output.bytes, 0), 0);
+  // One by one, since a swap adds and removes outputs.
+  const outputs = status.pipelines.flatMap((pipeline) => pipeline.outputs.map((output) => rate((from) => of.output(pipeline.name, output.name)(from)?.bytes)));
+  const out = outputs.some(known) ? outputs.filter(known).reduce((total, bytes) => total + bytes, 0) : undefined;
   point("events", rate(all("received_events")));
   point("in", rate(all("received_bytes")));
-  point("out", rate(out));
+  point("out", out);
   point("failed", rate(all("failed_events")));
   point("cpu", rate((from) => from.cpu_seconds));
   point("memory", status.resident_memory_bytes);

@@ -72,14 +72,16 @@ function outputRow(scope, pipeline, output) {
 
 function reduction(scope, pipeline) {
   const input = of.pipeline(pipeline.name);
-  const kept = (status) => {
-    const found = input(status);
-    return found && found.outputs.reduce((total, output) => total + (pipeline.outputs.find((one) => one.name === output.name)?.discard ? 0 : output.bytes), 0);
+  const kept = pipeline.outputs.filter((output) => !output.discard).map((output) => of.output(pipeline.name, output.name));
+  const total = (read) => {
+    const found = kept.map(read).filter(known);
+    return found.length > 0 ? found.reduce((all, bytes) => all + bytes, 0) : undefined;
   };
-  const outNow = () => (store.status ? kept(store.status) : undefined);
+  const outNow = () => total((subject) => now(subject, "bytes"));
+  const outRate = () => total((subject) => perSecond(subject, "bytes"));
   const inNow = () => now(input, "received_bytes");
   const saved = () => {
-    const [into, out] = [perSecond(input, "received_bytes"), rate(kept)];
+    const [into, out] = [perSecond(input, "received_bytes"), outRate()];
     return known(into) && known(out) ? perDay(Math.max(0, into - out)) : DASH;
   };
   return h("div.reduction",
@@ -87,7 +89,7 @@ function reduction(scope, pipeline) {
       h("div.figure", h("dt", "In"), scope.live("dd", () => format.bytes(inNow()))),
       h("div.figure", h("dt", "Out"), scope.live("dd", () => format.bytes(outNow()))),
       h("div.figure", h("dt", "Reduction"), scope.live("dd", () => (inNow() > 0 ? format.share(1 - outNow() / inNow()) : DASH))),
-      h("div.figure", h("dt", "Cost at this rate"), scope.live("dd", () => `${perDay(rate(kept))} a day`)),
+      h("div.figure", h("dt", "Cost at this rate"), scope.live("dd", () => `${perDay(outRate())} a day`)),
       h("div.figure", h("dt", "Saved at this rate"), scope.live("dd", () => `${saved()} a day`))),
     h("div.compare",
       h("span.muted", "in"), scope.bar(() => 1), h("span.muted", "out"), scope.bar(() => (inNow() > 0 ? outNow() / inNow() : 0))));

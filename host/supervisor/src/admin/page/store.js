@@ -132,8 +132,9 @@ function rate(read) {
 
 // Appends to a series of a small chart, at most once for each status.
 function point(name, value) {
+  if (!known(value)) return;
   const series = store.series.get(name) || [];
-  series.push(known(value) ? value : 0);
+  series.push(value);
   if (series.length > MAX_POINTS) series.shift();
   store.series.set(name, series);
 }
