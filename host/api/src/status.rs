@@ -61,6 +61,25 @@ pub struct Canary {
     pub promoted_after_seconds: f64,
     /// Minimum number of events before it is promoted.
     pub min_events: u64,
+    /// How long it has run.
+    pub elapsed_seconds: f64,
+    /// The rules that it must keep.
+    pub rules: Vec<CanaryRule>,
+}
+
+/// A rule of a canary. A difference rolls the candidate back only if chance does not explain it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct CanaryRule {
+    /// The option of the configuration, such as `max_fail_rate`.
+    pub name: String,
+    /// `share`: the candidate may exceed `primary` by `allowed`; `ratio`: `candidate` is the time of the candidate divided
+    /// by that of the running version, at most `allowed`.
+    pub unit: String,
+    pub allowed: f64,
+    /// Figure of the running version; 1 for a ratio.
+    pub primary: f64,
+    pub candidate: f64,
 }
 
 /// What a sink has not delivered.

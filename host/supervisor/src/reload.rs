@@ -220,6 +220,7 @@ impl Running {
 
     /// Evaluates the rules of rollouts, and promotes or rolls back.
     pub(crate) async fn decide(&mut self, now: Moment) {
+        self.state.note_canaries(self.rollout.progress(&self.plan, self.topology.observer(), now));
         if let Some(decision) = self.rollout.decide(&self.plan, self.topology.observer(), now) {
             // The log and the history contain the result.
             let _ = self.carry_out(&decision).await;

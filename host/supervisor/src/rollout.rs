@@ -16,12 +16,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use wattle_api::status::CanaryRule;
 use wattle_plan::{CanarySettings, CandidatePlan, PipelinePlan, Plan};
 use wattle_topology::{Observer, Snapshot, canary_name};
 
 use crate::time::Moment;
 
-use self::judge::{Verdict, judge_canary, judge_probation};
+use self::judge::{Verdict, judge_canary, judge_probation, rules};
 
 /// Name of the file in the data folder.
 const FILE: &str = "rollout.json";
@@ -79,6 +80,13 @@ pub(crate) struct Decision {
     pub(crate) is_promotion: bool,
     /// The reason, as text.
     pub(crate) why: String,
+}
+
+/// How far a canary is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Progress {
+    pub(crate) elapsed: Duration,
+    pub(crate) rules: Vec<CanaryRule>,
 }
 
 /// Why a pipeline cannot be rolled back.
@@ -256,6 +264,25 @@ impl Rollout {
     /// Whether a canary or a version on probation needs decisions.
     pub(crate) fn is_busy(&self) -> bool {
         !self.watched.is_empty() || !self.probation.is_empty()
+    }
+
+    /// How far each canary is, by pipeline.
+    pub(crate) fn progress(&self, plan: &Plan, observer: &Observer, now: Moment) -> BTreeMap<String, Progress> {
+        let mut all = BTreeMap::new();
+        for pipeline in &plan.pipelines {
+            let name = &pipeline.name;
+            let (Some(canary), Some(watched), Some(record)) =
+                (&pipeline.canary, self.watched.get(name), self.canaries.get(name))
+            else {
+                continue;
+            };
+            let counts = |name: &str| observer.counts().pipeline(name).snapshot();
+            let primary = counts(name).since(&watched.primary);
+            let candidate = counts(&canary_name(name)).since(&watched.candidate);
+            let elapsed = Duration::from_secs(now.unix_seconds.saturating_sub(record.began));
+            all.insert(name.clone(), Progress { elapsed, rules: rules(&canary.settings, &primary, &candidate) });
+        }
+        all
     }
 
     /// The promotion or rollback that is due now.

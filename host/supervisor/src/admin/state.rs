@@ -18,6 +18,7 @@ use wattle_topology::{EndpointState, Observer, QuarantineStore};
 use super::api::{Live, graph, packs};
 use super::rates::Rates;
 use crate::outcome::Outcome;
+use crate::rollout::Progress;
 
 /// Phase of the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +107,8 @@ pub(crate) struct State {
     reloads: [AtomicU64; Outcome::ALL.len()],
     /// Promotions and rollbacks, by pipeline.
     rollouts: Mutex<BTreeMap<String, [u64; 2]>>,
+    /// How far canaries are, by pipeline.
+    canaries: Mutex<BTreeMap<String, Progress>>,
     current: Mutex<Current>,
     /// Increased when a generation starts, and when the drain begins.
     changes: watch::Sender<u64>,
@@ -127,6 +130,7 @@ impl State {
             services,
             reloads: Default::default(),
             rollouts: Mutex::default(),
+            canaries: Mutex::default(),
             current: Mutex::new(Current {
                 phase: Phase::Starting,
                 observer: Observer::default(),
@@ -219,6 +223,16 @@ impl State {
     /// Promotions and rollbacks, by pipeline.
     pub(crate) fn rollouts(&self) -> BTreeMap<String, [u64; 2]> {
         self.rollouts.lock().clone()
+    }
+
+    /// Records how far canaries are.
+    pub(crate) fn note_canaries(&self, canaries: BTreeMap<String, Progress>) {
+        *self.canaries.lock() = canaries;
+    }
+
+    /// How far the canary of a pipeline is.
+    pub(crate) fn canary(&self, pipeline: &str) -> Progress {
+        self.canaries.lock().get(pipeline).cloned().unwrap_or_default()
     }
 
     /// Samples the counts for the rates.

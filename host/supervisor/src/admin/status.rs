@@ -15,6 +15,7 @@ use super::process::Process;
 use super::state::{CanaryInfo, PipelineInfo, State};
 use crate::counts;
 use crate::outcome::Outcome;
+use crate::rollout::Progress;
 use crate::shadow;
 use crate::time::rfc3339;
 
@@ -54,7 +55,7 @@ pub(crate) fn collect(state: &State) -> Status {
         shadows: observer.shadows().iter().map(|(name, s)| (name.clone(), shadow::json(s))).collect(),
         pipelines: state.pipelines().iter().map(|info| pipeline(state, info)).collect(),
         sinks: observer.sinks().into_iter().filter(is_there).map(|seen| sink(&observer, seen)).collect(),
-        canaries: state.pipelines().iter().filter_map(|info| canary(&observer, info)).collect(),
+        canaries: state.pipelines().iter().filter_map(|info| canary(state, &observer, info)).collect(),
         registries: state.registries().into_iter().filter(|(_, poll)| poll.is_used).map(registry).collect(),
         quarantines: state
             .quarantines()
@@ -121,9 +122,10 @@ fn source(seen: Endpoint<wattle_source::SourceStats>) -> Source {
     }
 }
 
-fn canary(observer: &Observer, info: &PipelineInfo) -> Option<Canary> {
+fn canary(state: &State, observer: &Observer, info: &PipelineInfo) -> Option<Canary> {
     let CanaryInfo { pack, settings } = info.canary.as_ref()?;
     let counts = observer.counts().pipeline(&canary_name(&info.name));
+    let Progress { elapsed, rules } = state.canary(&info.name);
     Some(Canary {
         pipeline: info.name.clone(),
         candidate: pack.as_ref().map(ToString::to_string),
@@ -133,6 +135,8 @@ fn canary(observer: &Observer, info: &PipelineInfo) -> Option<Canary> {
         faulted_batches: load(&counts.faulted_batches),
         promoted_after_seconds: settings.time.as_secs_f64(),
         min_events: settings.min_events,
+        elapsed_seconds: elapsed.as_secs_f64(),
+        rules,
     })
 }
 

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use wattle_api::status::CanaryRule;
 use wattle_plan::{CanarySettings, RollbackSettings};
 use wattle_topology::{Ratio, Snapshot};
 
@@ -111,6 +112,32 @@ pub(super) fn judge_canary(
         return Verdict::Promote(format!("the candidate kept to all rules for {elapsed:?} and {events} events"));
     }
     Verdict::Wait
+}
+
+/// The rules of a canary with the figures of both versions.
+pub(super) fn rules(settings: &CanarySettings, primary: &Snapshot, candidate: &Snapshot) -> Vec<CanaryRule> {
+    let (before, after) = (&primary.rates, &candidate.rates);
+    let share = |name: &str, before: &Ratio, after: &Ratio, allowed| CanaryRule {
+        name: name.to_owned(),
+        unit: "share".to_owned(),
+        allowed,
+        primary: before.rate(),
+        candidate: after.rate(),
+    };
+    let (time_before, time_after) = (before.nanos_per_byte.rate(), after.nanos_per_byte.rate());
+    vec![
+        share("max_fault_rate", &before.faulted, &after.faulted, settings.max_fault_rate),
+        share("max_fail_rate", &before.failed, &after.failed, settings.max_fail_rate),
+        share("max_drop_rate", &before.dropped, &after.dropped, settings.max_drop_rate),
+        CanaryRule {
+            name: "max_latency_ratio".to_owned(),
+            unit: "ratio".to_owned(),
+            allowed: settings.max_latency_ratio,
+            primary: 1.0,
+            // Without a batch of both there is no difference yet.
+            candidate: if time_before > 0.0 && time_after > 0.0 { time_after / time_before } else { 1.0 },
+        },
+    ]
 }
 
 /// Why a version on probation is rolled back; `before` contains the counts of its predecessor.

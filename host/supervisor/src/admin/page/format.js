@@ -43,6 +43,7 @@ const format = {
   // 38 %
   share: (number) => {
     if (!known(number)) return DASH;
+    if (number < 0) return `−${format.share(-number)}`;
     const percent = 100 * number;
     if (percent === 0) return "0\u00a0%";
     if (percent < 0.1) return "<\u00a00.1\u00a0%";

@@ -82,7 +82,7 @@ function tree(value, depth = 0, budget = { left: MAX_VALUES }) {
 
 // A value of a change: short ones in the line, trees to be opened.
 function changed(value) {
-  if (!isTree(value)) return leaf(value);
+  if (!isTree(value) || Object.keys(value).length === 0) return tree(value);
   return h("details.inline", h("summary", `${leaves(value)} fields`), tree(value));
 }
 

@@ -39,7 +39,11 @@ function route() {
     current = view;
     shape = null;
     viewOf(view).open?.();
-    for (const link of byId("views").querySelectorAll("a")) setAttribute(link, "aria-current", link.dataset.view === view ? "page" : null);
+    const nav = byId("views");
+    for (const link of nav.querySelectorAll("a")) {
+      setAttribute(link, "aria-current", link.dataset.view === view ? "page" : null);
+      if (link.dataset.view === view) nav.scrollLeft = link.offsetLeft - (nav.clientWidth - link.offsetWidth) / 2;
+    }
     document.title = `${viewOf(view).title} · Wattle`;
     byId("main").scrollTop = 0;
   }

@@ -89,8 +89,8 @@ function reduction(scope, pipeline) {
       h("div.figure", h("dt", "In"), scope.live("dd", () => format.bytes(inNow()))),
       h("div.figure", h("dt", "Out"), scope.live("dd", () => format.bytes(outNow()))),
       h("div.figure", h("dt", "Reduction"), scope.live("dd", () => (inNow() > 0 ? format.share(1 - outNow() / inNow()) : DASH))),
-      h("div.figure", h("dt", "Cost at this rate"), scope.live("dd", () => `${perDay(outRate())} a day`)),
-      h("div.figure", h("dt", "Saved at this rate"), scope.live("dd", () => `${saved()} a day`))),
+      h("div.figure", h("dt", "Cost per day"), scope.live("dd", () => perDay(outRate()))),
+      h("div.figure", h("dt", "Saved per day"), scope.live("dd", saved))),
     h("div.compare",
       h("span.muted", "in"), scope.bar(() => 1), h("span.muted", "out"), scope.bar(() => (inNow() > 0 ? outNow() / inNow() : 0))));
 }

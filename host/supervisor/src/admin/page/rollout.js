@@ -18,7 +18,7 @@ function ruleRow(scope, canary, rule) {
 function canaryCard(scope, name) {
   const canary = () => store.status.canaries.find((one) => one.pipeline === name) || { received_events: 0, rules: [] };
   const first = canary();
-  const elapsed = () => canary().elapsed_seconds ?? (Date.parse(store.status.at) - Date.parse(store.status.loaded_at)) / 1000;
+  const elapsed = () => canary().elapsed_seconds || 0;
   const left = () => Math.max(0, canary().promoted_after_seconds - elapsed());
   const events = () => canary().received_events;
   return h("section.card", h("header.row", h("h3", name), tag("new", first.candidate || "candidate"), h("span.muted", `takes ${format.share(first.share)} of the batches`)),

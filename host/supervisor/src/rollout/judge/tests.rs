@@ -156,3 +156,23 @@ fn a_new_version_may_fault_as_often_as_its_predecessor() {
     let off = RollbackSettings { enabled: false, ..settings };
     assert_eq!(judge_probation(&off, &counts(1000, 0), &counts(100, 100)), None);
 }
+
+#[test]
+fn rules_have_the_figures_of_both_versions() {
+    let settings = CanarySettings::default();
+    let (mut primary, mut candidate) = (Snapshot::default(), Snapshot::default());
+    let before_the_first_batch = rules(&settings, &primary, &candidate);
+    assert!(before_the_first_batch.iter().all(|rule| rule.candidate == rule.primary), "{before_the_first_batch:?}");
+    primary.rates.failed.observe(1, 100);
+    candidate.rates.failed.observe(5, 100);
+    primary.rates.nanos_per_byte.observe(200, 100);
+    candidate.rates.nanos_per_byte.observe(300, 100);
+    let found = rules(&settings, &primary, &candidate);
+    let figures = |name: &str| {
+        let rule = found.iter().find(|rule| rule.name == name).unwrap();
+        (rule.unit.as_str(), rule.allowed, rule.primary, rule.candidate)
+    };
+    assert_eq!(figures("max_fail_rate"), ("share", settings.max_fail_rate, 0.01, 0.05));
+    assert_eq!(figures("max_drop_rate"), ("share", settings.max_drop_rate, 0.0, 0.0));
+    assert_eq!(figures("max_latency_ratio"), ("ratio", settings.max_latency_ratio, 1.0, 1.5));
+}
