@@ -63,7 +63,7 @@ fn each_path_answers_and_other_paths_list_them() {
     assert!(metrics.contains("\nwattle_generation 1\n"), "{metrics}");
     let head = raw(admin, "HEAD /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n");
     assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"), "no body: {head}");
-    let missing = get(admin, "/").unwrap();
+    let missing = get(admin, "/metric").unwrap();
     assert_eq!(missing.status, 404);
     assert!(missing.text.contains("/healthz, /readyz, /metrics, /status or /api/v1"), "{}", missing.text);
     assert_eq!(send(admin, &[], b"").status, 405);

@@ -3,6 +3,7 @@
 //!
 //! | path | response |
 //! | --- | --- |
+//! | `/` | the page, see [`page`] |
 //! | `/healthz` | 200 as long as the process serves requests |
 //! | `/readyz` | 200 when every source and sink of the configuration runs, else 503 and the reason |
 //! | `/metrics` | counts and gauges in Prometheus' text format; see [`names`] and `counts.rs` |
@@ -23,6 +24,7 @@ mod guest;
 mod listener;
 mod metrics;
 mod names;
+mod page;
 mod process;
 mod rates;
 mod response;

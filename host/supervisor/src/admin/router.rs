@@ -7,7 +7,7 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::connection::{Connection, Server};
 use super::response::{Body, EXPOSITION, Refusal, TEXT, document, protected, with_status};
-use super::{api, metrics, status};
+use super::{api, metrics, page, status};
 
 /// Responds to a request.
 pub(crate) async fn respond(
@@ -27,6 +27,7 @@ async fn route(server: &Arc<Server>, connection: &Arc<Connection>, request: Requ
         Err(refusal) => refusal.text(),
         Ok(()) if is_api => api::respond(server, connection, request).await,
         Ok(()) if !matches!(*request.method(), Method::GET | Method::HEAD) => Refusal::method("GET, HEAD").text(),
+        Ok(()) if path == "/" && settings.page => page::page(request.headers()),
         Ok(()) => plain(server, path).await,
     }
 }

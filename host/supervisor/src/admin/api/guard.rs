@@ -22,8 +22,8 @@ use super::super::response::Refusal;
 
 /// Maximum size of the head of a request in bytes.
 const MAX_HEAD_BYTES: usize = 16 << 10;
-/// Requests from probes, which may use any name.
-const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+/// Requests from probes and from Prometheus, which use the names of their network. Nothing here shows an event.
+const ANY_HOST: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// Checks the head of a request. `is_private` stands for the control socket, which no browser can reach.
 ///
@@ -32,7 +32,7 @@ const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 /// Another site sent the request, or its head is too long.
 pub(crate) fn check<B>(request: &Request<B>, allowed_hosts: &[String], is_private: bool) -> Result<(), Refusal> {
     check_size(request)?;
-    if is_private || PROBES.contains(&request.uri().path()) {
+    if is_private || ANY_HOST.contains(&request.uri().path()) {
         return Ok(());
     }
     let headers = request.headers();
@@ -163,18 +163,18 @@ mod tests {
             assert_eq!(status(&[("host", host)]), 403, "{host}");
         }
         assert_eq!(status(&[]), 200, "HTTP/1.0");
-        let refusal = check(&request("GET", "/metrics", &[("host", "evil.example")]), &[], false).unwrap_err();
+        let refusal = check(&request("GET", "/status", &[("host", "evil.example")]), &[], false).unwrap_err();
         assert!(refusal.problem.error.contains("`allowed_hosts` in [admin]"), "{}", refusal.problem.error);
     }
 
     #[test]
-    fn the_control_socket_and_probes_need_no_host() {
+    fn the_control_socket_probes_and_scrapes_need_no_host() {
         let evil = [("host", "evil.example"), ("origin", "http://evil.example")];
         assert!(check(&request("GET", "/api/v1/status", &evil), &[], true).is_ok());
-        for path in ["/healthz", "/readyz"] {
+        for path in ["/healthz", "/readyz", "/metrics"] {
             assert!(check(&request("GET", path, &evil), &[], false).is_ok(), "{path}");
         }
-        for path in ["/metrics", "/status", "/api/v1", "/"] {
+        for path in ["/status", "/api/v1", "/"] {
             assert!(check(&request("GET", path, &evil), &[], false).is_err(), "{path}");
         }
     }
