@@ -12,6 +12,7 @@ use crate::object::Object;
 use crate::origin::{Failure, Origin};
 
 mod change;
+mod marks;
 pub(crate) mod merge;
 mod read;
 
@@ -41,6 +42,8 @@ pub struct Batch {
     position: Option<u64>,
     /// The places of the rows in a batch that is in parts.
     places: Option<Arc<[u32]>>,
+    /// The marks of the rows that the agent follows.
+    marks: marks::Marks,
     ack: Ack,
     /// JSON kind of each body, computed at first use.
     body_kinds: OnceLock<Arc<[u8]>>,
@@ -164,6 +167,7 @@ impl Batch {
             is_redelivered: false,
             position: None,
             places: None,
+            marks: None,
             ack,
             body_kinds: OnceLock::new(),
         }
@@ -297,6 +301,7 @@ impl Batch {
             is_redelivered: self.is_redelivered,
             position: self.position,
             places: self.places.clone(),
+            marks: self.marks.clone(),
             ack: Ack::none(),
             body_kinds: self.body_kinds.clone(),
         }
@@ -346,6 +351,7 @@ impl Batch {
             is_redelivered: self.is_redelivered,
             position: self.position,
             places: self.places.as_ref().map(|all| parents.iter().filter_map(|p| all.get(pick(p)).copied()).collect()),
+            marks: marks::inherited(&self.marks, parents),
             ack: self.ack.share(),
             body_kinds: OnceLock::new(),
         }

@@ -6,6 +6,7 @@
 
 mod counts;
 mod effect;
+mod ended;
 mod memory;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::object::ValueColumn;
 use crate::origin::{Failure, cut};
 
 use counts::CallCounts;
+pub use ended::Ended;
 use memory::Groups;
 pub use memory::MadeEvents;
 
@@ -172,6 +174,10 @@ pub struct Outcome {
     pub copied: usize,
     /// Counts that the node reported, by name.
     pub counts: Vec<(String, u64)>,
+    /// Marked rows that are in no batch of the outcome.
+    pub ended: Vec<Ended>,
+    /// Number of rows whose batch was dropped with its acknowledgement open, so that the source sends them again.
+    pub returned: usize,
 }
 
 impl Outcome {

@@ -35,7 +35,7 @@ mod timestamp;
 
 pub use ack::{Ack, Disposition, Parked};
 pub use batch::{Batch, MAX_JSON_DEPTH, Replacement, RowFailed, SetProblem, SpliceError, SplitError};
-pub use call::{Call, Field, InvalidDecision, MadeEvents, NodeInfo, Outcome, Refusal};
+pub use call::{Call, Ended, Field, InvalidDecision, MadeEvents, NodeInfo, Outcome, Refusal};
 pub use children::Children;
 pub use column::{Column, ColumnBuilder, ColumnTooLarge, Span};
 pub use field::{FieldPath, FieldPathError, Form, Root};

@@ -153,6 +153,8 @@ fn merge(outcomes: Vec<Outcome>) -> Vec<Outcome> {
             made,
             copied,
             counts,
+            ended,
+            returned,
         } = outcome;
         own.into_iter().for_each(|(port, batch)| emitted.entry(port).or_default().push(batch));
         for (port, mut children) in children {
@@ -173,16 +175,21 @@ fn merge(outcomes: Vec<Outcome>) -> Vec<Outcome> {
         merged.copied += copied;
         merged.made.extend(made);
         merged.counts.extend(counts);
+        merged.ended.extend(ended);
+        merged.returned += returned;
     }
-    for (port, parts) in emitted {
-        match Batch::merge(parts) {
-            Ok(batch) => merged.emitted.extend(batch.map(|batch| (port, batch))),
-            Err(error) => tracing::error!(%error, "cannot put a batch together; its source sends it again"),
-        }
-    }
-    match Batch::merge(failed) {
-        Ok(batch) => merged.failed = batch,
-        Err(error) => tracing::error!(%error, "cannot put a batch together; its source sends it again"),
-    }
+    let mut together = |parts: Vec<Batch>| {
+        let rows: usize = parts.iter().map(Batch::rows).sum();
+        Batch::merge(parts).unwrap_or_else(|error| {
+            tracing::error!(%error, "cannot put a batch together; its source sends it again");
+            merged.returned += rows;
+            None
+        })
+    };
+    let emitted: Vec<(usize, Batch)> =
+        emitted.into_iter().filter_map(|(port, parts)| Some((port, together(parts)?))).collect();
+    let failed = together(failed);
+    merged.emitted = emitted;
+    merged.failed = failed;
     vec![merged]
 }

@@ -5,7 +5,7 @@
 
 use std::sync::OnceLock;
 
-use super::Batch;
+use super::{Batch, marks};
 use crate::column::{Column, ColumnBuilder, ColumnTooLarge};
 use crate::object::Object;
 
@@ -53,6 +53,7 @@ impl Batch {
                 .filter_map(|&(part, row)| parts.get(part).and_then(|part| part.failure(row)).cloned())
                 .collect()
         });
+        let marks = marks::gathered(&parts, &order);
         let mut parts = parts.into_iter();
         let Some(first) = parts.next() else { return Ok(None) };
         // All parts have shares of the same acknowledgement.
@@ -65,6 +66,7 @@ impl Batch {
             timestamps,
             failures,
             places: None,
+            marks,
             body_kinds: OnceLock::new(),
             ..first
         }))

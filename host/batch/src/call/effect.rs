@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::ended::EMPTY;
 use super::{Call, Change, Checked, Fate, InvalidDecision, Outcome, Refusal, check_source, invalid};
 use crate::batch::{Batch, ROW_ALLOWANCE_BYTES, RowFailed, SetProblem};
 use crate::children::{Bodies, Children};
@@ -69,6 +70,7 @@ impl Call {
             combined,
             held: self.fates.iter().filter(|fate| **fate == Fate::Held).count(),
             made: std::mem::take(&mut self.made),
+            ended: self.ended(),
             ..Outcome::default()
         };
         match self.split.take() {
@@ -210,7 +212,7 @@ impl Call {
         outcome.parents = used;
         // A row without children counts as dropped, so that every row is in the outcome.
         if childless > 0 {
-            outcome.dropped.push(("empty".into(), childless));
+            outcome.dropped.push((EMPTY.into(), childless));
         }
         let ports = self.child_routes.as_deref().filter(|ports| ports.iter().any(|port| *port != 0));
         // The usual case: no child must be removed, and all leave on port 0.

@@ -347,3 +347,36 @@ fn changes_stop_at_the_deadline() {
     assert_eq!(bodies(&batch), [r#"{"a":1}"#], "unchanged");
     assert!(seen.lock().unwrap().is_empty());
 }
+
+#[test]
+fn marked_rows_that_leave_in_no_batch_are_listed_with_their_end() {
+    let marked = |rows: &[&str], marks: &[u8]| {
+        let (mut call, _) = call(rows, &["body"], 1);
+        call.batch.set_marks(marks);
+        call
+    };
+    let ended = |outcome: &Outcome| -> Vec<(u8, String)> {
+        outcome.ended.iter().map(|ended| (ended.marks, ended.how.clone())).collect()
+    };
+    let mut call = marked(&["a", "b", "c", "d", "e"], &[1, 2, 4, 8, 0]);
+    call.drop_rows(&[1, 4], "noise".into()).unwrap();
+    call.hold(&[2]).unwrap();
+    call.fail(&[3], &[0], vec![("bad".into(), "why".into())]).unwrap();
+    let outcome = call.finish().unwrap();
+    assert_eq!(ended(&outcome), [(2, "noise".to_owned()), (4, "held".to_owned())]);
+    assert_eq!(outcome.failed.as_ref().map(|failed| failed.mark(0)), Some(8));
+    assert_eq!(outcome.emitted[0].1.marked().collect::<Vec<_>>(), [(0, 1)]);
+
+    let mut call = marked(&["a", "b"], &[1, 2]);
+    call.split_into(vec![0, 0], column(&["a1", "a2"])).unwrap();
+    let mut outcome = call.finish().unwrap();
+    assert_eq!(ended(&outcome), [(2, "empty".to_owned())]);
+    let children = outcome.children[0].1.next_batch(1000).unwrap();
+    assert_eq!(children.marked().collect::<Vec<_>>(), [(0, 1), (1, 1)]);
+
+    let mut call = marked(&["a", "b"], &[1, 2]);
+    call.combine(vec![0, 1], vec![0, 2], column(&["a b"])).unwrap();
+    let outcome = call.finish().unwrap();
+    assert_eq!(ended(&outcome), [(2, "combined".to_owned())]);
+    assert_eq!(outcome.emitted[0].1.marked().collect::<Vec<_>>(), [(0, 1)]);
+}
