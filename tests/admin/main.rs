@@ -12,6 +12,7 @@
 mod api;
 mod metrics;
 mod status;
+mod tap;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};

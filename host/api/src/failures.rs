@@ -29,6 +29,7 @@ pub struct FailedEvents {
 pub struct Sample {
     /// RFC 3339.
     pub at: String,
+    /// Empty where the event may not be shown, because it can contain parts of it.
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<Value>,

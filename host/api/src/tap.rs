@@ -3,11 +3,13 @@
 //! | parameter of `tap` | meaning |
 //! | --- | --- |
 //! | `point` | a point of the graph, or the name of a pipeline for all its outputs; can be repeated |
-//! | `filter` | `PATH=TEXT`, `PATH!=TEXT`, `PATH~TEXT` (contains) or `PATH`, such as `attributes.eventName=GetObject`; can be repeated, and all must hold |
+//! | `filter` | `PATH=TEXT`, `PATH!=TEXT`, `PATH~TEXT` (contains) or `PATH`, such as `attributes.eventName=GetObject` or `failure.code=not-json`; can be repeated, and all must hold |
 //! | `rate` | maximum number of events a second, 1 to 1000; default 10 |
 //! | `limit` | number of events after which the stream ends |
 //!
-//! `trace` takes one `point` at which it begins (default: the first points that may be shown), `filter`, `rate` and `limit`.
+//! `trace` takes the same parameters. It begins at `point`; a pipeline stands for its input, and nothing for all of them.
+//! With `filter`, a pipeline stands for its first point whose events may be shown: a filter on other events would reveal
+//! them. The default of `rate` is 1.
 
 #![expect(missing_docs, reason = "the fields are those of the JSON document, with the same names")]
 
@@ -72,6 +74,7 @@ pub struct Trace {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Step {
+    /// The point, or `PIPELINE/NODE` for an event that ended at a node.
     pub point: String,
     /// The event; none if it may not be shown at this point.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,7 +82,8 @@ pub struct Step {
     /// For an event that failed: the code and the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// For an event that ended at a node: the reason for which it was dropped, or `held`.
+    /// For an event that ended here: the reason for which a node dropped it, `held` or `combined` in a node, `discarded` at
+    /// an output without a sink, or `returned` to its source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<String>,
 }
@@ -90,5 +94,6 @@ pub struct Step {
 pub struct Failure {
     pub node: String,
     pub code: String,
+    /// Empty where the event may not be shown, because it can contain parts of it.
     pub message: String,
 }

@@ -23,10 +23,7 @@ struct Inner {
 impl Bugs {
     /// Counts a bug and logs it.
     pub(crate) fn report(&self, pipeline: &str, what: &'static str) {
-        let count = self.0.count.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut logged = self.0.logged.lock();
-        if logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL) {
-            *logged = Some(Instant::now());
+        if let Some(count) = self.count_one() {
             tracing::error!(
                 pipeline,
                 what,
@@ -34,6 +31,29 @@ impl Bugs {
                 "bug in the agent: a batch returns to its source unacknowledged; please report this"
             );
         }
+    }
+
+    /// Counts a batch whose events do not add up, and logs it.
+    pub(crate) fn report_unbalanced(&self, pipeline: &str, events: i64) {
+        if let Some(count) = self.count_one() {
+            tracing::error!(
+                pipeline,
+                events,
+                count,
+                "bug in the agent: the counts of a batch do not add up; please report this"
+            );
+        }
+    }
+
+    /// Counts a bug. Returns the number of bugs if it is time to log one.
+    fn count_one(&self) -> Option<u64> {
+        let count = self.0.count.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut logged = self.0.logged.lock();
+        if logged.is_some_and(|logged| logged.elapsed() < LOG_INTERVAL) {
+            return None;
+        }
+        *logged = Some(Instant::now());
+        Some(count)
     }
 
     /// Bugs so far.

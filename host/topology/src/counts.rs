@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use wattle_runtime::NodeStats;
 
+use crate::balance::{EventsIn, EventsOut};
 use crate::bugs::Bugs;
 use crate::ratio::Ratio;
 use crate::tally::Tally;
@@ -81,27 +82,29 @@ pub struct OutputCounts {
 #[derive(Debug, Default)]
 pub struct PipelineCounts {
     /// Events that came from sources.
-    pub received: AtomicU64,
+    pub received: EventsIn,
     /// Bytes of their bodies.
     pub received_bytes: AtomicU64,
     /// Events that were split or combined.
-    pub parents: AtomicU64,
+    pub parents: EventsOut,
     /// Events that they became.
-    pub children: AtomicU64,
+    pub children: EventsIn,
     /// Events that nodes made without a parent.
-    pub made: AtomicU64,
+    pub made: EventsIn,
     /// Events that ended in the memory of nodes.
-    pub held: AtomicU64,
+    pub held: EventsOut,
     /// Copies for a second port or link.
-    pub copied: AtomicU64,
+    pub copied: EventsIn,
     /// Events dropped on purpose, by nodes or by a discarded output.
-    pub dropped: AtomicU64,
+    pub dropped: EventsOut,
     /// Events that left through an output as failed.
-    pub failed: AtomicU64,
+    pub failed: EventsOut,
     /// Events that left through an output and did not fail.
-    pub delivered: AtomicU64,
+    pub delivered: EventsOut,
     /// Events that returned to their source unacknowledged; the source sends them again.
-    pub returned: AtomicU64,
+    pub returned: EventsOut,
+    /// Events that a batch did not account for. The agent checks each batch; anything but 0 is a bug of the agent.
+    pub unbalanced: AtomicU64,
     /// Batches that came from sources.
     pub batches: AtomicU64,
     /// Those of them at which a node faulted.
@@ -190,16 +193,16 @@ impl PipelineCounts {
     pub fn snapshot(&self) -> Snapshot {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Snapshot {
-            received: load(&self.received),
+            received: self.received.count(),
             received_bytes: load(&self.received_bytes),
-            split: whole(load(&self.children)) - whole(load(&self.parents)),
-            copied: load(&self.copied),
-            made: load(&self.made),
-            held: load(&self.held),
-            dropped: load(&self.dropped),
-            failed: load(&self.failed),
-            delivered: load(&self.delivered),
-            returned: load(&self.returned),
+            split: whole(self.children.count()) - whole(self.parents.count()),
+            copied: self.copied.count(),
+            made: self.made.count(),
+            held: self.held.count(),
+            dropped: self.dropped.count(),
+            failed: self.failed.count(),
+            delivered: self.delivered.count(),
+            returned: self.returned.count(),
             batches: load(&self.batches),
             faulted_batches: load(&self.faulted_batches),
             busy_nanos: load(&self.busy_nanos),

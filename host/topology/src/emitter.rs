@@ -9,9 +9,11 @@ use wattle_batch::Batch;
 use wattle_buffer::Sized;
 use wattle_sink::Payload;
 
+use crate::balance::Balance;
 use crate::counts::BatchTotals;
 use crate::lane::Lane;
 use crate::sink_handle::SinkHandle;
+use crate::tap::Traces;
 
 /// Payload bytes that a worker collects before it passes them to its lane.
 const HAND_OVER_BYTES: usize = 1 << 20;
@@ -35,6 +37,10 @@ pub(crate) struct Emitter<'a> {
     pub(crate) seen: Option<Vec<(usize, Batch)>>,
     /// What waits for nodes that workers share.
     pub(crate) deferred: DeferredNodes,
+    /// Events of this call of a pipeline that are not accounted for yet.
+    pub(crate) balance: Balance,
+    /// Events of this batch that are followed.
+    pub(crate) traces: Traces,
 }
 
 /// Batches that wait for a node that workers share.
@@ -51,6 +57,10 @@ pub(crate) struct DeferredNodes(BTreeMap<u32, (usize, Vec<Batch>)>);
 impl DeferredNodes {
     pub(crate) fn add(&mut self, rank: u32, node: usize, batch: Batch) {
         self.0.entry(rank).or_insert_with(|| (node, Vec::new())).1.push(batch);
+    }
+
+    fn rows(&self) -> usize {
+        self.0.values().flat_map(|(_, batches)| batches).map(Batch::rows).sum()
     }
 
     /// Takes what waits for the node with the lowest rank.
@@ -72,6 +82,8 @@ impl<'a> Emitter<'a> {
             totals: BatchTotals::default(),
             seen: None,
             deferred: DeferredNodes::default(),
+            balance: Balance::default(),
+            traces: Traces::default(),
         }
     }
 
@@ -122,13 +134,14 @@ impl<'a> Emitter<'a> {
 
     /// Returns the events of the batch to their source; with `later`, also those of later batches.
     /// Without that, the source would also send again the events that left in the same batch as
-    /// those that could not be stored.
-    pub(crate) fn withdraw(&mut self, later: bool) {
+    /// those that could not be stored. Returns how many events waited for shared nodes, which no count has yet.
+    pub(crate) fn withdraw(&mut self, later: bool) -> usize {
         self.payloads.clear();
         self.onward.clear();
-        self.deferred = DeferredNodes::default();
+        let waiting = std::mem::take(&mut self.deferred).rows();
         self.bytes = 0;
         self.lane.void(self.sequence, later);
+        waiting
     }
 
     /// Takes the next batch that an output sent to another pipeline, with the index of that
@@ -138,7 +151,8 @@ impl<'a> Emitter<'a> {
     }
 
     /// Ends the batch, so that the lane can continue with the next sequence number.
-    pub(crate) fn finish(self) {
+    pub(crate) fn finish(mut self) {
+        self.traces.finish();
         self.lane.put(self.sequence, self.payloads, true);
     }
 }

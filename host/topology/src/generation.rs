@@ -3,6 +3,7 @@
 
 mod builder;
 mod order;
+mod points;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 use wattle_capability::Services;
-use wattle_plan::{NodePlan, Plan};
+use wattle_plan::{Masked, NodePlan, Plan};
 use wattle_runtime::{ArtifactError, Fault, NodeStats, Process, Runner, RunnerSettings, Runtime};
 
 use self::builder::Builder;
@@ -25,6 +26,7 @@ use crate::shadow::{Shadow, Shadows};
 use crate::sink_handle::SinkHandle;
 use crate::states::States;
 use crate::stops::Stops;
+use crate::tap::{Layout, Taps};
 use crate::worker::tick;
 
 /// Why a plan could not be built. The running generation is untouched.
@@ -114,6 +116,7 @@ pub(crate) struct BuildContext<'a> {
     pub(crate) stops: &'a Stops,
     pub(crate) states: &'a States,
     pub(crate) shadows: &'a Shadows,
+    pub(crate) taps: &'a Taps,
     pub(crate) make: &'a NodeFactory,
     /// Whether nodes must have no side effects.
     pub(crate) is_dry: bool,
@@ -137,6 +140,8 @@ pub(crate) struct Generation {
     /// Nodes, as `pipeline.node`, that cannot restore the state of their predecessor and may start
     /// without state.
     pub(crate) emptied: Vec<String>,
+    /// Its points, for those who watch.
+    pub(crate) layout: Layout,
 }
 
 impl Generation {
@@ -151,6 +156,7 @@ impl Generation {
             reached: HashMap::new(),
             nodes: Mutex::default(),
             emptied: Vec::new(),
+            layout: Layout::default(),
         }
     }
 
@@ -164,6 +170,8 @@ impl Generation {
             nodes: (0..=context.workers).map(|_| Vec::new()).collect(),
             quarantines: HashMap::new(),
             emptied: Vec::new(),
+            masked: Masked::of(plan),
+            layout: Layout::default(),
         };
         let mut by_source: HashMap<String, Vec<usize>> = HashMap::new();
         let mut reached: HashMap<String, Vec<usize>> = HashMap::new();
@@ -196,11 +204,11 @@ impl Generation {
         for (place, pipeline) in pipelines.iter_mut().enumerate() {
             pipeline.place = place;
         }
-        let Builder { mut nodes, emptied, .. } = builder;
+        let Builder { mut nodes, emptied, layout, .. } = builder;
         nodes.iter_mut().skip(context.workers).flatten().flatten().for_each(|node: &mut Box<dyn Process>| node.rest());
         let bugs = context.counts.bugs().clone();
         let order = order(&pipelines);
-        Ok(Self { number, bugs, pipelines, order, by_source, reached, nodes: Mutex::new(nodes), emptied })
+        Ok(Self { number, bugs, pipelines, order, by_source, reached, nodes: Mutex::new(nodes), emptied, layout })
     }
 
     /// Whether workers share the state of a node.

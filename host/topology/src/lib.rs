@@ -13,6 +13,7 @@
 //! - A worker uses one generation for a whole batch.
 //! - A source that occupies all workers for long does not keep other sources waiting for long (`watch.rs`).
 
+mod balance;
 mod buffer;
 mod bugs;
 mod canary;
@@ -35,10 +36,14 @@ mod snapshots;
 mod states;
 mod stops;
 mod tally;
+mod tap;
+#[cfg(test)]
+mod testing;
 mod users;
 mod watch;
 mod worker;
 
+pub use balance::{Balance, EventsIn, EventsOut};
 pub use bugs::Bugs;
 pub use canary::canary_name;
 pub use counts::{BatchTotals, Counts, NodeCounts, OutputCounts, PipelineCounts, Rates, Snapshot};
@@ -51,3 +56,7 @@ pub use running::{Drained, Left, Swapped, Topology, TopologySettings};
 pub use shadow::{Difference, OutputReport, ShadowReport, ShadowSnapshot};
 pub use stops::{Stopped, Stops};
 pub use tally::Tally;
+pub use tap::{
+    FailedSample, FailedSamples, Filter, FilterError, MAX_RATE, MAX_SUBSCRIPTIONS, Subscription, TapError, TapOptions,
+    TapPolicy, TapReport, Tapped, Taps, Trace, TraceStep,
+};

@@ -18,6 +18,7 @@ use wattle_source::{Batches, SourceStats};
 use crate::counts::Counts;
 use crate::shadow::{ShadowSnapshot, Shadows};
 use crate::stops::Stops;
+use crate::tap::Taps;
 
 /// A view of a topology. Clones share it.
 #[derive(Clone, Default)]
@@ -29,6 +30,7 @@ pub struct Observer {
     stops: Stops,
     shadows: Shadows,
     generation: Arc<AtomicU64>,
+    taps: Taps,
 }
 
 /// Result of an endpoint; empty while it runs. Errors have the same text as in the log.
@@ -138,6 +140,11 @@ impl Observer {
     /// Pipelines that stopped by themselves.
     pub fn stops(&self) -> &Stops {
         &self.stops
+    }
+
+    /// Events as they pass points of the graph, and samples of failed events.
+    pub fn taps(&self) -> &Taps {
+        &self.taps
     }
 
     /// Results of shadows, by pipeline.

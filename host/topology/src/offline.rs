@@ -25,6 +25,7 @@ use crate::shadow::Shadows;
 use crate::sink_handle::SinkHandle;
 use crate::states::States;
 use crate::stops::Stops;
+use crate::tap::Taps;
 use crate::worker::{process, tick};
 
 const SOURCE: &str = "test";
@@ -64,6 +65,28 @@ pub struct Pace {
     pub step: std::time::Duration,
 }
 
+/// Settings of an agent with one worker, which writes nothing.
+pub(crate) fn agent() -> AgentSettings {
+    AgentSettings {
+        drain_timeout: std::time::Duration::ZERO,
+        sink_handover_timeout: std::time::Duration::ZERO,
+        data_dir: PathBuf::new(),
+        workers: 1,
+        io_threads: 1,
+        batch: BatchSettings::default(),
+        limits: NodeLimits::default(),
+        circuit: CircuitSettings::default(),
+        artifacts: ArtifactLimits::default(),
+        quarantine: QuarantineSettings::default(),
+        rollback: RollbackSettings::default(),
+        pack_tests: false,
+        packs: PathBuf::new(),
+        registry: RegistrySettings::default(),
+        trust: TrustPolicy::default(),
+        admin: None,
+    }
+}
+
 /// Runs a pipeline over events with these bodies. Timers run when they are due, and once more at the end.
 ///
 /// # Errors
@@ -87,24 +110,7 @@ pub fn run_offline(
     let circuit = CircuitSettings { fault_percent: 100, ..CircuitSettings::default() };
     let nodes = pipeline.nodes.iter().map(|node| NodePlan { circuit: circuit.clone(), ..node.clone() }).collect();
     let plan = Plan {
-        agent: AgentSettings {
-            drain_timeout: std::time::Duration::ZERO,
-            sink_handover_timeout: std::time::Duration::ZERO,
-            data_dir: PathBuf::new(),
-            workers: 1,
-            io_threads: 1,
-            batch: BatchSettings::default(),
-            limits: NodeLimits::default(),
-            circuit: CircuitSettings::default(),
-            artifacts: ArtifactLimits::default(),
-            quarantine: QuarantineSettings::default(),
-            rollback: RollbackSettings::default(),
-            pack_tests: false,
-            packs: PathBuf::new(),
-            registry: RegistrySettings::default(),
-            trust: TrustPolicy::default(),
-            admin: None,
-        },
+        agent: agent(),
         sources: vec![endpoint(SOURCE)],
         sinks: sinks
             .map(|(i, name)| SinkPlan { endpoint: endpoint(name), inputs: vec![(0, i)], buffer: BufferPlan::default() })
@@ -124,6 +130,7 @@ pub fn run_offline(
         .collect();
     let counts = Counts::default();
     let (stops, states, shadows) = (Stops::default(), States::new(None, 1), Shadows::default());
+    let taps = Taps::default();
     let context = BuildContext {
         workers: 1,
         sinks: &handles,
@@ -131,6 +138,7 @@ pub fn run_offline(
         stops: &stops,
         states: &states,
         shadows: &shadows,
+        taps: &taps,
         make,
         is_dry: true,
         is_bounded: false,

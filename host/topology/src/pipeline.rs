@@ -5,28 +5,30 @@
 //! an output; an output encodes for its sinks. It works depth first, so the children of a huge
 //! document are written piece by piece.
 
+mod count;
+mod faults;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
-use wattle_batch::{Batch, Failure, Outcome};
-use wattle_plan::{OnFault, Target};
+use wattle_batch::{Batch, Outcome};
+use wattle_plan::Target;
 use wattle_runtime::{Process, StateSlot};
 
 use crate::bugs::Bugs;
 use crate::canary::Canary;
-use crate::circuit::{Admission, Change, Circuit};
+use crate::circuit::{Admission, Circuit};
 use crate::counts::{BatchTotals, NodeCounts, OutputCounts, PipelineCounts};
 use crate::emitter::{Deferred, Emitter};
-use crate::quarantine::{Quarantine, QuarantineError};
+use crate::quarantine::Quarantine;
 use crate::shadow::Shadow;
 use crate::shared::SharedNode;
 use crate::sink_handle::SinkHandle;
 use crate::states::Slots;
-use crate::stops::{Stopped, Stops};
+use crate::stops::Stops;
+use crate::tap::{NodeSamples, Point};
 
-/// Code of rows that failed because their node was not called.
-const CIRCUIT_OPEN: &str = "circuit-open";
 /// The graph of a pipeline, shared by all workers of a generation.
 pub(crate) struct Pipeline {
     pub(crate) name: String,
@@ -38,6 +40,8 @@ pub(crate) struct Pipeline {
     /// source retry.
     pub(crate) stops_without_quarantine: bool,
     pub(crate) bugs: Bugs,
+    /// Where events come in.
+    pub(crate) input: Point,
     pub(crate) entry: Vec<Target>,
     pub(crate) nodes: Vec<NodeLinks>,
     /// Indices of the nodes by rank.
@@ -57,11 +61,15 @@ pub(crate) struct Pipeline {
 /// Targets of the ports of a node; the last port is `failed`.
 pub(crate) struct NodeLinks {
     pub(crate) name: Arc<str>,
+    /// Name in traces, as `PIPELINE/NODE`.
+    pub(crate) place: Arc<str>,
     /// Type and version, for failures that the agent reports for the node.
     pub(crate) version: Arc<str>,
     pub(crate) circuit: Circuit,
     pub(crate) ports: Vec<Port>,
     pub(crate) counts: Arc<NodeCounts>,
+    /// Samples of failed events; `None` in a shadow.
+    pub(crate) samples: Option<Arc<NodeSamples>>,
     /// State of each worker's instance.
     pub(crate) slots: Slots,
     /// State of each worker's instance in a canary that ended, or of instances that shared their state
@@ -115,11 +123,13 @@ impl NodeLinks {
 pub(crate) struct Port {
     /// Events that left here.
     pub(crate) sent: Arc<AtomicU64>,
+    pub(crate) point: Point,
     pub(crate) targets: Vec<Target>,
 }
 
 /// An output of a pipeline.
 pub(crate) struct Output {
+    pub(crate) point: Point,
     pub(crate) sinks: Vec<Arc<SinkHandle>>,
     /// Indices of the pipelines that it feeds.
     pub(crate) pipelines: Vec<usize>,
@@ -133,14 +143,16 @@ impl Pipeline {
     }
 
     /// Runs a batch from a source through the pipeline.
-    pub(crate) fn receive(&self, nodes: &mut [Box<dyn Process>], batch: Batch, emitter: &mut Emitter<'_>) {
+    pub(crate) fn receive(&self, nodes: &mut [Box<dyn Process>], mut batch: Batch, emitter: &mut Emitter<'_>) {
         let (since, faulted_before) = (Instant::now(), std::mem::take(&mut emitter.faulted));
-        self.counts.received.fetch_add(batch.rows() as u64, Ordering::Relaxed);
+        self.counts.received.add(batch.rows(), &mut emitter.balance);
+        self.input.pass(&mut batch, &mut emitter.traces);
         let bytes = batch.byte_len() as u64;
         self.counts.received_bytes.fetch_add(bytes, Ordering::Relaxed);
         emitter.totals = BatchTotals::default();
         self.send(nodes, &self.entry, batch, emitter);
         self.run_shared(nodes, emitter);
+        self.check_balance(emitter);
         let nanos = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.counts.observe(emitter.totals, emitter.faulted, bytes, nanos);
         emitter.faulted |= faulted_before;
@@ -149,10 +161,10 @@ impl Pipeline {
     /// Sends a batch along every link of a port.
     fn send(&self, nodes: &mut [Box<dyn Process>], targets: &[Target], batch: Batch, emitter: &mut Emitter<'_>) {
         let Some((last, others)) = targets.split_last() else {
-            return self.bug(batch, "a port without a target");
+            return self.bug(batch, "a port without a target", emitter);
         };
         for target in others {
-            self.counts.copied.fetch_add(batch.rows() as u64, Ordering::Relaxed);
+            self.counts.copied.add(batch.rows(), &mut emitter.balance);
             self.run(nodes, *target, batch.share(), emitter);
         }
         self.run(nodes, *last, batch, emitter);
@@ -165,7 +177,7 @@ impl Pipeline {
             Target::Node(index) => index,
         };
         let Some(links) = self.nodes.get(index) else {
-            return self.bug(batch, "a link to a node that does not exist");
+            return self.bug(batch, "a link to a node that does not exist", emitter);
         };
         if links.shared.is_some() {
             return emitter.deferred.add(links.rank, index, batch);
@@ -210,14 +222,14 @@ impl Pipeline {
         emitter: &mut Emitter<'_>,
     ) -> Vec<Outcome> {
         let Some(node) = nodes.get_mut(index) else {
-            self.bug(batch, "a node without an instance");
+            self.bug(batch, "a node without an instance", emitter);
             return Vec::new();
         };
         links.counts.received.fetch_add(batch.rows() as u64, Ordering::Relaxed);
         let admission = links.circuit.admit(Instant::now);
         if admission == Admission::Refused {
             emitter.totals.is_bypassed = true;
-            return self.bypass(links, batch).into_iter().collect();
+            return self.bypass(links, batch, emitter).into_iter().collect();
         }
         let outcomes = node.process(batch);
         emitter.faulted |= node.has_faulted();
@@ -234,9 +246,8 @@ impl Pipeline {
             let Some(links) = self.nodes.get(index) else { continue };
             for (port, batch) in links.own_slots(worker).flat_map(|slot| slot.take_returned()) {
                 // As events that a source sends again, these count again.
-                for made in [&links.counts.made, &self.counts.made] {
-                    made.fetch_add(batch.rows() as u64, Ordering::Relaxed);
-                }
+                links.counts.made.fetch_add(batch.rows() as u64, Ordering::Relaxed);
+                self.counts.made.add(batch.rows(), &mut emitter.balance);
                 self.leave(nodes, links, port, batch, emitter);
             }
             // What the other workers' instances make at the end may lead to a shared node.
@@ -248,6 +259,7 @@ impl Pipeline {
             // A node at the end of the run must have everything before its last tick.
             self.run_shared(nodes, emitter);
         }
+        self.check_balance(emitter);
     }
 
     /// Applies the outcome of a call: counts it and sends events to the targets of their ports.
@@ -258,13 +270,14 @@ impl Pipeline {
         mut outcome: Outcome,
         emitter: &mut Emitter<'_>,
     ) {
-        self.count(&links.counts, &outcome);
+        self.count(&links.counts, &outcome, &mut emitter.balance);
+        emitter.traces.end(&links.place, &outcome.ended);
         let dropped: usize = outcome.dropped.iter().map(|(_, rows)| rows).sum();
         emitter.totals.dropped += dropped as u64;
         emitter.totals.events += dropped as u64;
         // Before any event leaves: if failed rows cannot be stored, the source sends the whole
         // batch again.
-        let failed = match outcome.failed.take().map(|failed| self.keep(links, failed)).transpose() {
+        let failed = match outcome.failed.take().map(|failed| self.keep(links, failed, emitter)).transpose() {
             Ok(failed) => failed,
             Err(error) => return self.withdraw(links, outcome, &error, emitter),
         };
@@ -277,11 +290,14 @@ impl Pipeline {
                 self.leave(nodes, links, port, batch, emitter);
             }
             if children.remaining() > 0 {
-                self.counts.returned.fetch_add(children.remaining() as u64, Ordering::Relaxed);
+                self.counts.returned.add(children.remaining(), &mut emitter.balance);
                 self.bugs.report(&self.name, "children of a split that could not be made");
             }
         }
         if let Some(failed) = failed {
+            if let (Some(samples), Some(port)) = (&links.samples, links.ports.last()) {
+                samples.record(&failed, &port.point);
+            }
             self.leave(nodes, links, links.ports.len().saturating_sub(1), failed, emitter);
         }
         for (port, batch) in made {
@@ -289,166 +305,29 @@ impl Pipeline {
         }
     }
 
-    /// Writes failed rows to the quarantine, if the node has one. Returns the batch that may leave
-    /// in their place.
-    fn keep(&self, links: &NodeLinks, failed: Batch) -> Result<Batch, QuarantineError> {
-        let Some(quarantine) = &links.quarantine else { return Ok(failed) };
-        let rows = failed.rows() as u64;
-        let kept = quarantine.keep(failed);
-        let count = if kept.is_ok() { &links.counts.quarantined } else { &self.counts.returned };
-        count.fetch_add(rows, Ordering::Relaxed);
-        kept
-    }
-
-    /// Returns the whole batch to its source after failed rows of it could not be stored.
-    fn withdraw(&self, links: &NodeLinks, outcome: Outcome, error: &QuarantineError, emitter: &mut Emitter<'_>) {
-        if self.stops_without_quarantine {
-            tracing::error!(pipeline = self.name, node = %links.name, %error, "the pipeline stopped");
-            self.stop(links, error.to_string());
-        }
-        let emitted = outcome.emitted.iter().chain(&outcome.made).map(|(_, batch)| batch.rows()).sum::<usize>();
-        let children = outcome.remaining_children();
-        self.counts.returned.fetch_add((emitted + children) as u64, Ordering::Relaxed);
-        drop(outcome);
-        emitter.withdraw(self.stops_without_quarantine);
-    }
-
-    /// Stops the pipeline: workers take no further batches from its sources.
-    fn stop(&self, links: &NodeLinks, reason: String) {
-        if self.stopped.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        self.stops.add(Stopped {
-            pipeline: self.name.clone(),
-            node: links.name.to_string(),
-            reason,
-            since: SystemTime::now(),
-            generation: self.generation,
-        });
-    }
-
-    /// Sends a batch past a node with an open circuit, according to its policy.
-    fn bypass(&self, links: &NodeLinks, batch: Batch) -> Option<Outcome> {
-        match links.circuit.policy {
-            OnFault::Stop => {
-                self.return_unacked(batch);
-                None
-            }
-            OnFault::Pass => {
-                links.counts.passed.fetch_add(batch.rows() as u64, Ordering::Relaxed);
-                Some(Outcome { emitted: vec![(0, batch)], ..Outcome::default() })
-            }
-            OnFault::Fail => {
-                let failure = Failure {
-                    node: links.name.clone(),
-                    version: links.version.clone(),
-                    code: CIRCUIT_OPEN.into(),
-                    message: "the node faulted on too many batches; it is not called until a probe succeeds".into(),
-                };
-                let failures = vec![failure; batch.rows()];
-                Some(Outcome { failed: Some(batch.with_failures(failures)), ..Outcome::default() })
-            }
-        }
-    }
-
-    /// Drops a batch unacknowledged, so that its source sends it again.
-    fn return_unacked(&self, batch: Batch) {
-        self.counts.returned.fetch_add(batch.rows() as u64, Ordering::Relaxed);
-        drop(batch);
-    }
-
-    /// Reports a state that the plan rules out, and returns the batch unacknowledged. Its source
-    /// sends it again, so a bug delays events and never loses them.
-    fn bug(&self, batch: Batch, what: &'static str) {
-        self.bugs.report(&self.name, what);
-        self.return_unacked(batch);
-    }
-
-    /// Logs that a circuit opened or closed.
-    fn note(&self, links: &NodeLinks, change: Change) {
-        let (pipeline, node) = (self.name.as_str(), &*links.name);
-        match change {
-            Change::Closed => {
-                links.counts.circuit_open.store(false, Ordering::Relaxed);
-                tracing::info!(pipeline, node, "the circuit closed; calling the node again");
-            }
-            Change::Opened { faulted, of } => {
-                links.counts.circuit_open.store(true, Ordering::Relaxed);
-                links.counts.circuit_opened.fetch_add(1, Ordering::Relaxed);
-                let on_fault = links.circuit.policy.name();
-                if links.circuit.policy == OnFault::Stop {
-                    tracing::error!(
-                        pipeline,
-                        node,
-                        faulted,
-                        of,
-                        on_fault,
-                        "the circuit opened and the pipeline stopped; fix the node and reload the configuration"
-                    );
-                    self.stop(links, format!("it faulted on {faulted} of the last {of} batches"));
-                } else {
-                    tracing::warn!(pipeline, node, faulted, of, on_fault, "the circuit opened; not calling the node");
-                }
-            }
-        }
-    }
-
-    /// Whether workers skip the sources of this pipeline: it stopped, or a worker is searching for
-    /// the rows at which a node faults. Such a search can take long, and must not occupy every
-    /// worker.
-    pub(crate) fn is_held(&self) -> bool {
-        let is_searching = |n: &NodeLinks| n.counts.stats.searching.load(Ordering::Relaxed) > 0;
-        self.stopped.load(Ordering::Acquire) || self.nodes.iter().any(is_searching)
-    }
-
     fn leave(
         &self,
         nodes: &mut [Box<dyn Process>],
         links: &NodeLinks,
         port: usize,
-        batch: Batch,
+        mut batch: Batch,
         emitter: &mut Emitter<'_>,
     ) {
-        let Some(Port { sent, targets }) = links.ports.get(port) else {
-            return self.bug(batch, "a port that the plan does not have");
+        let Some(Port { sent, point, targets }) = links.ports.get(port) else {
+            return self.bug(batch, "a port that the plan does not have", emitter);
         };
         sent.fetch_add(batch.rows() as u64, Ordering::Relaxed);
+        point.pass(&mut batch, &mut emitter.traces);
         self.send(nodes, targets, batch, emitter);
-    }
-
-    fn count(&self, node: &NodeCounts, outcome: &Outcome) {
-        for (code, rows) in &outcome.dropped {
-            node.dropped.add(code, *rows as u64);
-            self.counts.dropped.fetch_add(*rows as u64, Ordering::Relaxed);
-        }
-        for (name, count) in &outcome.counts {
-            node.counted.add(name, *count);
-        }
-        if let Some(failed) = &outcome.failed {
-            count_failed(node, failed);
-        }
-        let children = outcome.remaining_children() + outcome.combined;
-        let made = outcome.made.iter().map(|(_, batch)| batch.rows()).sum();
-        for (count, of_node, of_pipeline) in [
-            (outcome.parents, &node.parents, &self.counts.parents),
-            (children, &node.children, &self.counts.children),
-            (made, &node.made, &self.counts.made),
-            (outcome.held, &node.held, &self.counts.held),
-            (outcome.copied, &node.copied, &self.counts.copied),
-        ] {
-            if count > 0 {
-                of_node.fetch_add(count as u64, Ordering::Relaxed);
-                of_pipeline.fetch_add(count as u64, Ordering::Relaxed);
-            }
-        }
     }
 
     /// Passes a batch to the sinks and pipelines of an output, or ends it if the output is
     /// discarded.
-    fn emit(&self, index: usize, batch: Batch, emitter: &mut Emitter<'_>) {
+    fn emit(&self, index: usize, mut batch: Batch, emitter: &mut Emitter<'_>) {
         let Some(output) = self.outputs.get(index) else {
-            return self.bug(batch, "a link to an output that does not exist");
+            return self.bug(batch, "a link to an output that does not exist", emitter);
         };
+        output.point.pass(&mut batch, &mut emitter.traces);
         if let Some(seen) = &mut emitter.seen {
             seen.push((index, batch.detached()));
         }
@@ -457,16 +336,17 @@ impl Pipeline {
         output.counts.events.fetch_add(rows, Ordering::Relaxed);
         output.counts.bytes.fetch_add(batch.byte_len() as u64, Ordering::Relaxed);
         if output.sinks.is_empty() && output.pipelines.is_empty() {
-            self.counts.dropped.fetch_add(rows, Ordering::Relaxed);
+            self.counts.dropped.add(batch.rows(), &mut emitter.balance);
             emitter.totals.dropped += rows;
+            emitter.traces.end_batch(output.point.name(), &batch, "discarded");
             return batch.into_ack().deliver();
         }
         if batch.is_failed() {
             emitter.totals.failed += rows;
             output.counts.failed.fetch_add(rows, Ordering::Relaxed);
-            self.counts.failed.fetch_add(rows, Ordering::Relaxed);
+            self.counts.failed.add(batch.rows(), &mut emitter.balance);
         } else {
-            self.counts.delivered.fetch_add(rows, Ordering::Relaxed);
+            self.counts.delivered.add(batch.rows(), &mut emitter.balance);
         }
         for &pipeline in &output.pipelines {
             emitter.onward.push_back((pipeline, batch.share()));
@@ -484,14 +364,5 @@ impl Pipeline {
     }
 }
 
-/// Counts failed rows by code; consecutive rows usually have the same code.
-fn count_failed(node: &NodeCounts, failed: &Batch) {
-    let code = |row| failed.failure(row).map_or("", |failure| &*failure.code);
-    let mut start = 0;
-    for row in 1..=failed.rows() {
-        if row == failed.rows() || code(row) != code(start) {
-            node.failed.add(code(start), (row - start) as u64);
-            start = row;
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

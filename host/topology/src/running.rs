@@ -243,12 +243,14 @@ impl Topology {
             stops: self.observer.stops(),
             states: &self.states,
             shadows: self.observer.shadow_reports(),
+            taps: self.observer.taps(),
             make: &*self.make,
             is_dry: false,
             is_bounded: self.settings.once || plan.sources.iter().all(|source| source.type_name == "stdin"),
         };
         let mut generation = Generation::build(number, plan, &context).inspect_err(|_| self.states.revert())?;
         let emptied = std::mem::take(&mut generation.emptied);
+        let layout = std::mem::take(&mut generation.layout);
 
         // No step after this one can fail.
         let until = Instant::now() + plan.agent.sink_handover_timeout;
@@ -269,6 +271,7 @@ impl Topology {
         self.current.load().end_nodes(is_wanted);
         self.current.store(generation.clone());
         self.observer.set_generation(number);
+        self.observer.taps().begin(layout, plan.agent.admin.as_ref().map(|admin| admin.tap).unwrap_or_default());
         self.observer.stops().begin(number);
         self.lanes.wake_all();
         for (endpoint, source) in built.sources {

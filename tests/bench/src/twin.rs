@@ -5,7 +5,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -36,7 +35,7 @@ pub(crate) fn pipeline(target: &Path, work: &Path, out: &Path, kind: Kind) -> an
             "not all was delivered: {errors:?}"
         );
         let spent = since.elapsed();
-        let failed = counts.pipelines().values().map(|p| p.failed.load(Ordering::Relaxed)).sum::<u64>();
+        let failed = counts.pipelines().values().map(|p| p.failed.count()).sum::<u64>();
         ensure!(failed == 0, "{failed} events failed");
         Ok(spent)
     })?;

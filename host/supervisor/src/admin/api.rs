@@ -7,6 +7,7 @@
 //! documents are in `wattle-api`; add a new one to `schema.rs`.
 
 mod event_stream;
+mod failures;
 pub(crate) mod graph;
 mod guard;
 mod history;
@@ -15,6 +16,7 @@ pub(crate) mod packs;
 mod query;
 mod schema;
 mod shadows;
+mod tap;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -77,6 +79,9 @@ const REQUESTS: &[Route] = &[
     Route { path: "/shadows", handler: Handler::Document(|call| document(&shadows::shadows(&call.state))) },
     Route { path: "/history", handler: Handler::Document(|call| history::respond(&call.state)) },
     Route { path: "/stream", handler: Handler::Stream(live::stream) },
+    Route { path: "/tap", handler: Handler::Stream(tap::tap) },
+    Route { path: "/trace", handler: Handler::Stream(tap::trace) },
+    Route { path: "/failures", handler: Handler::Document(|call| document(&failures::collect(&call.state))) },
     #[cfg(test)]
     Route { path: "/silent", handler: Handler::Stream(tests::silent) },
     #[cfg(test)]

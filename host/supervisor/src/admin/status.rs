@@ -130,8 +130,8 @@ fn canary(state: &State, observer: &Observer, info: &PipelineInfo) -> Option<Can
         pipeline: info.name.clone(),
         candidate: pack.as_ref().map(ToString::to_string),
         share: settings.share,
-        received_events: load(&counts.received),
-        failed_events: load(&counts.failed),
+        received_events: counts.received.count(),
+        failed_events: counts.failed.count(),
         faulted_batches: load(&counts.faulted_batches),
         promoted_after_seconds: settings.time.as_secs_f64(),
         min_events: settings.min_events,
@@ -168,7 +168,7 @@ fn sink(observer: &Observer, seen: Endpoint<wattle_sink::SinkStats>) -> Sink {
 
 fn pipeline(state: &State, info: &PipelineInfo) -> Pipeline {
     let counts = state.observer().counts().pipeline(&info.name);
-    let received = (load(&counts.received), load(&counts.received_bytes));
+    let received = (counts.received.count(), load(&counts.received_bytes));
     let rate = state.rates(|rates| rates.of(&info.name, Instant::now(), received));
     let nodes = info.nodes.iter().map(|(name, type_name)| {
         let counts = counts.node(name);
@@ -217,15 +217,16 @@ fn output(name: &str, counts: &OutputCounts) -> Output {
 fn balance(counts: &PipelineCounts) -> Balance {
     let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let mut balance = Balance {
-        received: load(&counts.received),
-        split: signed(load(&counts.children)) - signed(load(&counts.parents)),
-        copied: load(&counts.copied),
-        made: load(&counts.made),
-        delivered: load(&counts.delivered),
-        failed: load(&counts.failed),
-        dropped: load(&counts.dropped),
-        held: load(&counts.held),
-        returned: load(&counts.returned),
+        received: counts.received.count(),
+        split: signed(counts.children.count()) - signed(counts.parents.count()),
+        copied: counts.copied.count(),
+        made: counts.made.count(),
+        delivered: counts.delivered.count(),
+        failed: counts.failed.count(),
+        dropped: counts.dropped.count(),
+        held: counts.held.count(),
+        returned: counts.returned.count(),
+        unbalanced: load(&counts.unbalanced),
         ..Balance::default()
     };
     let entered = signed(balance.received + balance.copied + balance.made) + balance.split;

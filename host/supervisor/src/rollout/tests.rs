@@ -1,12 +1,11 @@
 //! Tests rollouts with chosen counts and moments.
 
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
 use wattle_pack::Library;
 use wattle_plan::ArtifactLimits;
 use wattle_runtime::{Catalog, Runtime};
-use wattle_topology::BatchTotals;
+use wattle_topology::{Balance, BatchTotals};
 
 use super::*;
 use crate::configuration::Configuration;
@@ -48,8 +47,9 @@ fn with_canary() -> Plan {
 fn observe(observer: &Observer, pipeline: &str, batches: u64, faulted: u64) {
     let counts = observer.counts().pipeline(pipeline);
     for batch in 0..batches {
-        counts.received.fetch_add(10, Ordering::Relaxed);
-        counts.delivered.fetch_add(10, Ordering::Relaxed);
+        let mut balance = Balance::default();
+        counts.received.add(10, &mut balance);
+        counts.delivered.add(10, &mut balance);
         counts.observe(BatchTotals { events: 10, ..BatchTotals::default() }, batch < faulted, 1000, 1000);
     }
 }

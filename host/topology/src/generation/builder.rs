@@ -13,6 +13,7 @@ use wattle_plan::{
 use wattle_runtime::{Process, StateSlot};
 
 use super::order::ranks;
+use super::points::Points;
 use super::{BuildContext, BuildError, NodeScope, NodeSet};
 use crate::canary::canary_name;
 use crate::circuit::Circuit;
@@ -23,6 +24,7 @@ use crate::shadow::{Candidate, Shadow};
 use crate::shared::SharedNode;
 use crate::states::{Owned, Slots};
 use crate::stops::Stops;
+use crate::tap::{Layout, Point};
 
 /// How long a run that ends with its input retries writing to a quarantine before the pipeline
 /// stops.
@@ -36,6 +38,13 @@ struct Memory {
     shared: Option<Arc<SharedNode>>,
 }
 
+/// Where events of a pipeline come in, are seen, and leave.
+struct Ends {
+    points: Points,
+    outputs: Vec<Output>,
+    quarantine: Option<Arc<Quarantine>>,
+}
+
 /// Builds the pipelines of one generation.
 pub(super) struct Builder<'a> {
     pub(super) number: u64,
@@ -46,6 +55,8 @@ pub(super) struct Builder<'a> {
     /// A pipeline and its canary write to the same one.
     pub(super) quarantines: HashMap<usize, Arc<Quarantine>>,
     pub(super) emptied: Vec<String>,
+    pub(super) masked: Masked,
+    pub(super) layout: Layout,
 }
 
 impl Builder<'_> {
@@ -116,19 +127,23 @@ impl Builder<'_> {
             set.push(made);
         }
         let quarantine = self.quarantine(index);
+        let mut points = self.points(index, planned);
+        let at_outputs = std::mem::take(&mut points.outputs);
         let plan = self.plan;
         let primary = plan.pipelines.get(index);
-        let outputs = planned.outputs.iter().map(|output| {
+        let outputs = planned.outputs.iter().zip(at_outputs).map(|(output, point)| {
             let place = primary.and_then(|p| p.outputs.iter().position(|o| o.name == output.name));
             let takes = |sink: &&SinkPlan| place.is_some_and(|place| sink.inputs.contains(&(index, place)));
             let sinks = plan.sinks.iter().filter(takes);
             let sinks = sinks.filter_map(|s| self.context.sinks.get(&s.endpoint.name).cloned());
             let is_fed = |pipeline: &PipelinePlan| place.is_some_and(|place| pipeline.inputs.contains(&(index, place)));
             let pipelines = plan.pipelines.iter().enumerate().filter(|(_, next)| is_fed(next)).map(|(next, _)| next);
-            Output { sinks: sinks.collect(), pipelines: pipelines.collect(), counts: counted.output(&output.name) }
+            let (sinks, pipelines) = (sinks.collect(), pipelines.collect());
+            Output { point, sinks, pipelines, counts: counted.output(&output.name) }
         });
         let outputs = outputs.collect();
-        Ok(self.connect(planned, name, counted, memories, Some(&quarantine), outputs))
+        let ends = Ends { points, outputs, quarantine: Some(quarantine) };
+        Ok(self.connect(planned, name, counted, memories, ends))
     }
 
     /// Creates the instances of nodes whose state all workers share.
@@ -204,23 +219,28 @@ impl Builder<'_> {
         name: &str,
         counted: Arc<PipelineCounts>,
         memories: Vec<Memory>,
-        quarantine: Option<&Arc<Quarantine>>,
-        outputs: Vec<Output>,
+        ends: Ends,
     ) -> Pipeline {
+        let Ends { points, outputs, quarantine } = ends;
         let ranks = ranks(planned);
         let mut order: Vec<usize> = (0..planned.nodes.len()).collect();
         order.sort_by_key(|&node| ranks.get(node).copied().unwrap_or(0));
-        let links = planned.nodes.iter().zip(memories).zip(&ranks).map(|((node, memory), &rank)| {
+        let nodes = planned.nodes.iter().zip(points.nodes);
+        let links = nodes.zip(memories).zip(&ranks).map(|(((node, points), memory), &rank)| {
             let Memory { slots, inherits, shared } = memory;
             let counts = counted.node(&node.name);
             counts.masks.store(node.shape.masks, Ordering::Relaxed);
-            let ports = node.ports.iter();
-            let ports = ports.map(|p| Port { sent: counts.port(&p.name), targets: p.targets.clone() }).collect();
+            let ports = node.ports.iter().zip(points.ports);
+            let ports = ports
+                .map(|(port, point)| Port { sent: counts.port(&port.name), point, targets: port.targets.clone() })
+                .collect();
             NodeLinks {
                 name: node.name.as_str().into(),
+                place: points.name,
+                samples: points.samples,
                 version: format!("{}@{}", node.shape.name, node.shape.version).into(),
                 circuit: Circuit::new(&node.circuit, node.on_fault),
-                quarantine: quarantine.filter(|_| node.shape.masks).cloned(),
+                quarantine: quarantine.clone().filter(|_| node.shape.masks),
                 ports,
                 counts,
                 slots,
@@ -237,6 +257,7 @@ impl Builder<'_> {
             stops: self.context.stops.clone(),
             stops_without_quarantine: self.context.is_bounded,
             bugs: self.context.counts.bugs().clone(),
+            input: points.input,
             entry: planned.entry.clone(),
             nodes: links.collect(),
             order,
@@ -275,6 +296,7 @@ impl Builder<'_> {
         // Its only thread shares no state.
         let nodes = self.instances(candidate, &planned.name, scope, &counted, &[])?;
         let outputs = candidate.outputs.iter().map(|output| Output {
+            point: Point::unseen(),
             sinks: Vec::new(),
             pipelines: Vec::new(),
             counts: counted.output(&output.name),
@@ -282,7 +304,8 @@ impl Builder<'_> {
         let outputs = outputs.collect();
         // No other instance has its state, so it starts without state and saves none.
         let memories = candidate.nodes.iter().map(|_| Memory::default()).collect();
-        let mut pipeline = self.connect(candidate, &planned.name, counted, memories, None, outputs);
+        let ends = Ends { points: Points::unseen(candidate), outputs, quarantine: None };
+        let mut pipeline = self.connect(candidate, &planned.name, counted, memories, ends);
         pipeline.stops = Stops::default();
         let names = |plan: &PipelinePlan| plan.outputs.iter().map(|output| output.name.clone()).collect();
         let (outputs, own_outputs) = (names(planned), names(candidate));
