@@ -38,7 +38,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     // A browser ends the element at the first of these, wherever it stands.
     if script.is_empty() || script.contains("</script") || style.contains("</style") || !page.contains(&style) {
-        return Err(format!("{FOLDER}/page.html must name its style and its scripts, and they must not end themselves").into());
+        return Err(format!(
+            "{FOLDER}/page.html must name its style and its scripts, and they must not end themselves"
+        )
+        .into());
     }
     let policy = format!(
         "default-src 'none'; script-src '{}'; style-src '{}'; connect-src 'self'; img-src data:; base-uri 'none'; \

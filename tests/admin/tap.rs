@@ -175,7 +175,9 @@ fn a_trace_and_the_samples_of_failures_show_where_an_event_went_and_why() {
         let failures = get(admin, "/api/v1/failures").unwrap().text;
         let failures: Value = serde_json::from_str(&failures).unwrap();
         let found = failures["failures"].as_array().unwrap().first().cloned();
-        found.is_some_and(|found| found["node"] == "unroll" && found["events"] == 1 && found["samples"][0]["at"].is_string())
+        found.is_some_and(|found| {
+            found["node"] == "unroll" && found["events"] == 1 && found["samples"][0]["at"].is_string()
+        })
     });
     agent.stop();
 }

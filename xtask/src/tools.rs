@@ -134,7 +134,8 @@ pub(crate) fn add_chromium() -> anyhow::Result<PathBuf> {
     let lock = std::fs::read_to_string("tests/page/package-lock.json")?;
     // npm writes it at the end of an installation.
     let installed = root.join("node_modules/.package-lock.json");
-    let is_there = installed.is_file() && std::fs::read_to_string(root.join("package-lock.json")).is_ok_and(|it| it == lock);
+    let is_there =
+        installed.is_file() && std::fs::read_to_string(root.join("package-lock.json")).is_ok_and(|it| it == lock);
     if !is_there {
         println!("installing puppeteer-core and axe-core");
         std::fs::copy("tests/page/package.json", root.join("package.json"))?;

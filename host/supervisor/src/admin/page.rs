@@ -96,7 +96,9 @@ mod tests {
     #[tokio::test]
     async fn the_page_has_nothing_that_its_policy_refuses() {
         let text = String::from_utf8(body(page(&headers(&[]))).await).unwrap();
-        for refused in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", " style=\"", "src=\"", "eval("] {
+        for refused in
+            ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", " style=\"", "src=\"", "eval("]
+        {
             assert!(!text.contains(refused), "{refused}");
         }
         // No address of another server, but for the name of SVG.
