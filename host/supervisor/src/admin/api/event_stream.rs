@@ -27,7 +27,6 @@ use super::super::response::{Body, Refusal};
 /// Maximum number of events that wait for a client.
 const MAX_EVENTS: usize = 256;
 /// Maximum bytes that wait for a client.
-#[cfg_attr(not(test), expect(dead_code, reason = "taps are not connected yet"))]
 const MAX_BYTES: usize = 1 << 20;
 
 /// Puts events into a stream.

@@ -17,13 +17,11 @@ impl Query {
         Self(pairs.map(|(key, value)| (key.into_owned(), value.into_owned())).collect())
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "taps are not connected yet"))]
     /// All values of a parameter.
     pub(crate) fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "taps are not connected yet"))]
     /// The last value of a parameter.
     pub(crate) fn get<'a>(&'a self, key: &'a str) -> Option<&'a str> {
         self.all(key).last()
