@@ -223,6 +223,6 @@ mod tests {
         let long = "a".repeat(MAX_HEAD_BYTES);
         assert_eq!(status(&[("host", "127.0.0.1"), ("cookie", &long)]), 431);
         assert!(check(&request("GET", &format!("/{long}"), &[]), &[], true).is_err(), "also on the control socket");
-        assert_eq!(status(&[("host", "127.0.0.1"), ("cookie", &long[..15 << 10])]), 200);
+        assert_eq!(status(&[("host", "127.0.0.1"), ("cookie", &"a".repeat(15 << 10))]), 200);
     }
 }
