@@ -61,6 +61,11 @@ pub(crate) struct Caps {
     pub(crate) max_ratio: u64,
 }
 
+impl Caps {
+    /// No limits.
+    pub(crate) const NONE: Self = Self { max_bytes: u64::MAX, max_ratio: u64::MAX };
+}
+
 /// Whether compressed input is recognised by its first bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -25,6 +25,7 @@ pub mod fuzzing;
 mod http;
 mod http_client;
 mod in_flight;
+mod input;
 mod journald;
 #[cfg(feature = "kafka")]
 mod kafka;
@@ -53,6 +54,8 @@ mod waits;
 
 pub use assemble::BatchLimits;
 pub use error::SourceError;
+pub use input::{InputFraming, InputRead, InputSettings, read_input};
+pub use listeners::Listeners;
 pub use sample::{Sample, sample};
 pub use source::{Batches, Source, SourceContext, Stop};
 pub use stats::{DELAY_SECONDS, DelaySnapshot, LagStats, LostBytes, QueueStats, SourceStats};

@@ -1,13 +1,12 @@
 //! The first events of an input, for commands that look at a sample before any source exists.
 
 use std::io::{self, Read};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-use crate::assemble::{BatchLimits, Chunk, Unwanted};
-use crate::decompress::Decompression;
-use crate::frame::{DEFAULT_MAX_LINE_BYTES, Framing, LineFormat, Rules, Skipped};
-use crate::reading::{Receive, Stream};
-use crate::transcode::Encoding;
+use crate::assemble::BatchLimits;
+use crate::frame::DEFAULT_MAX_LINE_BYTES;
+use crate::input::{InputSettings, read_input};
 
 /// The first events of an input.
 #[derive(Debug, Default)]
@@ -30,28 +29,29 @@ pub struct Sample {
 /// The input cannot be read and contains no event before that, or each of its events is too long.
 /// The text continues a sentence that begins with the name of the input.
 pub fn sample(input: impl Read, max_events: usize, max_bytes: usize) -> io::Result<Sample> {
-    let stream = Stream {
-        framing: Framing::default(),
-        decompression: Decompression::default(),
-        rules: Rules {
-            documents: true,
-            quotes: false,
-            max_line_bytes: DEFAULT_MAX_LINE_BYTES,
-            max_event_bytes: max_bytes as u64,
-            line_format: LineFormat::default(),
-            multiline: None,
-            encoding: Encoding::default(),
-        },
-        limits: BatchLimits { max_bytes, max_events, max_age: Duration::MAX },
+    let settings = InputSettings {
+        max_event_bytes: max_bytes as u64,
+        batch: BatchLimits { max_bytes, max_events, max_age: Duration::MAX },
+        ..InputSettings::default()
     };
-    let mut collector = Collector { sample: Sample::default(), bytes: 0, max_events, max_bytes };
-    let result = stream.read(input, &mut collector);
-    let mut sample = collector.sample;
-    match result {
-        Err(error) if sample.events.is_empty() => return Err(io::Error::other(error)),
+    let (mut sample, mut bytes) = (Sample::default(), 0);
+    let read = read_input(input, &settings, |column| {
+        for event in column.iter() {
+            if sample.events.len() == max_events || bytes >= max_bytes {
+                sample.is_cut = true;
+                return ControlFlow::Break(());
+            }
+            bytes += event.len();
+            sample.events.push(event.to_vec());
+        }
+        ControlFlow::Continue(())
+    });
+    sample.too_long = read.too_long;
+    match read.error {
+        Some(error) if sample.events.is_empty() => return Err(error),
         // The end of a damaged input is missing.
-        Err(_) => sample.is_cut = true,
-        Ok(()) => {}
+        Some(_) => sample.is_cut = true,
+        None => {}
     }
     if sample.events.is_empty() && sample.too_long > 0 {
         return Err(io::Error::other(format!(
@@ -61,31 +61,6 @@ pub fn sample(input: impl Read, max_events: usize, max_bytes: usize) -> io::Resu
         )));
     }
     Ok(sample)
-}
-
-struct Collector {
-    sample: Sample,
-    bytes: usize,
-    max_events: usize,
-    max_bytes: usize,
-}
-
-impl Receive for Collector {
-    fn receive(&mut self, chunk: Chunk) -> Result<(), Unwanted> {
-        for event in chunk.column.iter() {
-            if self.sample.events.len() == self.max_events || self.bytes >= self.max_bytes {
-                self.sample.is_cut = true;
-                return Err(Unwanted);
-            }
-            self.bytes += event.len();
-            self.sample.events.push(event.to_vec());
-        }
-        Ok(())
-    }
-
-    fn skipped(&mut self, skipped: &Skipped) {
-        self.sample.too_long += skipped.too_long;
-    }
 }
 
 #[cfg(test)]

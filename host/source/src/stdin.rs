@@ -15,7 +15,7 @@ use serde::Deserialize;
 use wattle_options::{OptionError, Size};
 
 use crate::assemble::{Chunk, Unwanted};
-use crate::decompress::{Decompression, ReadFailure};
+use crate::decompress::{Caps, Decompression, ReadFailure};
 use crate::error::SourceError;
 use crate::frame::{
     DEFAULT_MAX_EVENT_BYTES, DEFAULT_MAX_LINE_BYTES, EventTooLong, Framing, LineFormat, Rules, Skipped, check_csv,
@@ -117,7 +117,13 @@ impl Source for Stdin {
             let (intake, outbox) = Outbox::new(context, "stdin");
             let pump = Pump {
                 name: name.to_string(),
-                stream: Stream { framing: self.framing, decompression: self.decompression, rules: self.rules, limits },
+                stream: Stream {
+                    framing: self.framing,
+                    decompression: self.decompression,
+                    caps: Caps::NONE,
+                    rules: self.rules,
+                    limits,
+                },
                 stop,
                 stats: stats.clone(),
                 output: intake,

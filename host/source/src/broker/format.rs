@@ -6,7 +6,7 @@ use wattle_batch::{ColumnBuilder, ColumnTooLarge};
 use wattle_options::{OptionErrors, Size};
 
 use crate::assemble::{BatchLimits, Chunk, Unwanted};
-use crate::decompress::Decompression;
+use crate::decompress::{Caps, Decompression};
 use crate::frame::{DEFAULT_MAX_LINE_BYTES, Framing, LineFormat, Rules, Skipped, check_max_bytes};
 use crate::reading::{Receive, Stream};
 use crate::transcode::Encoding;
@@ -81,7 +81,7 @@ impl Format {
         skipped: &mut Skipped,
     ) -> Result<(), ColumnTooLarge> {
         let Self { framing, rules } = self.clone();
-        let stream = Stream { framing, decompression: Decompression::None, rules, limits: *limits };
+        let stream = Stream { framing, decompression: Decompression::None, caps: Caps::NONE, rules, limits: *limits };
         let mut rows = Rows { body, skipped, at, result: Ok(()) };
         // Reading from memory cannot fail, and documents are not read here.
         let _ = stream.read(Cursor::new(payload), &mut rows);

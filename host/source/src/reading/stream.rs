@@ -28,6 +28,9 @@ pub(crate) trait Receive {
 pub(crate) struct Stream {
     pub(crate) framing: Framing,
     pub(crate) decompression: Decompression,
+    /// Limits of decompression. Sources have none: `max_event_bytes` limits the memory of an event, and the queue limits
+    /// sent batches.
+    pub(crate) caps: Caps,
     pub(crate) rules: Rules,
     pub(crate) limits: BatchLimits,
 }
@@ -50,9 +53,7 @@ impl Stream {
             }
         };
         let input = io::Cursor::new(head).chain(input);
-        // `max_event_bytes` limits the memory of the event, and the queue limits sent batches.
-        let caps = Caps { max_bytes: u64::MAX, max_ratio: u64::MAX };
-        let decoder = Decoder::new(compression, input, caps).map_err(ReadFailure::Io)?;
+        let decoder = Decoder::new(compression, input, self.caps).map_err(ReadFailure::Io)?;
         match self.framing {
             Framing::Lines | Framing::Csv | Framing::Auto => self.events(decoder, receiver),
             Framing::Document => self.document(decoder, receiver),

@@ -323,7 +323,7 @@ impl Receive for Recorder {
 
 fn stream(framing: Framing) -> Stream {
     let decompression = Decompression::Auto;
-    Stream { framing, decompression, rules: Rules::lines(1000), limits: LIMITS }
+    Stream { framing, decompression, caps: Caps::NONE, rules: Rules::lines(1000), limits: LIMITS }
 }
 
 fn read(stream: &Stream, input: Script) -> (Recorder, Result<(), String>) {
