@@ -105,20 +105,32 @@ impl Services {
                 kept.values.keep_in(path("kv"), self.flusher.keep(&kept.values));
             }
         }
-        self.serve(kept, grants, LogTarget::Agent, Http::Sent(self.client.clone()))
+        self.serve(kept, grants, LogTarget::Agent, Http::Sent(self.client.clone()), Clock::default())
     }
 
     /// Returns services without side effects: log lines are discarded, no request is sent, and
     /// metrics, keys and values are dropped with the node. Tables are shared with other nodes.
     pub fn dry(&self, pipeline: &str, node: &str, grants: &Grants) -> NodeServices {
+        self.dry_at(pipeline, node, grants, Clock::default())
+    }
+
+    /// The same with this clock, so that several nodes see the same time. A mock keeps its own.
+    pub fn dry_at(&self, pipeline: &str, node: &str, grants: &Grants, clock: Clock) -> NodeServices {
         if let Some(mock) = &self.mock {
             return mock.serve(grants);
         }
-        self.serve(NodeState::new(pipeline, node), grants, LogTarget::Nowhere, Http::Refused)
+        self.serve(NodeState::new(pipeline, node), grants, LogTarget::Nowhere, Http::Refused, clock)
     }
 
-    fn serve(&self, kept: Arc<NodeState>, grants: &Grants, target: LogTarget, http: Http) -> NodeServices {
-        let (clock, random) = (Clock::default(), Random::default());
+    fn serve(
+        &self,
+        kept: Arc<NodeState>,
+        grants: &Grants,
+        target: LogTarget,
+        http: Http,
+        clock: Clock,
+    ) -> NodeServices {
+        let random = Random::default();
         let (grants, facts) = (grants.clone(), self.facts.clone());
         let tables = Lookup::Files(self.tables.clone());
         NodeServices(Arc::new(Inner { kept, grants, target, clock, random, facts, tables, http }))

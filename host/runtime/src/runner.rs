@@ -210,9 +210,10 @@ impl Runner {
         let seen = self.slot.as_ref().filter(|slot| self.saved.is_some() && slot.is_durable());
         let share = seen.map(|slot| (slot.clone(), batch.ack().share()));
         let since = Instant::now();
-        let Processed { mut done, memory_bytes, instance, .. } =
+        let Processed { mut done, memory_bytes, instance, fuel } =
             instance.process(batch, &self.info, &mut self.requests);
         self.stats.call_time.record(since.elapsed());
+        self.stats.burn(fuel);
         // The share records the peak even of an instance that is not kept.
         self.memory.set(memory_bytes);
         if instance.is_none() {

@@ -13,6 +13,8 @@ use crate::fault::{Blame, Fault, FaultKind};
 pub struct NodeStats {
     /// Time of each call of `process`, including the host's part.
     pub call_time: Histogram,
+    /// Instructions of all calls as fuel, on a [`metered`](crate::Runtime::metered) runtime; else 0.
+    pub fuel: AtomicU64,
     /// Calls that faulted.
     pub faults: FaultCounts,
     /// Workers that search for poisonous rows of a batch at this moment.
@@ -34,6 +36,13 @@ pub struct NodeStats {
 }
 
 impl NodeStats {
+    /// Counts the fuel of a call, if the runtime counts any.
+    pub(crate) fn burn(&self, fuel: Option<u64>) {
+        if let Some(fuel) = fuel {
+            self.fuel.fetch_add(fuel, Ordering::Relaxed);
+        }
+    }
+
     /// Counts events that ended in the memory of the node until their acknowledgement ends.
     pub(crate) fn hold(self: &Arc<Self>, events: u64, ack: &Ack) {
         if events > 0 {

@@ -55,7 +55,6 @@ mod waits;
 pub use assemble::BatchLimits;
 pub use error::SourceError;
 pub use input::{InputFraming, InputRead, InputSettings, read_input};
-pub use listeners::Listeners;
 pub use sample::{Sample, sample};
 pub use source::{Batches, Source, SourceContext, Stop};
 pub use stats::{DELAY_SECONDS, DelaySnapshot, LagStats, LostBytes, QueueStats, SourceStats};

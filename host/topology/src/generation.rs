@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
-use wattle_capability::Services;
+use wattle_capability::{Clock, Services};
 use wattle_plan::{Masked, NodePlan, Plan};
 use wattle_runtime::{ArtifactError, Fault, NodeStats, Process, Runner, RunnerSettings, Runtime};
 
@@ -83,10 +83,15 @@ pub struct NodeScope<'a> {
 
 /// Nodes as sandboxed guests of a runtime: what the agent uses.
 pub fn sandboxed(runtime: Arc<Runtime>, services: Arc<Services>) -> Arc<NodeFactory> {
+    sandboxed_at(runtime, services, Clock::default())
+}
+
+/// The same; nodes without side effects see the time of this clock.
+pub fn sandboxed_at(runtime: Arc<Runtime>, services: Arc<Services>, clock: Clock) -> Arc<NodeFactory> {
     Arc::new(move |plan: &NodePlan, scope: &NodeScope<'_>, stats: Arc<NodeStats>| {
         let compiled = runtime.compile(&plan.artifact)?;
         let own = match scope.is_dry {
-            true => services.dry(scope.pipeline, &plan.name, &plan.grants),
+            true => services.dry_at(scope.pipeline, &plan.name, &plan.grants, clock.clone()),
             false => services.node(scope.pipeline, &plan.name, &plan.grants),
         };
         let runner = Runner::new(compiled, RunnerSettings::new(plan, own), stats).map_err(InstanceError::Fault)?;

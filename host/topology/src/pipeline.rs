@@ -150,6 +150,7 @@ impl Pipeline {
         let bytes = batch.byte_len() as u64;
         self.counts.received_bytes.fetch_add(bytes, Ordering::Relaxed);
         emitter.totals = BatchTotals::default();
+        emitter.record(|recorder| recorder.input(&batch));
         self.send(nodes, &self.entry, batch, emitter);
         self.run_shared(nodes, emitter);
         self.check_balance(emitter);
@@ -275,6 +276,7 @@ impl Pipeline {
         let dropped: usize = outcome.dropped.iter().map(|(_, rows)| rows).sum();
         emitter.totals.dropped += dropped as u64;
         emitter.totals.events += dropped as u64;
+        emitter.record(|recorder| recorder.ended(&links.name, &outcome));
         // Before any event leaves: if failed rows cannot be stored, the source sends the whole
         // batch again.
         let failed = match outcome.failed.take().map(|failed| self.keep(links, failed, emitter)).transpose() {
@@ -318,6 +320,7 @@ impl Pipeline {
         };
         sent.fetch_add(batch.rows() as u64, Ordering::Relaxed);
         point.pass(&mut batch, &mut emitter.traces);
+        emitter.record(|recorder| recorder.port(&links.name, port, &batch));
         self.send(nodes, targets, batch, emitter);
     }
 
@@ -328,6 +331,7 @@ impl Pipeline {
             return self.bug(batch, "a link to an output that does not exist", emitter);
         };
         output.point.pass(&mut batch, &mut emitter.traces);
+        emitter.record(|recorder| recorder.output(index, &batch));
         if let Some(seen) = &mut emitter.seen {
             seen.push((index, batch.detached()));
         }

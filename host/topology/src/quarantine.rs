@@ -26,7 +26,8 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The quarantine of one pipeline, as its nodes use it.
 pub(crate) struct Quarantine {
-    store: QuarantineStore,
+    /// `None` for a run without side effects, which stores nothing.
+    store: Option<QuarantineStore>,
     max_bytes: u64,
     patience: Duration,
     /// Time of the first failed write since the last one that succeeded.
@@ -38,7 +39,12 @@ impl Quarantine {
     /// A quarantine of at most `max_bytes`. It retries a failed write until `patience` is over,
     /// unless the quarantine is full.
     pub(crate) fn new(store: QuarantineStore, max_bytes: u64, patience: Duration) -> Self {
-        Self { store, max_bytes, patience, failing: Mutex::default(), said: Mutex::default() }
+        Self { store: Some(store), max_bytes, patience, failing: Mutex::default(), said: Mutex::default() }
+    }
+
+    /// A quarantine of a run without side effects: contents do not leave, and nothing is stored.
+    pub(crate) fn dry() -> Self {
+        Self { store: None, max_bytes: 0, patience: Duration::ZERO, failing: Mutex::default(), said: Mutex::default() }
     }
 
     /// Stores the rows of a failed batch, and returns the batch that may leave in their place:
@@ -48,6 +54,7 @@ impl Quarantine {
     ///
     /// The rows could not be stored. The batch is dropped unacknowledged, and none of it may leave.
     pub(crate) fn keep(&self, batch: Batch) -> Result<Batch, QuarantineError> {
+        let Some(store) = &self.store else { return Ok(batch.without_contents()) };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let time = format_rfc3339(i64::try_from(now).unwrap_or(i64::MAX));
         // If a later piece does not fit, the source sends all rows again, and those before it are
@@ -61,7 +68,7 @@ impl Quarantine {
             batch.write_json(row, &mut lines);
             lines.extend_from_slice(b"}\n");
             if lines.len() >= PIECE_BYTES {
-                kept = kept.and_then(|()| self.append(&lines));
+                kept = kept.and_then(|()| self.append(store, &lines));
                 lines.clear();
             }
             if let Some(failure) = batch.failure(row) {
@@ -69,7 +76,7 @@ impl Quarantine {
                 failures.push(Failure { message, ..failure.clone() });
             }
         }
-        match kept.and_then(|()| self.append(&lines)) {
+        match kept.and_then(|()| self.append(store, &lines)) {
             Ok(()) => Ok(batch.without_contents().with_failures(failures)),
             Err(error) => {
                 let mut said = self.said.lock();
@@ -82,9 +89,9 @@ impl Quarantine {
         }
     }
 
-    fn append(&self, lines: &[u8]) -> Result<(), QuarantineError> {
+    fn append(&self, store: &QuarantineStore, lines: &[u8]) -> Result<(), QuarantineError> {
         loop {
-            let error = match self.store.append(lines, self.max_bytes) {
+            let error = match store.append(lines, self.max_bytes) {
                 Ok(()) => {
                     *self.failing.lock() = None;
                     return Ok(());
@@ -133,6 +140,15 @@ mod tests {
         assert_eq!(kept.lines().count(), 2);
         assert!(kept.contains("secret two") && kept.contains("it trapped"));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_dry_run_stores_nothing_and_contents_do_not_leave() {
+        let left = Quarantine::dry().keep(failed(&["secret"])).unwrap();
+        let mut out = Vec::new();
+        left.write_json(0, &mut out);
+        let out = String::from_utf8(out).unwrap();
+        assert!(!out.contains("secret") && out.contains("\"message\":\"it trapped\""), "{out}");
     }
 
     #[test]

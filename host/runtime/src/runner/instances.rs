@@ -95,8 +95,9 @@ impl Runner {
         let now = timer.advance();
         timer.has_ticked = true;
         let since = Instant::now();
-        let Processed { done, memory_bytes, instance, .. } = instance.tick(now, is_last, &self.info);
+        let Processed { done, memory_bytes, instance, fuel } = instance.tick(now, is_last, &self.info);
         self.stats.call_time.record(since.elapsed());
+        self.stats.burn(fuel);
         self.memory.set(if instance.is_some() { memory_bytes } else { 0 });
         match done {
             Ok(mut outcome) => {

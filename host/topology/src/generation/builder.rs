@@ -207,6 +207,9 @@ impl Builder<'_> {
         let patience = if self.context.is_bounded { PATIENCE } else { Duration::ZERO };
         let name = self.plan.pipelines.get(index).map_or("", |pipeline| &pipeline.name);
         let made = || {
+            if self.context.is_dry {
+                return Arc::new(Quarantine::dry());
+            }
             let store = QuarantineStore::new(&agent.data_dir, name);
             Arc::new(Quarantine::new(store, agent.quarantine.max_bytes, patience))
         };

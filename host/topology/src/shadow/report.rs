@@ -204,35 +204,9 @@ type Pair<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 /// Lists the events that differ: place by place if both sides have the same number, otherwise those
 /// that only one side has.
 fn differences<'a>(left: &'a [Vec<u8>], right: &'a [Vec<u8>]) -> Vec<Pair<'a>> {
-    let same = |(a, b): &(&Vec<u8>, &Vec<u8>)| a == b;
-    let begin = left.iter().zip(right).take_while(same).count();
-    let (left, right) = (left.get(begin..).unwrap_or_default(), right.get(begin..).unwrap_or_default());
-    let end = left.iter().rev().zip(right.iter().rev()).take_while(same).count();
-    let left = left.get(..left.len() - end).unwrap_or_default();
-    let right = right.get(..right.len() - end).unwrap_or_default();
-    if left.len() == right.len() {
-        let pairs = left.iter().zip(right).filter(|(a, b)| a != b);
-        return pairs.map(|(a, b)| (Some(a.as_slice()), Some(b.as_slice()))).collect();
-    }
-    let mut balance: HashMap<&[u8], i64> = HashMap::new();
-    for line in left {
-        *balance.entry(line).or_default() += 1;
-    }
-    for line in right {
-        *balance.entry(line).or_default() -= 1;
-    }
-    let mut only = |lines: &'a [Vec<u8>], sign: i64| -> Vec<&'a [u8]> {
-        let mut own = Vec::new();
-        for line in lines {
-            if let Some(count) = balance.get_mut(line.as_slice()).filter(|count| **count * sign > 0) {
-                *count -= sign;
-                own.push(line.as_slice());
-            }
-        }
-        own
-    };
-    let missing: Vec<Pair<'a>> = only(left, 1).into_iter().map(|line| (Some(line), None)).collect();
-    missing.into_iter().chain(only(right, -1).into_iter().map(|line| (None, Some(line)))).collect()
+    let line = |lines: &'a [Vec<u8>], at: Option<usize>| lines.get(at?).map(Vec::as_slice);
+    let pairs = crate::differences::differences(left, right, |_, _| 0);
+    pairs.into_iter().map(|(a, b)| (line(left, a), line(right, b))).collect()
 }
 
 fn shown(line: &[u8]) -> String {
