@@ -213,7 +213,7 @@ pub struct Output {
 
 /// Whether every event of a pipeline is accounted for: `received + split + copied + made = delivered + failed +
 /// dropped + held + returned`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Balance {
     pub received: u64,

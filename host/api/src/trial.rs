@@ -9,6 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::failures::FailedEvents;
+use crate::status::Balance;
 use crate::tap::Step;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -29,18 +31,39 @@ pub struct Tried {
 pub struct TriedPack {
     /// As `name@version`, or the name of the pipeline.
     pub pack: String,
-    /// Events that were read from the input.
+    /// Events that were read from the input, and bytes of their bodies.
     pub events: u64,
     pub bytes: u64,
+    /// Lines and documents of the input that were skipped because they are too long.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub skipped_events: u64,
+    /// Why the input was not processed to its end: the time limit, damaged data, or a limit of the input.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_early: Option<String>,
+    /// Whether every event is accounted for.
+    pub balance: Balance,
     pub outputs: Vec<TriedOutput>,
     pub dropped_events: u64,
     /// Events that ended in the memory of nodes.
     pub held_events: u64,
     pub nodes: Vec<TriedNode>,
+    /// Failed events by node and code, each with its first events.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<FailedEvents>,
     /// CPU seconds of all nodes.
     pub cpu_seconds: f64,
     /// What each of the first events was at each point.
-    pub traces: Vec<Vec<Step>>,
+    pub traces: Vec<TriedTrace>,
+}
+
+/// The way of one event, as in [`Trace`](crate::tap::Trace).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct TriedTrace {
+    pub steps: Vec<Step>,
+    /// Whether further steps were left out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -54,7 +77,7 @@ pub struct TriedOutput {
     pub bytes: u64,
     /// Bytes of the output divided by bytes of the input.
     pub share: f64,
-    /// The first events, as the codec `json` writes them.
+    /// The first events, as the codec `json` writes them. A text if the event was too long and was cut.
     pub sample: Vec<Value>,
 }
 
@@ -86,6 +109,15 @@ pub struct OutputDifference {
     pub added: u64,
     /// Events that only `against` has.
     pub missing: u64,
-    /// The first that differ: the event of `against`, and the event of `result`.
+    /// Events that were not compared, because one batch of the input became too many.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub uncompared: u64,
+    /// The first that differ: the event of `against`, and the event of `result`. A text if the event was too long and
+    /// was cut; none on both sides if they are too long to be kept.
     pub first: Vec<(Option<Value>, Option<Value>)>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

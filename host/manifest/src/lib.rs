@@ -37,7 +37,7 @@ pub use diff::{Change, PackView, Section, diff};
 pub use endpoints::{EndpointKind, Endpoints};
 pub use install::install;
 pub use lint::lint_pack;
-pub use load::{Env, load, load_pack, load_text, peek_settings, read_options, read_settings};
+pub use load::{Env, load, load_pack, load_text, load_version, peek_settings, read_options, read_settings};
 pub use machine::{MIN_MEMORY_BYTES, SMALL_BYTES, memory_limit};
 pub use outline::{CapabilityOutline, NodeOutline, OutputOutline, PackOutline, ParamOutline, outline};
 pub use raw::agent::default_data_dir;

@@ -67,6 +67,54 @@ pub fn load_text(
     finish(plan, findings)
 }
 
+/// Reads and validates another version of the pack of a pipeline, with the parameters and grants that a configuration gives
+/// to the pipeline. `name` stands for the configuration in diagnostics; its paths are relative to `folder`.
+///
+/// # Errors
+///
+/// See [`load`]. The configuration has no such pipeline, or the pipeline has no pack.
+pub fn load_version(
+    name: &str,
+    text: &str,
+    folder: &Path,
+    env: Env<'_>,
+    nodes: &dyn Nodes,
+    library: &Library,
+    (pipeline, reference): (&str, &str),
+) -> Result<(PipelinePlan, Vec<Diagnostic>), Invalid> {
+    let mut findings = Findings::default();
+    let manifest = read_manifest(Path::new(name), text, folder, env, &mut findings);
+    let plan = manifest.and_then(|(manifest, file)| {
+        let Some(found) = manifest.pipelines.iter().find(|found| found.name == pipeline) else {
+            findings.report(codes::PIPELINE_FORM.at(file, format!("there is no pipeline `{pipeline}`")));
+            return None;
+        };
+        let settings = &manifest.settings;
+        let library = library.clone().with_folder(clean(&settings.packs));
+        let mut builder = Builder::new(nodes, &library, &settings.limits, &settings.circuit, &settings.trust);
+        let built = builder.build_version(found, reference, folder, &mut findings)?;
+        built.into_plan(pipeline.to_owned(), Vec::new(), &[])
+    });
+    findings.finish(plan).map(|(plan, warnings, _)| (plan, warnings))
+}
+
+/// Reads a configuration before anything of it is built.
+fn read_manifest(
+    name: &Path,
+    text: &str,
+    folder: &Path,
+    env: Env<'_>,
+    findings: &mut Findings,
+) -> Option<(AgentManifest, Place)> {
+    let number = findings.add_manifest(name, text);
+    let table = value::parse(number, text, findings)?;
+    let file = Place::file(number);
+    let mut root = Item::new(file, Data::Table(table));
+    template::fill_environment(&mut root, env, findings);
+    let Data::Table(table) = &root.data else { return None };
+    Some((AgentManifest::read(table, file, folder, env, findings), file))
+}
+
 /// Reads and validates one pack on its own, with parameters as JSON. `reference` is a folder, or a
 /// name with an optional version as in a configuration.
 ///

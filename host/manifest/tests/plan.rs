@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value as Json, json};
 use wattle_api::TapPolicy;
 use wattle_diagnostics::Invalid;
-use wattle_manifest::{Expectations, Framing, load_pack, load_tests};
+use wattle_manifest::{Expectations, Framing, load_pack, load_tests, load_version};
 use wattle_pack::Library;
 use wattle_plan::{
     AdminSettings, ArtifactLimits, BatchSettings, BufferKind, BufferPlan, CircuitSettings, NodeLimits, OnFault, Origin,
@@ -516,4 +516,22 @@ fn a_buffer_is_in_memory_by_default() {
     let interval = "buffer = { type = \"disk\", max_size = \"2GiB\", fsync = \"interval\"";
     assert_eq!(buffer(&format!("{interval} }}")), disk(500, 2 << 30));
     assert_eq!(buffer(&format!("{interval}, fsync_interval = \"2s\" }}")), disk(2000, 2 << 30));
+}
+
+#[test]
+fn another_version_of_a_pipeline_has_its_parameters_and_grants_as_far_as_it_asks_for_them() {
+    let text = around("pack = \"sample@1.0.0\"\nparams = { key = \"${SECRET}\" }\ngrants = { clock = true }");
+    let other = |pipeline: &str, reference: &str| {
+        load_version("agent.toml", &text, Path::new(""), &env, &FakeNodes, &library(), (pipeline, reference))
+    };
+    let running = &plan(&text).pipelines[0];
+    let (version, _) = other("main", "sample@1.1.0").unwrap_or_else(|invalid| panic!("{}", render(&invalid)));
+    assert_eq!(version.pack.as_ref().unwrap().to_string(), "sample@1.1.0");
+    assert_eq!((version.name.as_str(), options(&version, 0)), ("main", options(running, 0)));
+    assert_eq!(version.nodes[0].grants, running.nodes[0].grants);
+    let unknown = other("other", "sample@1.1.0").unwrap_err();
+    assert!(render(&unknown).contains("there is no pipeline `other`"), "{}", render(&unknown));
+    assert!(other("main", "missing").is_err());
+    let inline = load_version("agent.toml", SMALLEST, Path::new(""), &env, &FakeNodes, &library(), ("p", "sample"));
+    assert!(render(&inline.unwrap_err()).contains("has a graph written inline"));
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wattle_diagnostics::{Diagnostic, Invalid};
 use wattle_pack::{Library, Remote};
-use wattle_plan::{AgentSettings, Plan};
+use wattle_plan::{AgentSettings, PipelinePlan, Plan};
 use wattle_registry::Store;
 use wattle_runtime::Catalog;
 
@@ -76,6 +76,30 @@ impl Configuration {
                 wattle_manifest::load_text(COMMAND_LINE, text, self.folder(), &environment, catalog, &Builtin, library)
             }
         }
+    }
+}
+
+impl Configuration {
+    /// Loads another version of the pack of a pipeline, with the parameters and grants of the pipeline.
+    ///
+    /// # Errors
+    ///
+    /// All errors in the configuration or in the pack.
+    pub(crate) fn load_version(
+        &self,
+        catalog: &Catalog,
+        library: &Library,
+        pipeline: &str,
+        reference: &str,
+    ) -> Result<PipelinePlan, Invalid> {
+        let text = match self {
+            // A file that cannot be read has no such pipeline.
+            Self::File(path) => std::fs::read_to_string(path).unwrap_or_default(),
+            Self::Text(text) => text.clone(),
+        };
+        let (name, folder) = (self.name(), self.folder());
+        wattle_manifest::load_version(&name, &text, folder, &environment, catalog, library, (pipeline, reference))
+            .map(|(plan, _)| plan)
     }
 }
 

@@ -21,6 +21,7 @@ mod endpoints;
 mod frontend;
 pub mod history;
 mod metric;
+mod mocked;
 mod outcome;
 pub mod pack_tests;
 mod reload;
@@ -30,6 +31,7 @@ mod rollout;
 mod shadow;
 mod supervisor;
 mod time;
+pub mod trial;
 mod watch;
 
 pub use configuration::{Configuration, environment, stored};

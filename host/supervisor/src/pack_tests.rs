@@ -9,7 +9,7 @@ use std::thread::{self, available_parallelism};
 
 use serde_json::Value;
 use wattle_batch::{Column, ColumnTooLarge};
-use wattle_capability::{Clock, LogTarget, Mock, Services};
+use wattle_capability::{Clock, LogTarget, Services};
 use wattle_cases::Mocks;
 use wattle_diagnostics::Invalid;
 use wattle_manifest::{Expectations, Framing, PackTest};
@@ -18,6 +18,8 @@ use wattle_pack::Library;
 use wattle_plan::{PipelinePlan, Plan};
 use wattle_runtime::Catalog;
 use wattle_topology::{BuildError, Pace, run_offline, sandboxed};
+
+use crate::mocked;
 
 /// Why a test cannot be run.
 #[derive(Debug, thiserror::Error)]
@@ -170,8 +172,7 @@ fn provided(catalog: &Catalog, tests: &[PackTest]) -> Result<(Catalog, Clock), T
         provided = provided.with(&mocks).map_err(wrong)?;
         provided.services(LogTarget::Nowhere).map_err(wrong)?;
     }
-    let mock = Mock { clock: clock.clone(), ..provided.mock(LogTarget::Nowhere) };
-    Ok((catalog.with_services(Arc::new(Services::mocked(mock))), clock))
+    Ok((mocked::catalog(catalog, &provided, clock.clone()), clock))
 }
 
 fn lines(invalid: &Invalid) -> Vec<String> {

@@ -31,6 +31,7 @@ use crate::remote::Remotes;
 use crate::requests::{Request, Requests};
 use crate::rollout::Rollout;
 use crate::time::Moment;
+use crate::trial::trials::Trials;
 use crate::watch::Watch;
 
 /// How often rollout rules are evaluated.
@@ -139,6 +140,7 @@ impl Supervisor {
         };
         let state =
             State::new(configuration.name(), settings.workers, catalog.runtime().clone(), catalog.services().clone());
+        state.try_with(Arc::new(Trials::new(configuration.clone(), &catalog, library.clone())));
         let remotes = Remotes::new(&configuration);
         state.watch(remotes.poller());
         let library = library.with_remote(remotes.poller().clone());

@@ -1,6 +1,7 @@
 //! Candidates of a pipeline: another version of its pack as a shadow or a canary.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{Builder, Built, table_of};
 use crate::raw::agent::{PipelineGraph, PipelineManifest};
@@ -24,6 +25,25 @@ impl Builder<'_> {
         let mut built = self.build_pack(&found, params.and_then(table_of), reference.place, findings)?;
         built.reference = Some(as_named(&reference.text, folder, built.pack.as_ref()));
         Some(built)
+    }
+
+    /// Builds another version of the pack of a pipeline, with the parameters and grants of the pipeline.
+    pub(crate) fn build_version(
+        &mut self,
+        pipeline: &PipelineManifest,
+        reference: &str,
+        folder: &Path,
+        findings: &mut Findings,
+    ) -> Option<Built> {
+        self.granted = Some((pipeline.name.clone(), pipeline.place));
+        self.grants = Arc::new(pipeline.grants.clone());
+        let PipelineGraph::Pack { params, .. } = &pipeline.graph else {
+            let message = format!("`[pipelines.{}]` has a graph written inline, and no pack", pipeline.name);
+            findings.report(codes::PIPELINE_FORM.at(pipeline.place, message));
+            return None;
+        };
+        let reference = Text { text: reference.to_owned(), place: pipeline.place };
+        self.find_and_build(&reference, params.as_ref(), folder, findings)
     }
 
     /// Builds the shadow and the canary of a pipeline, if it has them.

@@ -19,6 +19,7 @@ use super::api::{Live, graph, packs};
 use super::rates::Rates;
 use crate::outcome::Outcome;
 use crate::rollout::Progress;
+use crate::trial::trials::Trials;
 
 /// Phase of the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +117,7 @@ pub(crate) struct State {
     poller: OnceLock<Arc<Poller>>,
     /// What the clients of the stream share.
     pub(crate) live: Live,
+    trials: OnceLock<Arc<Trials>>,
 }
 
 impl State {
@@ -147,6 +149,25 @@ impl State {
             rates: Mutex::default(),
             poller: OnceLock::new(),
             live: Live::default(),
+            trials: OnceLock::new(),
+        }
+    }
+
+    /// Sets what tries packs.
+    pub(crate) fn try_with(&self, trials: Arc<Trials>) {
+        let _ = self.trials.set(trials);
+    }
+
+    /// Tries packs; none before the agent starts.
+    #[expect(dead_code, reason = "the request of the API is not connected yet")]
+    pub(crate) fn trials(&self) -> Option<&Arc<Trials>> {
+        self.trials.get()
+    }
+
+    /// Sets the plan whose packs can be tried.
+    fn try_plan(&self, plan: &Plan) {
+        if let Some(trials) = self.trials.get() {
+            trials.follow(plan);
         }
     }
 
@@ -163,6 +184,7 @@ impl State {
 
     /// Records that a topology runs.
     pub(crate) fn run(&self, observer: Observer, plan: &Plan) {
+        self.try_plan(plan);
         let mut current = self.current.lock();
         current.observer = observer;
         current.data_dir = Some(plan.agent.data_dir.clone());
@@ -200,6 +222,7 @@ impl State {
 
     /// Records a reload that took effect.
     pub(crate) fn reloaded(&self, plan: &Plan) {
+        self.try_plan(plan);
         self.current.lock().follow(plan);
         self.note_reload(Outcome::Applied, None);
         self.change();
