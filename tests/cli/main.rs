@@ -13,6 +13,7 @@ mod output;
 mod private;
 mod tap;
 mod top;
+mod try_pack;
 mod waiting;
 
 use std::fs;
@@ -28,6 +29,7 @@ const COMMANDS: &[&str] = &[
     "tap",
     "validate",
     "pack",
+    "try",
     "graph",
     "inspect",
     "node",

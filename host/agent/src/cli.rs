@@ -6,6 +6,7 @@ mod control;
 pub(crate) mod node;
 pub(crate) mod pack;
 pub(crate) mod registry;
+pub(crate) mod try_pack;
 mod watch;
 
 use std::io::IsTerminal as _;
@@ -101,6 +102,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: pack::PackCommand,
     },
+    /// Show what a pack does to a file, and how another version differs
+    Try(try_pack::TryOptions),
     /// Draw the graph of a pack or of the pipelines of a configuration
     Graph(GraphOptions),
     /// Show the imports, exports and options of an artifact

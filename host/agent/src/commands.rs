@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+mod changes;
 pub(crate) mod cloudtrail;
 pub(crate) mod completions;
 pub(crate) mod explain;
@@ -9,6 +10,7 @@ pub(crate) mod history;
 pub(crate) mod inspect;
 pub(crate) mod node;
 pub(crate) mod pack;
+mod paint;
 pub(crate) mod quarantine;
 pub(crate) mod registry;
 pub(crate) mod reload;
@@ -20,4 +22,5 @@ pub(crate) mod status;
 pub(crate) mod tally;
 pub(crate) mod tap;
 pub(crate) mod top;
+pub(crate) mod try_pack;
 pub(crate) mod validate;

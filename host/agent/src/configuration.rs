@@ -63,15 +63,7 @@ fn quick(pack: &str, options: &RunOptions) -> Result<String, Failure> {
         Framing::Lines => "lines",
         Framing::Document => "document",
     };
-    let mut params = toml::Table::new();
-    for param in &options.params {
-        let Some((name, value)) = param.split_once('=') else {
-            return Err(Failure::config(format!("parameter `{param}` does not have the form NAME=VALUE")));
-        };
-        // A value that is valid TOML keeps its type; any other value is text.
-        let typed = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("v"));
-        params.insert(name.into(), typed.unwrap_or_else(|| escape_dollar(value).into()));
-    }
+    let params = params(&options.params, escape_dollar)?;
     let table = |pairs: Vec<(&str, toml::Value)>| -> toml::Value {
         toml::Value::Table(pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())
     };
@@ -130,6 +122,27 @@ fn quick(pack: &str, options: &RunOptions) -> Result<String, Failure> {
         ("sinks", toml::Value::Table(sinks)),
     ]);
     Ok(toml::to_string(&whole)?)
+}
+
+/// Parameters of a command line. A value that is valid TOML keeps its type; any other value is text.
+fn params(given: &[String], text: impl Fn(&str) -> String) -> Result<toml::Table, Failure> {
+    let mut params = toml::Table::new();
+    for param in given {
+        let Some((name, value)) = param.split_once('=') else {
+            return Err(Failure::config(format!("parameter `{param}` does not have the form NAME=VALUE")));
+        };
+        let typed = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("v"));
+        params.insert(name.into(), typed.unwrap_or_else(|| text(value).into()));
+    }
+    Ok(params)
+}
+
+/// Parameters of a command line for a pack that is loaded without a configuration.
+pub(crate) fn param_values(given: &[String]) -> Result<serde_json::Map<String, serde_json::Value>, Failure> {
+    match serde_json::to_value(params(given, str::to_owned)?)? {
+        serde_json::Value::Object(params) => Ok(params),
+        _ => Ok(serde_json::Map::new()),
+    }
 }
 
 /// Escapes dollar signs, which the configuration would replace otherwise.

@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         Command::History(options) => commands::history::history(&options),
         Command::Validate(options) => commands::validate::validate(&options, color),
         Command::Pack { command } => commands::pack::pack(&command, color),
+        Command::Try(options) => commands::try_pack::try_pack(&options, cli.color),
         Command::Graph(options) => commands::graph::graph(&options, color),
         Command::Inspect(options) => commands::inspect::inspect(&options),
         Command::Node { command } => commands::node::node(&command, cli.color),

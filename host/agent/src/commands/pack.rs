@@ -61,7 +61,7 @@ fn library_folder(library: Option<&Path>, config: Option<&Path>) -> Result<PathB
 }
 
 /// The built-in packs with those of the library folder.
-fn library(option: &LibraryOption) -> Result<Library, Failure> {
+pub(super) fn library(option: &LibraryOption) -> Result<Library, Failure> {
     let data_dir = match &option.config {
         Some(config) => settings(config, WITHOUT_CONFIG)?.data_dir,
         None => wattle_manifest::default_data_dir(&environment),
@@ -77,6 +77,6 @@ fn texts(diagnostics: &[Diagnostic], color: bool) -> String {
 }
 
 /// An invalid pack or configuration, with all errors.
-fn refused(invalid: &Invalid, color: bool) -> Failure {
+pub(super) fn refused(invalid: &Invalid, color: bool) -> Failure {
     Failure::diagnostics(texts(&invalid.diagnostics, color))
 }

@@ -1,7 +1,7 @@
 //! `wattle status`: shows the status of a running agent.
 
 mod render;
-mod table;
+pub(crate) mod table;
 pub(crate) mod units;
 
 use std::io::IsTerminal as _;

@@ -22,7 +22,7 @@ use wattle_supervisor::Watch;
 use super::build::build_project;
 use super::component::{read_text, subject};
 use super::project::Project;
-use super::run::changes::{member, string};
+use crate::commands::changes::{member, string};
 
 /// How long the agent may take to compile and swap an artifact.
 const TIMEOUT: Duration = Duration::from_mins(2);

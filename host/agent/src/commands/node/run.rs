@@ -1,6 +1,5 @@
 //! `wattle node run`: runs events through a node and shows what it changes.
 
-pub(super) mod changes;
 mod show;
 
 use std::collections::BTreeMap;
@@ -19,9 +18,9 @@ use wattle_runtime::Compiled;
 
 use crate::cli::Color;
 use crate::cli::node::RunOptions;
+use crate::commands::changes::{Change, changes, raw};
 use crate::exit::{Done, FAILED, Failure, print_json, print_styled, say};
 
-use self::changes::{Change, changes, raw};
 use self::show::Painter;
 use super::component::{Component, compile, runtime};
 use super::project::{read_environment, report_missing_mocks};

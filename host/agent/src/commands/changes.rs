@@ -14,15 +14,15 @@ const MAX_JSON_DEPTH: usize = 512;
 
 /// A path whose value is different, with its values as they stand in the events; a missing value is `None`.
 #[derive(Debug, Serialize)]
-pub(super) struct Change {
-    pub(super) path: String,
-    pub(super) before: Option<Box<RawValue>>,
-    pub(super) after: Option<Box<RawValue>>,
+pub(crate) struct Change {
+    pub(crate) path: String,
+    pub(crate) before: Option<Box<RawValue>>,
+    pub(crate) after: Option<Box<RawValue>>,
 }
 
 /// The paths whose values differ, in order. A body that is JSON counts as its value. Texts are compared, not numbers, so
 /// that no digit is lost.
-pub(super) fn changes(before: &str, after: &str) -> Vec<Change> {
+pub(crate) fn changes(before: &str, after: &str) -> Vec<Change> {
     let (mut old, mut new) = (leaves(before), leaves(after));
     let paths: BTreeSet<Vec<Step>> = old.keys().chain(new.keys()).cloned().collect();
     let change = |path: Vec<Step>| {
@@ -33,7 +33,7 @@ pub(super) fn changes(before: &str, after: &str) -> Vec<Change> {
 }
 
 /// A JSON text. The agent checked that it is one.
-pub(super) fn raw(text: Option<String>) -> Option<Box<RawValue>> {
+pub(crate) fn raw(text: Option<String>) -> Option<Box<RawValue>> {
     RawValue::from_string(text?).ok()
 }
 
