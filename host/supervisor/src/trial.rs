@@ -13,7 +13,6 @@ mod collect;
 mod compare;
 mod render;
 mod side;
-#[cfg_attr(not(test), expect(dead_code, reason = "the request of the API is not connected yet"))]
 pub(crate) mod trials;
 mod version;
 

@@ -183,7 +183,7 @@ impl Taps {
         for wanted in &wanted {
             let found = layout.resolve(wanted, &self.shared);
             let hidden = |point: &&PointInfo| needs_sight && !self.shared.shows(point.is_masked);
-            if found.iter().all(|point| hidden(point)) {
+            if found.iter().all(hidden) {
                 return Err(layout.hidden(wanted));
             }
         }

@@ -17,6 +17,7 @@ mod query;
 mod schema;
 mod shadows;
 mod tap;
+mod trial;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::header::CONTENT_TYPE;
 use hyper::{Method, Request, Response, StatusCode};
 use wattle_api::Index;
 
@@ -35,9 +37,13 @@ use super::connection::{Connection, Server};
 use super::response::{Body, Refusal, document};
 use super::state::State;
 use super::status;
+use crate::trial::trials::MAX_INPUT_BYTES;
 
 /// Path of version 1.
 pub(crate) const ROOT: &str = "/api/v1";
+
+/// Time for a trial: its own limit, and the time to compile a pack that does not run yet.
+const TRIAL_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A future of a handler.
 pub(crate) type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -52,7 +58,6 @@ struct Route {
 }
 
 /// How a request is handled.
-#[cfg_attr(not(test), expect(dead_code, reason = "`try` is not connected yet"))]
 enum Handler {
     /// `GET`: makes a response, on a thread that may wait for files.
     Document(fn(&Call) -> Reply),
@@ -82,6 +87,10 @@ const REQUESTS: &[Route] = &[
     Route { path: "/tap", handler: Handler::Stream(tap::tap) },
     Route { path: "/trace", handler: Handler::Stream(tap::trace) },
     Route { path: "/failures", handler: Handler::Document(|call| document(&failures::collect(&call.state))) },
+    Route {
+        path: "/try",
+        handler: Handler::Post { max_bytes: MAX_INPUT_BYTES, timeout: TRIAL_TIMEOUT, run: trial::run },
+    },
     #[cfg(test)]
     Route { path: "/silent", handler: Handler::Stream(tests::silent) },
     #[cfg(test)]
@@ -98,6 +107,7 @@ const REQUESTS: &[Route] = &[
 pub(crate) struct Call {
     pub(crate) state: Arc<State>,
     pub(crate) query: Query,
+    pub(crate) content_type: Option<String>,
 }
 
 /// Responds to a request whose path begins with [`ROOT`].
@@ -117,7 +127,8 @@ async fn route(server: &Arc<Server>, connection: &Arc<Connection>, request: Requ
         let error = format!("there is no such request; use one of {}", known.join(", "));
         return Err(Refusal::new(StatusCode::NOT_FOUND, error));
     };
-    let call = Call { state: server.state.clone(), query: Query::parse(request.uri().query()) };
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let call = Call { state: server.state.clone(), query: Query::parse(request.uri().query()), content_type };
     let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
     match &route.handler {
         Handler::Document(run) if is_get => {
@@ -164,7 +175,7 @@ fn index(state: &State) -> Index {
         api: 1,
         tap: settings.tap,
         can_try: settings.can_try,
-        max_try_bytes: 0,
+        max_try_bytes: MAX_INPUT_BYTES as u64,
         price_per_gb: settings.price_per_gb,
         currency: settings.currency.clone(),
     }

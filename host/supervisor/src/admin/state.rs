@@ -159,7 +159,6 @@ impl State {
     }
 
     /// Tries packs; none before the agent starts.
-    #[expect(dead_code, reason = "the request of the API is not connected yet")]
     pub(crate) fn trials(&self) -> Option<&Arc<Trials>> {
         self.trials.get()
     }

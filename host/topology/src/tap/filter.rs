@@ -71,7 +71,7 @@ impl Filter {
     }
 
     /// Keeps the rows, by index, that the filter accepts.
-    pub(super) fn keep(&self, batch: &Batch, rows: &mut Vec<bool>) {
+    pub(super) fn keep(&self, batch: &Batch, rows: &mut [bool]) {
         match &self.field {
             Field::Failure(part) => {
                 for (row, kept) in rows.iter_mut().enumerate() {

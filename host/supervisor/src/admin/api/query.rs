@@ -27,7 +27,6 @@ impl Query {
         self.all(key).last()
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "taps are not connected yet"))]
     /// The last value of a parameter, parsed.
     ///
     /// # Errors
