@@ -16,6 +16,9 @@ async function theme(page, name) {
 
 const text = (page, selector) => page.evaluate((wanted) => [...document.querySelectorAll(wanted)].map((element) => element.textContent), selector);
 
+// The nodes that are drawn. A long name is cut in its box, so the ids count.
+const nodes = (page) => page.evaluate(() => [...document.querySelectorAll("svg.graph .box.node .act")].map((element) => element.dataset.id));
+
 // Elements that must be there, and the keyboard.
 export async function keys(context, page) {
   const { check } = context;
@@ -27,8 +30,8 @@ export async function keys(context, page) {
   check("each box is drawn", (await text(page, "svg.graph .box")).length === boxes);
   check("each edge is drawn", (await text(page, "svg.graph .edge")).length === edges);
   check("each source and sink has a card", (await text(page, ".endpoint strong")).length >= graph.sources.length + graph.sinks.length);
-  const names = await text(page, "svg.graph .box.node .name");
-  check("each node has its name", graph.pipelines.every((pipeline) => pipeline.nodes.every((node) => names.includes(node.name))), names);
+  const names = await nodes(page);
+  check("each node has its box", graph.pipelines.every((pipeline) => pipeline.nodes.every((node) => names.includes(`node:${pipeline.name}/${node.name}`))), names);
   check("rates are shown", (await text(page, "svg.graph .edge .rate")).some((rate) => rate.includes("/s")));
   check("costs are shown", (await text(page, "svg.graph .box.node .sub")).some((line) => /\d\u00a0(ns|µs|ms)/.test(line)));
 
@@ -132,8 +135,8 @@ export async function swapShown(context, page) {
   const line = (await text(page, ".change"))[0];
   const after = await context.graph();
   check("the page says what changed", line.includes(`Generation ${before.generation} → `), line);
-  const names = await text(page, "svg.graph .box.node .name");
-  check("the graph has the nodes of the new generation", after.pipelines.every((pipeline) => pipeline.nodes.every((node) => names.includes(node.name))), names);
+  const names = await nodes(page);
+  check("the graph has the nodes of the new generation", after.pipelines.every((pipeline) => pipeline.nodes.every((node) => names.includes(`node:${pipeline.name}/${node.name}`))), names);
   await page.screenshot({ path: join(context.spec.out, "swap-1600-light.png") });
 }
 
