@@ -52,6 +52,8 @@ pub(crate) fn pipeline(name: &str, entry: &[&str], nodes: &[NodeSketch<'_>], out
                 ports: names.iter().filter(|name| **name != "failed").map(|name| (*name).to_owned()).collect(),
                 name: (*kind).to_owned(),
                 version: "1.0.0".to_owned(),
+                summary: String::new(),
+                is_stateful: false,
                 masks: *kind == "mask",
                 capabilities: Vec::new(),
                 state: StateSettings::default(),

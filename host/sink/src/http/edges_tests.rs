@@ -297,9 +297,9 @@ async fn every_destination_hands_over_to_a_successor_under_load() {
             let rig = sink.finish().await;
             assert_eq!((rig.acks(), rig.counts().0), (vec![Delivered; 10], 100), "{}", edge.type_name);
         }
+        double.stop().await;
         let accepted = accepted.lock().unwrap();
         assert_eq!(accepted.keys().copied().collect::<Vec<_>>(), (0..pushed).collect::<Vec<_>>(), "{}", edge.type_name);
         assert!(accepted.values().all(|times| *times == 1), "{}: {accepted:?}", edge.type_name);
-        double.stop().await;
     }
 }
