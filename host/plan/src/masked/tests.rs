@@ -152,13 +152,11 @@ fn random(random: &mut fastrand::Rng, name: &str) -> PipelinePlan {
     pipeline(name, &entry, nodes, &["x", "y", "z"][..outputs])
 }
 
+/// Gets each step of a way: the nodes and ports before it, and the target.
+type Visit<'v> = dyn FnMut(&[(usize, usize)], Target) + 'v;
+
 /// Follows all ways from a target to their ends, and calls `visit` with each step: the node, or none for an output.
-fn ways(
-    version: &PipelinePlan,
-    target: Target,
-    way: &mut Vec<(usize, usize)>,
-    visit: &mut dyn FnMut(&[(usize, usize)], Target),
-) {
+fn ways(version: &PipelinePlan, target: Target, way: &mut Vec<(usize, usize)>, visit: &mut Visit<'_>) {
     visit(way, target);
     if let Node(index) = target {
         for (port, plan) in version.nodes[index].ports.iter().enumerate() {
@@ -289,8 +287,8 @@ fn random_graphs_agree_with_an_enumeration_of_all_ways() {
             let outputs = pipeline.outputs.iter().enumerate();
             found.extend(outputs.map(|(place, output)| (format!(".{}", output.name), points.output(place))));
             for (point, is_masked) in found {
-                let versions = pipeline.versions().filter_map(|version| expected(&plan, index, version, &point));
-                let expected = versions.fold(true, |all, masked| all && masked);
+                let mut versions = pipeline.versions().filter_map(|version| expected(&plan, index, version, &point));
+                let expected = versions.all(|masked| masked);
                 assert_eq!(is_masked, expected, "round {round}, pipeline {index}, point {point}: {plan:#?}");
                 *(if is_masked { &mut shown } else { &mut hidden }) += 1;
             }

@@ -166,7 +166,8 @@ async fn a_successor_takes_clients_over_under_load() {
             let (bodies, ended) = rig.drain(running).await;
             ended.unwrap();
             arrived.extend(bodies);
-            rig = Rig { listeners: listeners.clone(), ..Rig::new(folder.path()) };
+            rig = Rig::new(folder.path());
+            rig.listeners = listeners.clone();
             running = rig.start_source(successor);
         }
         is_over.store(true, Ordering::Relaxed);

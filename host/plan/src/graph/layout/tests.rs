@@ -46,7 +46,7 @@ fn points(path: &str) -> Vec<(f64, f64)> {
     let mut commands: Vec<(char, Vec<f64>)> = Vec::new();
     for part in path.split_inclusive(|c: char| c.is_ascii_alphabetic()) {
         let (numbers, next) = match part.chars().last() {
-            Some(c) if c.is_ascii_alphabetic() => (&part[..part.len() - 1], Some(c)),
+            Some(c) if c.is_ascii_alphabetic() => (part.strip_suffix(c).unwrap(), Some(c)),
             _ => (part, None),
         };
         if let Some((_, values)) = commands.last_mut() {

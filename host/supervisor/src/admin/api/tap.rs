@@ -83,7 +83,10 @@ async fn feed(mut subscription: Subscription, sender: EventSender, kind: Kind) {
                 Some(seen @ Seen::Trace(_)) => unsent += u64::from(!sender.try_send("trace", &seen)),
                 None => break,
             },
-            _ = reports.tick() => _ = sender.try_send("report", &report(&subscription, unsent)),
+            _ = reports.tick() => {
+                // The next report has the same counts.
+                let _ = sender.try_send("report", &report(&subscription, unsent));
+            }
         }
     }
     // The last report comes after all events, however slowly the client reads.
