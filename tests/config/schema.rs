@@ -109,7 +109,7 @@ fn examples_in_the_documents_match() {
     let folder = Folder::new();
     let agent = schema(&folder, "agent");
     let mut seen = 0;
-    for document in ["README.md", "docs/OPERATING.md"] {
+    for document in ["README.md", "docs/OPERATE.md"] {
         for block in blocks(document).iter().filter(|block| block.contains("[sources.")) {
             assert_fits(&agent, document, block);
             seen += 1;

@@ -13,9 +13,9 @@ use wattle_tests::{Config, Folder, finish, free_address, send, wait_until, works
 
 const PACK: &str = "cloudtrail@2.0.0";
 
-/// The configuration that `docs/OPERATING.md` prints.
+/// The configuration that `docs/OPERATE.md` prints.
 fn printed() -> String {
-    let text = fs::read_to_string(workspace().join("docs/OPERATING.md")).unwrap();
+    let text = fs::read_to_string(workspace().join("docs/OPERATE.md")).unwrap();
     let (_, rest) = text.split_once("### CloudTrail with dedup, metrics and findings\n").unwrap();
     let (_, rest) = rest.split_once("```toml\n").unwrap();
     rest.split_once("```\n").unwrap().0.to_owned()

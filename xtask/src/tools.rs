@@ -62,9 +62,10 @@ pub(crate) fn add_elasticsearch() -> anyhow::Result<PathBuf> {
     add_from_pypi("elasticsearch", &["elasticsearch==9.5.1"], &works, "tests of the source `elasticsearch_bulk` fail")
 }
 
-/// Installs the server that the tests of the sink `prometheus_remote_write` start.
+/// Installs the server that the tests of the sink `prometheus_remote_write` start, and the checker of its rules.
 pub(crate) fn add_prometheus() {
-    add_from_debian(&["prometheus"], &["prometheus"], "tests of the sink `prometheus_remote_write` fail");
+    let otherwise = "tests of the sink `prometheus_remote_write` and of the alerts fail";
+    add_from_debian(&["prometheus", "promtool"], &["prometheus"], otherwise);
 }
 
 /// Installs the reader of journals, which the source `journald` runs, and a writer of journals for its tests.
