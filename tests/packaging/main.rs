@@ -12,3 +12,4 @@ mod alerts;
 mod dashboards;
 mod promql;
 mod table;
+mod unit;
