@@ -9,6 +9,7 @@
 )]
 
 mod alerts;
+mod chart;
 mod dashboards;
 mod promql;
 mod table;

