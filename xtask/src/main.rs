@@ -7,6 +7,7 @@ mod deny;
 mod fuzz;
 mod languages;
 mod nodes;
+mod package;
 mod picture;
 mod process;
 mod swap;
@@ -44,6 +45,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Build, check and measure nodes in every available language, and write target/languages.json
     Languages(languages::Options),
+    /// Write the packages for Debian and RPM to target/packages
+    Package(package::Options),
     /// Check licences, sources and advisories of all dependencies
     Deny,
     /// Check formatting and lints
@@ -64,6 +67,7 @@ fn main() -> anyhow::Result<()> {
         Command::Swap(options) => swap::swap(&options),
         Command::Fuzz(options) => fuzz::fuzz(&options),
         Command::Languages(options) => languages::languages(&options),
+        Command::Package(options) => package::package(&options),
         Command::Deny => deny::deny(),
         Command::Lint => test::lint(),
     }

@@ -16,6 +16,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     tools::add_rsyslog();
     tools::add_prometheus();
     tools::add_journal();
+    tools::add_packagers();
     let moto = tools::add_moto()?;
     let noida = tools::add_noida()?;
     let elasticsearch = tools::add_elasticsearch()?;

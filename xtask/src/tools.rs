@@ -68,6 +68,11 @@ pub(crate) fn add_prometheus() {
     add_from_debian(&["prometheus", "promtool"], &["prometheus"], otherwise);
 }
 
+/// Installs the writers of packages for Debian and RPM.
+pub(crate) fn add_packagers() {
+    add_from_debian(&["dpkg-deb", "rpmbuild"], &["dpkg", "rpm"], "packages cannot be written");
+}
+
 /// Installs the reader of journals, which the source `journald` runs, and a writer of journals for its tests.
 pub(crate) fn add_journal() {
     let programs = ["journalctl", "/lib/systemd/systemd-journal-remote"];
