@@ -66,7 +66,8 @@ mod tests {
         let second = |n: u64| start + Duration::from_secs(n);
         assert_eq!(rates.of("main", start, (5, 5)), Rate::default());
         for n in 0..30 {
-            counts.pipeline("main").received.store(n * 100, Ordering::Relaxed);
+            let events = if n == 0 { 0 } else { 100 };
+            counts.pipeline("main").received.add(events, &mut wattle_topology::Balance::default());
             counts.pipeline("main").received_bytes.store(n * 1000, Ordering::Relaxed);
             rates.note(second(n), &counts);
         }

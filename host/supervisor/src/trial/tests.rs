@@ -90,7 +90,9 @@ fn plan() -> PipelinePlan {
             ports: vec!["out".into(), "second".into()],
             name: "native".into(),
             version: "1.0.0".into(),
+            summary: String::new(),
             masks: false,
+            is_stateful: false,
             capabilities: Vec::new(),
             state: StateSettings::default(),
         },
@@ -107,6 +109,7 @@ fn plan() -> PipelinePlan {
         nodes: vec![node],
         outputs: ["all", "second", "fails"].map(output).into(),
         reference: None,
+        parameters: serde_json::Map::new(),
         shadow: None,
         canary: None,
     }

@@ -10,10 +10,13 @@ use super::super::state::State;
 use super::tap::value;
 use crate::time::rfc3339;
 
+/// Pipeline, node and code.
+type Key = (Arc<str>, Arc<str>, Arc<str>);
+
 /// Makes the document. All codes of the pipelines that run have their counts; most have samples.
 pub(super) fn collect(state: &State) -> Failures {
     let observer = state.observer();
-    let mut samples: HashMap<(Arc<str>, Arc<str>, Arc<str>), Vec<FailedSample>> = HashMap::new();
+    let mut samples: HashMap<Key, Vec<FailedSample>> = HashMap::new();
     for found in observer.taps().failures() {
         samples.insert((found.pipeline, found.node, found.code), found.samples);
     }
