@@ -209,8 +209,11 @@ fn a_trace_has_every_point_in_order_and_says_where_an_event_ended() {
     assert_eq!(failed.event.as_ref().unwrap()["body"], "fail");
 }
 
-/// Differences of `result` from `against`, as counts, and the bodies of the first pairs.
-fn compared(input: &str, result: Decide, against: Decide) -> (Tried, Vec<(String, [u64; 4], Vec<(String, String)>)>) {
+/// Name of an output; numbers of events that are the same, changed, added and missing; bodies of the first pairs.
+type Compared = (String, [u64; 4], Vec<(String, String)>);
+
+/// Differences of `result` from `against`.
+fn compared(input: &str, result: Decide, against: Decide) -> (Tried, Vec<Compared>) {
     let tried = run(input.as_bytes(), &version(result), Some(&version(against)), &TrialSettings::default()).unwrap();
     let body =
         |event: &Option<Value>| event.as_ref().map_or("-".to_owned(), |e| e["body"].as_str().unwrap().to_owned());
