@@ -74,6 +74,75 @@ fn a_slow_server_and_a_network_that_fails_lose_nothing() {
     agent.stop();
 }
 
+/// From the topic `in` to the file `out.txt`.
+fn to_file(server: &Server, reset: &str) -> String {
+    Config::new()
+        .source("in", "kafka")
+        .set("bootstrap_servers", server.address())
+        .set("topics", vec!["in"])
+        .set("auto_offset_reset", reset)
+        .with("group_id = \"g\"\nsession_timeout = \"6s\"\ncommit_interval = \"200ms\"")
+        .pipeline("p", &["in"])
+        .output("out", &["input"])
+        .file_sink("out", &["p.out"], "out.txt")
+        .with("encoding = { codec = \"text\" }")
+        .text()
+}
+
+#[test]
+fn what_the_retention_deleted_before_it_was_read_is_counted_and_the_rest_is_read() {
+    let (folder, faults) = (Folder::new(), Folder::new());
+    let server = Server::with_faults(&faults.path("."));
+    server.create("in", 1);
+    server.count("in", 1000).done();
+    let agent = folder.start(&to_file(&server, "earliest"));
+    server.until_committed("g", "in");
+    agent.stop();
+    server.count("in", 5000).done();
+    faults.write("low", "1500");
+    let mut agent = folder.start(&to_file(&server, "latest"));
+    agent.wait_for("messages are lost");
+    let lines = || String::from_utf8(folder.read("out.txt")).unwrap().lines().count();
+    wait_until("the rest is read", || lines() >= 1000 + 4500);
+    let ended = agent.stop();
+    assert_eq!(lines(), 1000 + 4500, "{}", ended.log);
+    assert!(ended.log.contains("lost=500") && ended.log.contains("500 messages were deleted"), "{}", ended.log);
+    assert_eq!(server.committed("g", "in"), [6000]);
+}
+
+#[test]
+fn partitions_that_cannot_be_read_are_reported_until_they_can() {
+    let (folder, faults) = (Folder::new(), Folder::new());
+    let server = Server::with_faults(&faults.path("."));
+    server.create("in", 1);
+    let mut agent = folder.start(&to_file(&server, "earliest"));
+    agent.wait_for("partitions assigned");
+    let lines = || String::from_utf8(folder.read("out.txt")).unwrap_or_default().lines().count();
+    for (sent, (error, said)) in [
+        ("29", "TopicAuthorizationFailed"),
+        ("56", "KafkaStorageException"),
+        ("2", "CorruptMessage"),
+        ("87", "InvalidRecord"),
+        ("-1", "UnknownServerError"),
+        ("3", "UnknownTopicOrPartition"),
+        ("777", "Unknown(777)"),
+        // Without any error.
+        ("empty", "no message was returned for 10 s"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        faults.write("error", error);
+        server.send("in", &[json!({ "value": base64(error) })]);
+        agent.wait_for(said);
+        faults.write("error", "0");
+        agent.wait_for("messages are read again");
+        wait_until("the message arrives", || lines() > sent);
+    }
+    let ended = agent.stop();
+    assert_eq!(lines(), 8, "{}", ended.log);
+}
+
 #[test]
 fn options_that_change_under_load_lose_and_double_nothing() {
     let (folder, server) = (Folder::new(), Server::start());

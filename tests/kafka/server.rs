@@ -108,6 +108,15 @@ impl Server {
         Self { user, _other: Some(proxy), ..Self::new(listens, address.to_string(), "memory://tansu/", None) }
     }
 
+    /// A server that clients reach by a proxy which answers for partitions as the files in a folder say.
+    pub(crate) fn with_faults(folder: &Path) -> Self {
+        let (listens, address) = (free_address(), free_address());
+        let mut proxy = python();
+        proxy.arg(script("faulty.py")).args([&address.to_string(), &listens.to_string()]).arg(folder);
+        let proxy = Process::start(&mut proxy, address);
+        Self { _other: Some(proxy), ..Self::new(listens, address.to_string(), "memory://tansu/", None) }
+    }
+
     fn new(listens: SocketAddr, address: String, storage: &str, s3: Option<&str>) -> Self {
         let mut command = Command::new(tansu());
         command

@@ -10,8 +10,9 @@ use crate::cli::{Cli, LogFormat};
 use crate::exit;
 use crate::waiting::clear_line;
 
-/// Clients that report each step and each attempt, and their level. Sources and sinks say what matters of that, once.
-const CLIENTS: [(&str, &str); 2] = [("krafka", "error"), ("async_nats", "off")];
+/// Clients that report each step and each attempt, and their level. Sources and sinks say what matters of that, once, with
+/// their names; what `krafka` says only in its log, they read there.
+const CLIENTS: [(&str, &str); 2] = [("krafka", "off"), ("async_nats", "off")];
 
 /// Sets up logging for the process.
 pub(crate) fn init(cli: &Cli) {

@@ -55,6 +55,12 @@ impl Failure {
             );
             return Self { kind: FailureKind::Authentication, text };
         }
+        // While connecting, the client passes such errors on as text only.
+        if let text = error.to_string()
+            && text.contains("(InvalidLength)")
+        {
+            return Self { kind: FailureKind::Invalid, text: not_kafka(&text) };
+        }
         let kind = FailureKind::of(error);
         let said = match error {
             KrafkaError::Network(error) => error.to_string(),
@@ -78,6 +84,17 @@ impl Failure {
         let text = format!("unknown topic `{name}`; create the topic, or check its name");
         Self { kind: FailureKind::UnknownTopic, text }
     }
+}
+
+/// A response with an impossible length, which is what the first bytes of other protocols are.
+fn not_kafka(text: &str) -> String {
+    // The bytes `HTTP`, and the beginning of an alert of TLS.
+    let what = match (text.contains(" 1213486160"), text.contains(" 352518")) {
+        (true, _) => "it speaks HTTP",
+        (_, true) => "it speaks TLS, and `tls` is not set",
+        _ => "it may speak another protocol",
+    };
+    format!("the server does not answer as Kafka does: {what}; check the port in `bootstrap_servers` ({text})")
 }
 
 /// Whether a broker has refused the certificate of this client, or that it has none. In TLS 1.3, it does so after the
@@ -122,6 +139,8 @@ impl FailureKind {
                 Self::UnknownTopic
             }
             ErrorCode::RequestTimedOut => Self::Timeout,
+            // Something unexpected went wrong in the broker, and its log says what.
+            ErrorCode::UnknownServerError => Self::Unavailable,
             code if code.is_retriable() => Self::Unavailable,
             _ => Self::Refused,
         }
@@ -154,7 +173,16 @@ mod tests {
         }
         check(KrafkaError::network(alert("CloseNotify")), FailureKind::Connection, "CloseNotify", false);
         check(KrafkaError::auth("wrong password"), FailureKind::Authentication, "`sasl`", true);
+        let http = "could not connect to any of [b:80]; last error: protocol error (InvalidLength): message size 1213486160 \
+                    exceeds maximum 104857600";
+        check(
+            KrafkaError::network(std::io::Error::other(http)),
+            FailureKind::Invalid,
+            "it speaks HTTP; check the port",
+            false,
+        );
         let broker = |code| KrafkaError::broker(code, "said");
+        check(broker(ErrorCode::UnknownServerError), FailureKind::Unavailable, "UnknownServerError", false);
         check(broker(ErrorCode::TopicAuthorizationFailed), FailureKind::Authorization, "permission", true);
         check(broker(ErrorCode::UnknownTopicOrPartition), FailureKind::UnknownTopic, "create", true);
         check(broker(ErrorCode::NotEnoughReplicas), FailureKind::Unavailable, "NotEnoughReplicas", false);

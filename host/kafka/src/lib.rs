@@ -8,10 +8,12 @@
 //! - Options are checked without the network, and files are read: a wrong certificate is an error of `wattle validate`.
 //! - Passwords appear neither in logs nor in `Debug` output.
 
+mod client_log;
 mod connection;
 mod failure;
 mod options;
 
+pub use client_log::{ClientLog, Note};
 pub use connection::Connection;
 pub use failure::{Failure, FailureKind};
 pub use krafka;

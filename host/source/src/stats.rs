@@ -53,6 +53,8 @@ pub struct SourceStats {
     pub queue: QueueStats,
     /// Messages without acknowledgements that were dropped because they came faster than they were delivered.
     pub dropped_messages: AtomicU64,
+    /// Messages that the server deleted before the source had read them; each loss is logged.
+    pub expired_messages: AtomicU64,
     /// What the parts of a topic or a stream have that is not delivered.
     pub lag: LagStats,
 }

@@ -78,7 +78,7 @@ pub(super) async fn commit(consumer: &Consumer, shared: &Shared, keys: Option<&[
     if commits.is_empty() {
         return Ok(());
     }
-    let offsets = commits.iter().map(|Commit { key: (topic, partition), offset, leader_epoch }| {
+    let offsets = commits.iter().map(|Commit { key: (topic, partition), offset, leader_epoch, .. }| {
         let offset = match leader_epoch {
             ..0 => OffsetAndMetadata::new(*offset),
             epoch => OffsetAndMetadata::with_epoch(*offset, *epoch),

@@ -34,7 +34,9 @@ pub(crate) struct Options {
     #[serde(default)]
     group_protocol: Protocol,
     /// Where to begin in a partition for which the group has no offset: `earliest`, `latest`, or `none`, which waits
-    /// until an offset is committed. Default: `latest`.
+    /// until an offset is committed. If the group has an offset whose message was deleted from the topic, reading goes on
+    /// at the oldest message, except with `none`, which waits; what is lost is logged and counted. With `latest`,
+    /// partitions that appear while the source runs are read from their beginning. Default: `latest`.
     #[serde(default)]
     auto_offset_reset: Reset,
     /// After how long without a sign of life the group gives the partitions of a member to others, `6s` to `30m`.

@@ -1,5 +1,8 @@
 //! Polls the client for messages, and commits what is delivered.
 
+mod faults;
+mod positions;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,10 +10,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 use wattle_kafka::krafka::consumer::{
-    Consumer, ConsumerRecord, IsolationLevel, PartitionAssignmentStrategy, PartitionLag, TopicPartition,
+    AutoOffsetReset, Consumer, ConsumerRecord, IsolationLevel, PartitionAssignmentStrategy, PartitionLag,
+    TopicPartition,
 };
 use wattle_kafka::krafka::{CloseOptions, Kafka, KrafkaError};
-use wattle_kafka::{Failure, FailureKind};
+use wattle_kafka::{ClientLog, Failure, FailureKind};
+
+use faults::Faults;
+use positions::Topics;
 
 use super::events::parts;
 use super::group::{COMMIT_TIMEOUT, Listener, commit};
@@ -66,7 +73,15 @@ enum End {
 /// Reads until the source stops, or with `once` until everything that was there is delivered.
 pub(super) async fn run(settings: &Settings, context: &Arc<SourceContext>, shared: &Arc<Shared>) {
     context.stats.start();
-    let mut reader = Reader { settings, context, shared, reports: Reports::default(), failures: 0 };
+    let mut reader = Reader {
+        settings,
+        context,
+        shared,
+        reports: Reports::default(),
+        failures: 0,
+        topics: Topics::default(),
+        faults: Faults::default(),
+    };
     let mut stop = context.stop.clone();
     while !stop.is_stopped() {
         let connected = tokio::select! {
@@ -113,6 +128,9 @@ struct Reader<'s> {
     reports: Reports,
     /// Failed attempts to connect or to poll in a row.
     failures: u32,
+    topics: Topics,
+    /// Partitions that cannot be read now.
+    faults: Faults,
 }
 
 /// When the next work between two polls is due.
@@ -137,7 +155,9 @@ impl Reader<'_> {
         };
         let consumer = kafka
             .consumer(settings.group.clone())
-            .auto_offset_reset(settings.reset)
+            // The client would reset positions that are out of range in silence, and skip messages. See `positions`.
+            .auto_offset_reset(AutoOffsetReset::None)
+            .lag_staleness_threshold(faults::FRESH)
             .enable_auto_commit(false)
             .session_timeout(settings.session_timeout)
             // Also how long a group waits for its members when it shares the partitions. Between two polls, the source gives up
@@ -196,6 +216,8 @@ impl Reader<'_> {
         let mut paused: Option<Wait> = None;
         let mut end_of_input: Option<Wait> = None;
         let mut errors = 0;
+        let log = ClientLog::default();
+        self.faults = Faults::default();
         loop {
             let is_stopping = stop.is_stopped() || self.context.output.is_closed();
             if is_stopping {
@@ -204,15 +226,20 @@ impl Reader<'_> {
             let must_pause =
                 is_stopping || if paused.is_some() { !self.shared.has_room() } else { self.shared.is_full() };
             self.pause(consumer, must_pause, &mut paused).await;
+            if must_pause {
+                self.faults.pause();
+            }
             if self.shared.is_idle() && (is_stopping || end_of_input.is_some()) {
                 self.commit(consumer).await;
                 return End::Done;
             }
             let wait = if must_pause || end_of_input.is_some() { POLL_PAUSED } else { POLL };
-            let is_quiet = match consumer.poll(wait).await {
+            let polled = log.during(consumer.poll(wait)).await;
+            self.note(consumer, log.take()).await;
+            let is_quiet = match polled {
                 Ok(records) => {
                     self.failures = 0;
-                    if !records.is_empty() {
+                    if !records.is_empty() && self.faults.is_empty() {
                         self.reports.worked(self.context, Action::Read);
                     }
                     let is_quiet = records.is_empty();
@@ -222,6 +249,15 @@ impl Reader<'_> {
                     is_quiet
                 }
                 Err(KrafkaError::Wakeup) => false,
+                Err(KrafkaError::NoOffset { partitions }) => {
+                    if self.position(consumer, partitions).await {
+                        self.failures = 0;
+                    } else {
+                        self.failures = self.failures.saturating_add(1);
+                        tokio::time::sleep(pause(self.failures).min(4 * POLL)).await;
+                    }
+                    false
+                }
                 Err(error) => {
                     self.reports.failed(self.context, Action::Read, &Failure::of(&error));
                     self.failures += 1;
@@ -235,10 +271,13 @@ impl Reader<'_> {
             if Instant::now() >= due.measure {
                 due.measure = Instant::now() + MEASURE;
                 self.measure(consumer).await;
+                self.check(consumer, must_pause).await;
                 // The client repeats failed fetches by itself, and only counts them.
                 let counted = consumer.metrics().consumer.errors;
-                let is_ill =
-                    counted > errors || !self.shared.was_assigned() || self.reports.is_failing(Action::FindTopics);
+                let is_ill = counted > errors
+                    || !self.faults.is_empty()
+                    || !self.shared.was_assigned()
+                    || self.reports.is_failing(Action::FindTopics);
                 if is_ill {
                     due.look_up = due.look_up.min(Instant::now() + LOOK_UP_AGAIN);
                 }
@@ -250,9 +289,10 @@ impl Reader<'_> {
                     return End::Again;
                 }
             }
+            self.begin_again(consumer).await;
             // Where reading begins is committed at once, so that a crash before the first delivery does not begin at the newest
             // message again.
-            let is_new = !is_stopping && self.find_starts(consumer).await;
+            let is_new = !is_stopping && log.during(self.find_starts(consumer)).await;
             if is_new || is_stopping || Instant::now() >= due.commit {
                 due.commit = Instant::now() + self.settings.commit_interval;
                 self.commit(consumer).await;
@@ -298,7 +338,15 @@ impl Reader<'_> {
         });
         match made {
             Ok(parts) => {
-                parts.into_iter().for_each(|part| self.shared.take(part));
+                for part in parts {
+                    let ((topic, partition), offset) = (part.key.clone(), part.first);
+                    if let Some(read_to) = self.shared.take(part) {
+                        tracing::warn!(
+                            source = %context.name, %topic, partition, read_to, offset,
+                            "offsets that were read before are read again: the topic was created again, or has lost messages"
+                        );
+                    }
+                }
                 true
             }
             Err(error) => {
@@ -341,6 +389,8 @@ impl Reader<'_> {
             match looked_up {
                 Ok(metadata) => {
                     let partitions = metadata.topics.iter().map(|topic| topic.partitions.len()).sum();
+                    let id = metadata.topics.first().map(|topic| topic.topic_id);
+                    self.topics.found(self.context, topic, partitions, id.unwrap_or_default());
                     if partitions > 0 {
                         found.insert(topic.clone(), partitions);
                     } else {
@@ -351,6 +401,9 @@ impl Reader<'_> {
                     let failure = Failure::of(&error);
                     let is_topic = matches!(failure.kind, FailureKind::UnknownTopic | FailureKind::Authorization);
                     let action = if is_topic { Action::FindTopics } else { Action::Read };
+                    if failure.kind == FailureKind::UnknownTopic {
+                        self.topics.found(self.context, topic, 0, [0; 16]);
+                    }
                     self.reports.failed(self.context, action, &failure);
                     if !is_topic {
                         // The other topics would not be found either.
@@ -359,7 +412,9 @@ impl Reader<'_> {
                 }
             }
         }
-        self.reports.worked(self.context, Action::Read);
+        if self.faults.is_empty() {
+            self.reports.worked(self.context, Action::Read);
+        }
         if found.len() == self.settings.topics.len() {
             self.reports.worked(self.context, Action::FindTopics);
         }
@@ -386,7 +441,7 @@ impl Reader<'_> {
 
     /// Whether the messages that were there are read.
     async fn is_at_end(&self, consumer: &Consumer) -> bool {
-        if !self.shared.was_assigned() || self.reports.is_failing(Action::Read) {
+        if !self.shared.was_assigned() || self.reports.is_failing(Action::Read) || !self.faults.is_empty() {
             return false;
         }
         let lag = consumer.lag().await;

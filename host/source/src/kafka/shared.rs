@@ -1,5 +1,6 @@
 //! What the reader, the sender, the listener and acknowledgements share.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -26,6 +27,8 @@ struct State {
     /// Bytes of all batches that are not acknowledged.
     held_bytes: usize,
     is_stopping: bool,
+    /// The partitions of which a commit succeeded, also those of other members now.
+    has_committed: HashSet<Key>,
     /// The group has assigned partitions to this member, since the consumer began.
     was_assigned: bool,
     consumer: Weak<Consumer>,
@@ -82,11 +85,12 @@ impl Shared {
         self.state.lock().was_assigned
     }
 
-    /// Takes the messages of a partition: their events wait for the sender.
-    pub(super) fn take(&self, part: Part) {
+    /// Takes the messages of a partition: their events wait for the sender. If reading went back, returns the offset up to which
+    /// the partition was read before.
+    pub(super) fn take(&self, part: Part) -> Option<i64> {
         let Part { key, batch, first, next, leader_epoch, cost } = part;
         let mut state = self.state.lock();
-        let range = state.offsets.begin(key, first, next, leader_epoch);
+        let (range, went_back) = state.offsets.begin(key, first, next, leader_epoch);
         match batch {
             Some(batch) => {
                 state.held_bytes += cost;
@@ -96,6 +100,19 @@ impl Shared {
         }
         drop(state);
         self.to_send.notify_one();
+        went_back
+    }
+
+    /// Passes the offsets from `from` to before `to`, whose messages do not exist any more.
+    pub(super) fn pass(&self, key: &Key, from: i64, to: i64) {
+        let mut state = self.state.lock();
+        let (range, _) = state.offsets.begin(key.clone(), from, to, -1);
+        state.offsets.done(&range);
+    }
+
+    /// Whether a commit of the partition succeeded since the source began.
+    pub(super) fn has_committed(&self, key: &Key) -> bool {
+        self.state.lock().has_committed.contains(key)
     }
 
     /// The source stops: what was not sent is not sent any more.
@@ -149,7 +166,9 @@ impl Shared {
 
     /// The brokers have these offsets.
     pub(super) fn committed(&self, commits: &[Commit]) {
-        self.state.lock().offsets.committed(commits);
+        let mut state = self.state.lock();
+        state.offsets.committed(commits);
+        state.has_committed.extend(commits.iter().map(|commit| commit.key.clone()));
     }
 
     /// The partitions for which it is not known where reading begins.

@@ -1,3 +1,5 @@
+mod positions;
+
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
