@@ -31,6 +31,9 @@ pub struct ConsumerFacts {
     /// Up to where all messages are acknowledged.
     #[serde(default)]
     pub ack_floor: Position,
+    /// The last message that was delivered.
+    #[serde(default)]
+    pub delivered: Position,
     /// Its configuration.
     pub config: ConsumerConfig,
 }
@@ -41,6 +44,9 @@ pub struct Position {
     /// In the stream.
     #[serde(default)]
     pub stream_seq: u64,
+    /// Among the deliveries of the consumer.
+    #[serde(default)]
+    pub consumer_seq: u64,
 }
 
 /// The configuration of a consumer, as far as its clients must know it. Times are in nanoseconds.
@@ -63,6 +69,14 @@ pub struct ConsumerConfig {
     pub max_bytes: usize,
     /// The same in time.
     pub max_expires: u64,
+    /// Where it began: `all`, `by_start_sequence`, …
+    pub deliver_policy: String,
+    /// The first message, with `by_start_sequence`.
+    pub opt_start_seq: u64,
+    /// The subject whose messages it delivers, if not all.
+    pub filter_subject: String,
+    /// The same, for more than one.
+    pub filter_subjects: Vec<String>,
 }
 
 impl ConsumerFacts {
@@ -71,6 +85,15 @@ impl ConsumerFacts {
         let shortest = self.config.backoff.iter().copied().chain([self.config.ack_wait]).filter(|wait| *wait > 0).min();
         // The default of the server.
         shortest.map_or(Duration::from_secs(30), Duration::from_nanos)
+    }
+
+    /// Whether it delivers every message of the stream after its first one.
+    pub fn delivers_all(&self) -> bool {
+        let ConsumerConfig { deliver_policy, filter_subject, filter_subjects, .. } = &self.config;
+        let is_all = |subject: &str| subject.is_empty() || subject == ">";
+        deliver_policy != "last_per_subject"
+            && is_all(filter_subject)
+            && filter_subjects.iter().all(|subject| is_all(subject))
     }
 
     /// Why messages cannot be pulled and acknowledged one by one.

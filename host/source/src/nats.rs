@@ -28,6 +28,7 @@ mod acks;
 mod consumer;
 mod core;
 mod events;
+mod gaps;
 mod options;
 mod pull;
 mod read;

@@ -19,6 +19,8 @@ const ROW_BYTES: usize = 64;
 pub(super) struct Facts {
     /// Position in the stream.
     pub(super) sequence: u64,
+    /// Position among the deliveries of the consumer.
+    pub(super) number: u64,
     /// How often it was delivered, this time included.
     pub(super) deliveries: u64,
     /// When the stream got it, in nanoseconds since 1970.
@@ -39,6 +41,7 @@ impl Facts {
         Some(Self {
             deliveries: token(2).parse().ok()?,
             sequence: token(3).parse().ok()?,
+            number: token(4).parse().ok()?,
             time: token(5).parse().ok()?,
         })
     }
@@ -218,10 +221,10 @@ mod tests {
 
     #[test]
     fn the_subject_of_an_acknowledgement_says_what_jetstream_knows() {
-        let facts = |sequence, deliveries, time| Some(Facts { sequence, deliveries, time });
-        assert_eq!(Facts::of("$JS.ACK.s.c.2.17.5.1700000000000000001.9"), facts(17, 2, 1_700_000_000_000_000_001));
-        assert_eq!(Facts::of("$JS.ACK._.hash.s.c.1.3.3.5.0"), facts(3, 1, 5));
-        assert_eq!(Facts::of("$JS.ACK.hub.hash.s.c.1.3.3.5.0.token"), facts(3, 1, 5));
+        let facts = |sequence, number, deliveries, time| Some(Facts { sequence, number, deliveries, time });
+        assert_eq!(Facts::of("$JS.ACK.s.c.2.17.5.1700000000000000001.9"), facts(17, 5, 2, 1_700_000_000_000_000_001));
+        assert_eq!(Facts::of("$JS.ACK._.hash.s.c.1.3.3.5.0"), facts(3, 3, 1, 5));
+        assert_eq!(Facts::of("$JS.ACK.hub.hash.s.c.1.3.3.5.0.token"), facts(3, 3, 1, 5));
         for other in ["", "_INBOX.a.b", "$JS.ACK.s.c.1.2", "$JS.ACK.s.c.x.1.1.1.1"] {
             assert_eq!(Facts::of(other), None, "{other}");
         }

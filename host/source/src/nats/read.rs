@@ -12,6 +12,7 @@ use wattle_nats::{ConsumerFacts, Failure, FailureKind, Session, StreamExt};
 use super::acks::{Abandon, end, keep};
 use super::consumer::{self, Known};
 use super::events::{Builder, Facts, Made, Part};
+use super::gaps::Gaps;
 use super::options::{JetStream, Settings};
 use super::pull::{CAPACITY, Pulls, Said};
 use super::reports::{Action, Reports};
@@ -212,6 +213,7 @@ impl Reader<'_> {
         let Ok(mut messages) = session.client.subscribe(format!("{inbox}.*")).await else { return End::Lost };
         let mut pulls = Pulls::new(self.settings.max_in_flight, self.settings.max_in_flight_bytes, facts);
         let mut builders = [Builder::default(), Builder::default()];
+        let mut gaps = Gaps::new(facts);
         let mut last_activity = Instant::now();
         let mut full: Option<Wait> = None;
         let mut end_of_input: Option<Wait> = None;
@@ -244,7 +246,7 @@ impl Reader<'_> {
                 message = messages.next() => {
                     let Some(message) = message else { return End::Lost };
                     last_activity = Instant::now();
-                    match self.receive(message, &mut messages, &mut pulls, &mut builders) {
+                    match self.receive(message, &mut messages, &mut pulls, &mut builders, &mut gaps) {
                         Ok(Said::Failed(failure)) => return End::Failed(failure),
                         Ok(Said::Empty) if context.once => {
                             is_at_end = true;
@@ -286,6 +288,7 @@ impl Reader<'_> {
         messages: &mut Subscriber,
         pulls: &mut Pulls,
         builders: &mut [Builder; 2],
+        gaps: &mut Gaps,
     ) -> Result<Said, ColumnTooLarge> {
         let mut said = Said::Nothing;
         let mut next = Some(first);
@@ -301,17 +304,24 @@ impl Reader<'_> {
                 }
                 None => {
                     pulls.message();
-                    self.take(&message, builders)?;
+                    self.take(&message, builders, gaps)?;
                 }
             }
             next = now(messages);
+        }
+        if let Some(lost) = gaps.report(Instant::now()) {
+            let JetStream { stream, consumer, .. } = self.stream;
+            tracing::error!(
+                source = %self.context.name, stream, consumer, lost,
+                "messages are lost: they were deleted from the stream before they were delivered"
+            );
         }
         self.flush(builders)?;
         Ok(said)
     }
 
     /// Adds a message to a batch, or ends it if it has no events.
-    fn take(&self, message: &Message, builders: &mut [Builder; 2]) -> Result<(), ColumnTooLarge> {
+    fn take(&self, message: &Message, builders: &mut [Builder; 2], gaps: &mut Gaps) -> Result<(), ColumnTooLarge> {
         let (context, shared) = (self.context, self.shared);
         let Some((reply, facts)) = message.reply.as_ref().and_then(|reply| Some((reply, Facts::of(reply)?))) else {
             // Others can send to the subject of the answers, too.
@@ -319,6 +329,7 @@ impl Reader<'_> {
             return Ok(());
         };
         context.stats.read_bytes.fetch_add(message.payload.len() as u64, Ordering::Relaxed);
+        context.stats.expired_messages.fetch_add(gaps.message(&facts), Ordering::Relaxed);
         if !shared.begin(facts.sequence, reply) {
             return Ok(());
         }
