@@ -316,5 +316,5 @@ fn every_source_and_sink_has_the_keys_of_its_reader() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 33);
+    assert_eq!(seen, 34);
 }

@@ -77,8 +77,8 @@ pub(super) struct Options {
     /// Maximum number of connections. At the limit, a new connection replaces the one that was inactive for the longest
     /// time, if that is at least 1 s; it waits while all connections are busy. Default: 128.
     max_connections: Number<u64>,
-    /// Maximum time that a connection stays open without a request, and maximum time for the head of a request. Default:
-    /// `5m`.
+    /// Maximum time that a connection stays open without a request, and maximum time for the head of a request.
+    /// Default: `5m`.
     idle_timeout: Period,
     /// File for rejected events, one JSON object per line: `time`, `sink`, `status`, which is `null`, `reason`, and in
     /// `event` the samples as text with times in milliseconds, or the event if no sample could be made of it. Default:
