@@ -1,6 +1,7 @@
 //! Runs all tests and the lints.
 
 use std::io::{BufRead as _, BufReader};
+use std::num::NonZeroUsize;
 use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
@@ -28,8 +29,11 @@ pub(crate) fn test() -> anyhow::Result<()> {
     let helm = tools::add_helm()?;
     // End-to-end tests run the agent's binary.
     nodes::build_all()?;
+    // Most tests of agents and servers wait most of their time.
+    let threads = std::thread::available_parallelism().map_or(2, NonZeroUsize::get) * 2;
     let mut tests = cargo()
         .args(["test", "--release", "--workspace", "--no-fail-fast"])
+        .env("RUST_TEST_THREADS", threads.to_string())
         .env("WATTLE_MOTO", moto)
         .env("WATTLE_NOIDA", noida)
         .env("WATTLE_ELASTICSEARCH", elasticsearch)
