@@ -67,6 +67,10 @@ impl Params {
             params.push(Param { name, place, value, origin, is_secret, used: false });
         }
         for entry in unknown {
+            // It may be the misspelt name of a secret parameter.
+            if declared.iter().any(|manifest| manifest.secret) {
+                findings.keep_place_secret(entry.item.place);
+            }
             let message = format!("unknown parameter `{}`", entry.key);
             let names = declared.iter().map(|manifest| manifest.name.as_str());
             let hint = suggest::hint(&entry.key, names).unwrap_or_else(|| "the pack has no parameters".to_owned());

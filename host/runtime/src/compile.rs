@@ -154,7 +154,10 @@ impl Compiler {
             ChildError::Refused(text) => Err(not_a_component(&text)),
             ChildError::Killed(reason) => {
                 let mut clear = "";
+                // One of the agent itself only met a machine without time or memory, and may be compiled at the next start.
+                let is_own = matches!(artifact.origin, Origin::Builtin | Origin::Embedded);
                 match cache {
+                    _ if is_own => {}
                     Some(cache) => {
                         cache.refuse(&tier.engine, digest, &self.limits, &reason);
                         clear = "; until then the agent refuses it without compiling";

@@ -102,9 +102,6 @@ impl Trials {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let trials = self.clone();
         let run = move || {
-            if let Err(error) = rustix::process::nice(NICENESS) {
-                tracing::debug!(%error, "cannot lower the priority of a trial");
-            }
             let done = trials.run_here(&request, &input);
             // Before the response, so that a client can send the next one at once.
             drop(place);
@@ -132,6 +129,10 @@ impl Trials {
             (None, None) => return Err(RequestError::Nothing),
         };
         let against = request.against.as_deref().map(|pack| self.version(&plan, pipeline, pack, now)).transpose()?;
+        // Not before: threads and processes that compile inherit the priority, and a compiler that is too slow is ended.
+        if let Err(error) = rustix::process::nice(NICENESS) {
+            tracing::debug!(%error, "cannot lower the priority of a trial");
+        }
         Ok(run(input, &result, against.as_ref(), &settings())?)
     }
 

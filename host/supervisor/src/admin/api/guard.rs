@@ -14,9 +14,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hyper::header::{HOST, HeaderMap, HeaderName, ORIGIN};
+use hyper::header::{HOST, HeaderName, HeaderValue, ORIGIN};
 use hyper::http::uri::Authority;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, StatusCode, Version};
 
 use super::super::response::Refusal;
 
@@ -24,6 +24,11 @@ use super::super::response::Refusal;
 const MAX_HEAD_BYTES: usize = 16 << 10;
 /// Requests from probes and from Prometheus, which use the names of their network. Nothing here shows an event.
 const ANY_HOST: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+/// What browsers say about the site that sent a request, and for what.
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// Checks the head of a request. `is_private` stands for the control socket, which no browser can reach.
 ///
@@ -35,16 +40,28 @@ pub(crate) fn check<B>(request: &Request<B>, allowed_hosts: &[String], is_privat
     if is_private || ANY_HOST.contains(&request.uri().path()) {
         return Ok(());
     }
+    // A proxy and the agent could each take another one.
     let headers = request.headers();
+    for name in [HOST, ORIGIN, SITE, MODE, DEST] {
+        if headers.get_all(&name).iter().nth(1).is_some() {
+            return Err(Refusal::bad_request(format!("the request has the header `{name}` more than once")));
+        }
+    }
     // HTTP/1.0 needs no `Host`, and browsers do not speak it.
     let host = match headers.get(HOST) {
         Some(host) => Some(check_host(host.to_str().unwrap_or_default(), allowed_hosts)?),
+        None if request.version() >= Version::HTTP_11 => {
+            return Err(Refusal::bad_request("the request has no header `Host`"));
+        }
         None => None,
     };
+    if let Some(authority) = request.uri().authority() {
+        check_host(authority.as_str(), allowed_hosts)?;
+    }
     if let Some(origin) = headers.get(ORIGIN) {
         check_origin(origin.to_str().unwrap_or_default(), host.as_ref(), allowed_hosts)?;
     }
-    check_site(request.method(), headers)
+    check_site(request)
 }
 
 fn check_size<B>(request: &Request<B>) -> Result<(), Refusal> {
@@ -95,12 +112,14 @@ fn check_origin(origin: &str, host: Option<&Authority>, allowed: &[String]) -> R
     if is_own { Ok(()) } else { Err(cross_site()) }
 }
 
-fn check_site(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
-    let get = |name: &'static str| headers.get(HeaderName::from_static(name)).and_then(|value| value.to_str().ok());
-    let is_own = matches!(get("sec-fetch-site"), None | Some("same-origin" | "none"));
-    // A link on another site may lead to the page; a frame may not.
+fn check_site<B>(request: &Request<B>) -> Result<(), Refusal> {
+    // A value that is no text is none of these.
+    let get = |name| request.headers().get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
+    let is_own = matches!(get(SITE), None | Some("same-origin" | "none"));
+    // A link on another site may lead to the page; a frame may not, and streams have a limited number of places.
     let is_link = || {
-        method == Method::GET && get("sec-fetch-mode") == Some("navigate") && get("sec-fetch-dest") == Some("document")
+        let is_page = *request.method() == Method::GET && request.uri().path() == "/";
+        is_page && get(MODE) == Some("navigate") && get(DEST) == Some("document")
     };
     if is_own || is_link() { Ok(()) } else { Err(cross_site()) }
 }
@@ -162,7 +181,14 @@ mod tests {
         ] {
             assert_eq!(status(&[("host", host)]), 403, "{host}");
         }
-        assert_eq!(status(&[]), 200, "HTTP/1.0");
+        assert_eq!(status(&[]), 400);
+        let mut old = request("GET", "/api/v1/status", &[]);
+        *old.version_mut() = Version::HTTP_10;
+        assert!(check(&old, &[], false).is_ok());
+        let absolute = request("GET", "http://evil.example/api/v1/status", &[("host", "127.0.0.1")]);
+        assert!(check(&absolute, &[], false).is_err());
+        assert_eq!(status(&[("host", "127.0.0.1"), ("host", "evil.example")]), 400);
+        assert_eq!(status(&[("host", "127.0.0.1"), ("sec-fetch-site", "none"), ("sec-fetch-site", "cross-site")]), 400);
         let refusal = check(&request("GET", "/status", &[("host", "evil.example")]), &[], false).unwrap_err();
         assert!(refusal.problem.error.contains("`allowed_hosts` in [admin]"), "{}", refusal.problem.error);
     }
@@ -198,15 +224,17 @@ mod tests {
 
     #[test]
     fn other_sites_may_link_to_the_page_and_do_nothing_else() {
-        let site = |site, mode, dest| {
+        let site_at = |path, site, mode, dest| {
             let fetch =
                 [("host", "127.0.0.1"), ("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", dest)];
-            status(&fetch)
+            check(&request("GET", path, &fetch), &[], false).map_or_else(|refusal| refusal.status.as_u16(), |()| 200)
         };
+        let site = |site, mode, dest| site_at("/api/v1/status", site, mode, dest);
         assert_eq!(site("same-origin", "cors", "empty"), 200);
         assert_eq!(site("none", "navigate", "document"), 200);
-        assert_eq!(site("cross-site", "navigate", "document"), 200);
-        assert_eq!(site("cross-site", "navigate", "iframe"), 403);
+        assert_eq!(site_at("/", "cross-site", "navigate", "document"), 200);
+        assert_eq!(site_at("/", "cross-site", "navigate", "iframe"), 403);
+        assert_eq!(site("cross-site", "navigate", "document"), 403, "a window could take the place of a stream");
         assert_eq!(site("cross-site", "no-cors", "image"), 403, "an image could otherwise take the place of a stream");
         assert_eq!(site("same-site", "no-cors", "script"), 403, "all ports of `localhost` are one site");
         let post = [
