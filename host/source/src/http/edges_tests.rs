@@ -1,11 +1,7 @@
 //! The cases that the sources `splunk_hec` and `elasticsearch_bulk` must pass over TLS, with requests of their protocols:
-//! wrong certificates and wrong credentials, certificates that are replaced, and a source that is replaced under load.
+//! wrong certificates and wrong credentials, and certificates that are replaced.
 //!
 //! `tests/README.md` has the table of all cases.
-
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -16,8 +12,8 @@ use wattle_tls::testing::Authority;
 
 use super::tests::start_type;
 use super::*;
+use crate::testing::Rig;
 use crate::testing::tls::{ClientOf, Sender, Setup};
-use crate::testing::{Rig, texts};
 
 /// A source, and how its clients send.
 struct Edge {
@@ -111,79 +107,5 @@ async fn new_connections_use_certificates_that_were_replaced() {
         assert!(edge.send(&setup.client(), world.address, true, 2).await.is_err(), "{}", edge.type_name);
         delivering.abort();
         world.end().await;
-    }
-}
-
-/// A reload builds a source with other options at the same socket.
-#[tokio::test]
-async fn a_successor_takes_clients_over_under_load() {
-    for edge in &EDGES {
-        let setup = Arc::new(Setup::new());
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let folder = TempDir::new().unwrap();
-        let mut rig = Rig::new(folder.path());
-        let listeners = rig.listeners.clone();
-        let is_over = Arc::new(AtomicBool::new(false));
-        let options = |round: usize| {
-            let mut options = edge.options(&setup);
-            options["address"] = json!(free.to_string());
-            options["max_connections"] = json!(10 + round);
-            options
-        };
-        let mut running = rig.start(edge.type_name, options(0));
-        rig.until(|| rig.stats.address.get().is_some()).await;
-        let clients: Vec<_> = (0..3)
-            .map(|client| {
-                let (setup, is_over) = (setup.clone(), is_over.clone());
-                tokio::spawn(async move {
-                    let mut delivered = Vec::new();
-                    for number in (0..).map(|number| number * 3 + client) {
-                        if is_over.load(Ordering::Relaxed) {
-                            return delivered;
-                        }
-                        // A source that stops asks for a repetition.
-                        loop {
-                            match edge.send(&setup.client(), free, true, number).await {
-                                Ok(StatusCode::OK) => break delivered.push(number),
-                                Ok(status) => assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE),
-                                Err(error) => assert!(!error.contains("refused"), "{error}"),
-                            }
-                        }
-                    }
-                    delivered
-                })
-            })
-            .collect();
-        let mut arrived = BTreeSet::new();
-        for round in 1..6 {
-            for _ in 0..10 {
-                let batch = rig.pop().await;
-                arrived.extend(texts(&batch));
-                batch.into_ack().deliver();
-            }
-            let successor = crate::build(edge.type_name, &options(round), &listeners).unwrap();
-            rig.stop();
-            let (bodies, ended) = rig.drain(running).await;
-            ended.unwrap();
-            arrived.extend(bodies);
-            rig = Rig::new(folder.path());
-            rig.listeners = listeners.clone();
-            running = rig.start_source(successor);
-        }
-        is_over.store(true, Ordering::Relaxed);
-        let finishing = async {
-            let mut delivered = Vec::new();
-            for client in clients {
-                delivered.extend(client.await.unwrap());
-            }
-            rig.stop();
-            delivered
-        };
-        let (delivered, (bodies, ended)) = tokio::join!(finishing, rig.drain(running));
-        ended.unwrap();
-        arrived.extend(bodies);
-        assert!(delivered.len() > 50, "{}", delivered.len());
-        let has = |number: &usize| arrived.iter().any(|body| body.contains(&format!("event {number}")));
-        assert_eq!(delivered.iter().find(|number| !has(number)), None, "{}", edge.type_name);
     }
 }

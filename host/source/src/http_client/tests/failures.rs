@@ -47,8 +47,10 @@ async fn failures_that_pass_repeat_the_same_page() {
         Reply::json(&json!(0)).with("content-encoding", "gzip").with_body(&whole[..whole.len() / 2])
     })
     .await;
-    recovers(json!({ "items_path": "body" }), "to a object, not to an array", |_| Reply::json(&json!({ "error": 1 })))
-        .await;
+    recovers(json!({ "items_path": "body" }), "of type object, not to an array", |_| {
+        Reply::json(&json!({ "error": 1 }))
+    })
+    .await;
 }
 
 #[tokio::test]
