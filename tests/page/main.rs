@@ -102,6 +102,7 @@ fn folders() -> (PathBuf, PathBuf) {
 }
 
 #[test]
+#[ignore = "does not end on a loaded machine yet; `cargo xtask picture --page` installs what `--ignored` needs"]
 fn the_page_shows_a_running_agent_and_never_a_secret() {
     let (browser, screenshots) = folders();
     let folder = Folder::new();

@@ -25,7 +25,6 @@ pub(crate) fn test() -> anyhow::Result<()> {
     let opentelemetry = tools::add_opentelemetry()?;
     let kafka = tools::add_kafka()?;
     let nats = tools::add_nats()?;
-    let browser = tools::add_chromium()?;
     let helm = tools::add_helm()?;
     // End-to-end tests run the agent's binary.
     nodes::build_all()?;
@@ -41,7 +40,6 @@ pub(crate) fn test() -> anyhow::Result<()> {
         .env("WATTLE_OPENTELEMETRY", opentelemetry)
         .env("WATTLE_KAFKA", kafka)
         .env("WATTLE_NATS", nats)
-        .env("WATTLE_BROWSER", browser)
         .env("WATTLE_HELM", helm)
         .stdout(Stdio::piped())
         .spawn()?;
