@@ -42,7 +42,7 @@ const click = (selector) => async (page) => {
 try {
   const graph = await (await fetch(`${spec.url}api/v1/graph`)).json();
   const [pipeline] = graph.pipelines;
-  const edge = pipeline.edges.filter((one) => one.masked && !one.failed && one.from && !one.to_output).at(-1);
+  const edge = pipeline.edges.filter((one) => one.masked && !one.failed && one.from && !one.to_output)[2];
   const at = `#/graph?${new URLSearchParams({ at: `edge:${edge.point}>${edge.to}` })}`;
   await picture("graph", { hash: "#/graph", ready: ".box .sub" });
   await picture("tap", { hash: at, theme: "dark", ready: "#panel .tap", act: click("#panel .tap button.primary") });
