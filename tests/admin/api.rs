@@ -154,6 +154,8 @@ fn hostile_clients_are_refused_and_delay_nothing() {
         .map(|_| {
             let mut stream = TcpStream::connect(admin).unwrap();
             stream.write_all(request.as_bytes()).unwrap();
+            // Served, so it is a stream now, or refused: requests that wait have other places.
+            stream.read_exact(&mut [0; 12]).unwrap();
             stream
         })
         .collect();
