@@ -29,7 +29,7 @@ const PLANTED: [(&str, &str); 3] = [
     ("assumedRoleId", "AROAPLANTEDSECRET2CD:planted-session"),
     ("secretAccessKey", "PlantedSecret3/abcdefghijklmnopqrstuvwxyz"),
 ];
-/// Secrets of generated documents that the browser looks for, besides the planted ones.
+/// Secrets of generated documents that the browser looks for, in addition to the planted ones.
 const MAX_SECRETS: usize = 60;
 const SEED: u64 = 22;
 /// Records of a document.

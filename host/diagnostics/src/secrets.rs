@@ -42,7 +42,7 @@ const NAMES: &[&str] =
 const TABLES: &[&str] = &["headers", "query"];
 
 /// The table of credentials, and its keys that are secret although their names do not say so
-/// elsewhere: the `key` of a message in Kafka is none.
+/// elsewhere: the `key` of a message in Kafka is not secret.
 const AUTH: &str = "auth";
 const AUTH_KEYS: &[&str] = &["key", "value"];
 

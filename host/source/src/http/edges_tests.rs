@@ -55,7 +55,7 @@ impl Edge {
         options
     }
 
-    /// Sends an event over a new connection; returns the status, or why there is none.
+    /// Sends an event over a new connection; returns the status, or the error.
     async fn send(
         &self,
         client: &ClientOf<'_>,

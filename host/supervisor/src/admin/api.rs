@@ -47,7 +47,7 @@ const TRIAL_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A future of a handler.
 pub(crate) type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-/// The response to a request, or why there is none.
+/// The response to a request, or the refusal.
 pub(crate) type Reply = Result<Response<Body>, Refusal>;
 
 /// One request of the API.

@@ -107,7 +107,7 @@ impl Trials {
             drop(place);
             let _ = sender.send(done);
         };
-        // The niceness ends with the thread, so this is none of a pool.
+        // The niceness ends with the thread, so it does not come from a pool.
         let spawned = std::thread::Builder::new().name("wattle-trial".into()).spawn(run);
         spawned.map_err(|_| RequestError::Lost)?;
         receiver.await.unwrap_or(Err(RequestError::Lost))

@@ -113,7 +113,7 @@ fn check_origin(origin: &str, host: Option<&Authority>, allowed: &[String]) -> R
 }
 
 fn check_site<B>(request: &Request<B>) -> Result<(), Refusal> {
-    // A value that is no text is none of these.
+    // A value that is not text matches nothing here.
     let get = |name| request.headers().get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
     let is_own = matches!(get(SITE), None | Some("same-origin" | "none"));
     // A link on another site may lead to the page; a frame may not, and streams have a limited number of places.

@@ -47,7 +47,7 @@ function byId(id) {
   return document.getElementById(id);
 }
 
-// Replaces a text only if it differs, so that screen readers and layout see no change where there is none.
+// Replaces a text only if it differs, so that screen readers and layout see only real changes.
 function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

@@ -184,7 +184,7 @@ class Tap {
   }
 }
 
-// The tap of a point, or why there is none.
+// The tap of a point, or the reason why it has none.
 function tapSection(point) {
   const hidden = whyHidden(point);
   if (hidden) {

@@ -150,7 +150,7 @@ fn draw_row(pen: &mut Pen<'_>, row: &Row, layout: &Layout, y: usize) {
     }
 }
 
-/// Whether a cell is aligned right: figures begin with a digit, or say that there is none.
+/// Whether a cell is aligned right: figures begin with a digit, `-` or `<`.
 fn is_number(cell: &Cell, width: usize, used: usize) -> bool {
     used <= width && cell.text.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '<')
 }
