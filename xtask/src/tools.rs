@@ -24,8 +24,8 @@ impl Tool {
         if !is_there {
             println!("installing {} {}", self.name, self.version);
             let version = format!("{}@{}", self.name, self.version);
-            // The tools run for seconds; full optimization would compile for minutes longer.
-            let quick = [("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"), ("CARGO_PROFILE_RELEASE_LTO", "off")];
+            // The tools run for seconds; optimization would compile for minutes longer.
+            let quick = [("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0"), ("CARGO_PROFILE_RELEASE_LTO", "off")];
             let mut install = cargo();
             install.args(["install", "--quiet", "--locked", "--force", &version, "--root"]).arg(&root);
             run(install.envs(quick))?;
