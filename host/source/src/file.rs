@@ -42,6 +42,7 @@ mod links;
 mod moved;
 mod names;
 mod open;
+mod open_files;
 mod options;
 mod positioned;
 mod reader;

@@ -204,7 +204,7 @@ impl Reader {
         let Some(watched) = self.files.get_mut(&key) else { return };
         let file = watched.file.take();
         let path = watched.path.clone();
-        self.open.remove(&key);
+        self.open.remove(key);
         if watched.copy_of.is_some() || watched.framing != Framing::Lines {
             self.forget(key, false);
         } else if let Some(copy) = self.find_copy(key) {

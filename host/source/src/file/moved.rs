@@ -102,7 +102,7 @@ impl Reader {
         // The open handle is on the old device and would prevent unmounting it.
         watched.file = None;
         let born_at = watched.born;
-        self.open.remove(&key);
+        self.open.remove(key);
         if self.by_id.get(&old) == Some(&key) {
             self.by_id.remove(&old);
         }

@@ -66,7 +66,7 @@ impl Reader {
     pub(super) fn keep_open(&mut self, key: Key, file: File) {
         let Some(watched) = self.files.get_mut(&key) else { return };
         watched.file = Some(file);
-        self.open.insert(key);
+        self.open.insert(key, watched.used_at);
         // One descriptor is reserved for the file that is being read. A removed file gets one in
         // any case.
         let is_gone = watched.gone_since.is_some();
@@ -78,12 +78,15 @@ impl Reader {
     /// one that was not read for the longest time; `kept` comes last. Of removed files, it is the
     /// one with the fewest unread bytes, which are lost.
     fn close_one(&mut self, kept: Option<Key>) -> bool {
-        let open = || self.open.iter().filter_map(|key| Some((*key, self.files.get(key)?)));
-        let there = open().filter(|(_, watched)| watched.gone_since.is_none());
-        let spared = there.min_by_key(|(key, watched)| (Some(*key) == kept, watched.used_at));
-        let spared = spared.or_else(|| open().min_by_key(|(_, watched)| (watched.unread(), watched.used_at)));
-        let Some(key) = spared.map(|(key, _)| key) else { return false };
-        self.open.remove(&key);
+        let is_there = |key: &Key| self.files.get(key).is_some_and(|watched| watched.gone_since.is_none());
+        let spared = self.open.oldest_first().find(|key| Some(*key) != kept && is_there(key));
+        let spared = spared.or_else(|| kept.filter(|key| self.open.contains(*key) && is_there(key)));
+        let spared = spared.or_else(|| {
+            let open = self.open.oldest_first().filter_map(|key| Some((key, self.files.get(&key)?)));
+            open.min_by_key(|(_, watched)| watched.unread()).map(|(key, _)| key)
+        });
+        let Some(key) = spared else { return false };
+        self.open.remove(key);
         let Some(watched) = self.files.get_mut(&key) else { return true };
         watched.file = None;
         if watched.gone_since.is_some() {

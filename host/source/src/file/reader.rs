@@ -16,6 +16,7 @@ use super::checkpoint::Saved;
 use super::clock;
 use super::discover::Complaints;
 use super::identity::{Content, FileId, Proof, read_head};
+use super::open_files::OpenFiles;
 use super::options::Settings;
 use super::send::Waiting;
 use super::track::{Key, Tracker};
@@ -54,7 +55,7 @@ pub(crate) struct Reader {
     /// Files that were read to their end and may have events in flight.
     pub(super) finishing: BTreeSet<Key>,
     /// Files that stay open.
-    pub(super) open: BTreeSet<Key>,
+    pub(super) open: OpenFiles,
     /// Files to read before the list is built again, so that each file gets a turn.
     round: VecDeque<Key>,
     pub(super) next_key: Key,
@@ -103,7 +104,7 @@ impl Reader {
             by_base: HashMap::new(),
             held: BTreeSet::new(),
             finishing: BTreeSet::new(),
-            open: BTreeSet::new(),
+            open: OpenFiles::default(),
             round: VecDeque::new(),
             next_key: 0,
             is_first_run: !matches!(saved, Saved::Entries(_)),

@@ -379,7 +379,7 @@ impl Reader {
         }
         self.drop_base(&watched.base, key);
         self.finishing.remove(&key);
-        self.open.remove(&key);
+        self.open.remove(key);
         self.held.remove(&key);
         self.tracker.unwatch(key, remember);
         self.release_copies(key);
@@ -418,8 +418,8 @@ impl Reader {
         self.look_at = clock::now() + LOOK_INTERVAL;
         let open: Vec<(Key, Metadata)> = self
             .open
-            .iter()
-            .filter_map(|key| Some((*key, self.files.get(key)?.file.as_ref()?.metadata().ok()?)))
+            .keys()
+            .filter_map(|key| Some((key, self.files.get(&key)?.file.as_ref()?.metadata().ok()?)))
             .collect();
         for (key, metadata) in open {
             self.notice(key, &metadata);

@@ -43,7 +43,7 @@ impl Reader {
     pub(super) fn turn(&mut self, key: Key) -> Result<(), Unwanted> {
         // The file leaves the list for its turn, so that the rest of the reader can be borrowed.
         let Some(mut watched) = self.files.remove(&key) else { return Ok(()) };
-        self.open.remove(&key);
+        self.open.remove(key);
         let opened = watched.file.take().map_or_else(|| self.open_watched(&watched), Ok);
         let file = match opened {
             Ok(file) => file,
