@@ -12,6 +12,7 @@ use crate::object::Object;
 use crate::origin::{Failure, Origin};
 
 mod change;
+pub(crate) mod copy;
 mod marks;
 pub(crate) mod merge;
 mod read;

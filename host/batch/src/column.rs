@@ -130,6 +130,11 @@ impl Column {
         if self.contiguous { self.bytes.len() } else { self.spans.iter().map(|s| s.len()).sum() }
     }
 
+    /// Memory of a column that shares its buffer with no other, in bytes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.bytes.len() + size_of_val(&*self.spans)
+    }
+
     /// The rows with these indices, in this order, without a copy of the text. An index may repeat;
     /// one out of range gives an empty row.
     pub fn select(&self, rows: &[u32]) -> Self {

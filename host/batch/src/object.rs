@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wattle_json::{Kind, Path};
 
+use crate::batch::copy::own;
 use crate::batch::merge::{PartRow, gather};
 use crate::column::{Column, ColumnBuilder, ColumnTooLarge, Span};
 
@@ -128,6 +129,32 @@ impl Object {
             other => other.clone(),
         };
         Self { base, overlay: self.overlay.iter().map(|(k, v)| (k.clone(), v.select(rows))).collect() }
+    }
+
+    /// The same in buffers of its own.
+    pub(crate) fn owned(&self) -> Result<Self, ColumnTooLarge> {
+        let base = match &self.base {
+            Base::None => Base::None,
+            Base::Shared(text) => Base::Shared(Bytes::copy_from_slice(text)),
+            Base::Rows(column) => Base::Rows(own(column)?),
+        };
+        let overlay = self.overlay.iter().map(|(name, column)| {
+            Ok((name.clone(), ValueColumn { values: own(&column.values)?, kinds: column.kinds.clone() }))
+        });
+        Ok(Self { base, overlay: overlay.collect::<Result<_, ColumnTooLarge>>()? })
+    }
+
+    /// Approximate memory of an object that shares no buffer, in bytes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let base = match &self.base {
+            Base::None => 0,
+            Base::Shared(text) => text.len(),
+            Base::Rows(column) => column.held_bytes(),
+        };
+        let column = |(name, column): &(Box<str>, ValueColumn)| {
+            size_of::<(Box<str>, ValueColumn)>() + name.len() + column.values.held_bytes() + column.kinds.len()
+        };
+        base + self.overlay.iter().map(column).sum::<usize>()
     }
 
     /// The rows of several objects in this order.
