@@ -82,13 +82,14 @@ fn the_admin_listener_shows_masked_events_and_tries_packs_only_on_loopback() {
     let socket_only = admin("tap = \"all\"");
     assert_eq!((socket_only.listen, socket_only.tap, socket_only.can_try), (None, TapPolicy::All, true));
     let all = admin(
-        "allowed_hosts = [\"Edge-7.Example.com.\"]\ntap = \"off\"\npage = false\ntry = false\nprice_per_gb = 0.5\n\
+        "allowed_hosts = [\"Edge-7.Example.com.\"]\ntap = \"off\"\nrecent = \"8MiB\"\npage = false\ntry = false\nprice_per_gb = 0.5\n\
          currency = \"EUR\"",
     );
     let expected = AdminSettings {
         listen: None,
         allowed_hosts: vec!["edge-7.example.com".into()],
         tap: TapPolicy::Off,
+        recent_bytes: 8 << 20,
         page: false,
         can_try: false,
         price_per_gb: Some(0.5),
@@ -101,10 +102,10 @@ fn the_admin_listener_shows_masked_events_and_tries_packs_only_on_loopback() {
 fn bad_settings_of_the_admin_listener_are_all_reported() {
     let invalid = load(&format!(
         "{SMALLEST}[admin]\nlisten = \"localhost\"\ntap = \"some\"\nallowed_hosts = [\"a:80\", \"*.b\", \"\"]\n\
-         price_per_gb = -1\ncurrency = \"\"\n"
+         recent = \"1GiB\"\nprice_per_gb = -1\ncurrency = \"\"\n"
     ));
     let text = render(&invalid.unwrap_err());
-    for part in ["bad `listen`", "`tap`", "`a:80`", "`*.b`", "``", "price_per_gb", "bad `currency`"] {
+    for part in ["bad `listen`", "`tap`", "`a:80`", "`*.b`", "``", "price_per_gb", "bad `recent`", "bad `currency`"] {
         assert!(text.contains(part), "{part}: {text}");
     }
 }

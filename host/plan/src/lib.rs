@@ -32,7 +32,7 @@ pub use grants::{
 };
 pub use graph::{document, dot, drawn, lay_out, mermaid, svg};
 pub use limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault, OnStateMismatch};
-pub use masked::{Masked, MaskedPoints};
+pub use masked::{FirstPoints, Masked, MaskedPoints};
 pub use plan::{
     AdminSettings, AgentSettings, BatchSettings, BufferKind, BufferPlan, CandidatePlan, EndpointPlan, FAILED, NodePlan,
     OutputPlan, PackId, PackUse, PipelinePlan, Plan, PortPlan, QuarantineSettings, SinkPlan, Target, WhenFull,

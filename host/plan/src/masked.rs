@@ -20,6 +20,9 @@
 //!
 //! What cannot be decided is not masked.
 
+mod first;
+
+pub use self::first::FirstPoints;
 use crate::limits::OnFault;
 use crate::plan::{FAILED, NodePlan, PipelinePlan, Plan, Target};
 
@@ -74,6 +77,28 @@ impl Masked {
             all = next;
         }
         all
+    }
+
+    /// The masked points of a version of the pipeline with this index. A point that the pipeline itself does not have is
+    /// not masked.
+    pub fn of_version(&self, plan: &Plan, index: usize, version: &PipelinePlan) -> MaskedPoints {
+        let (Some(primary), Some(own)) = (plan.pipelines.get(index), self.pipeline(index)) else {
+            return MaskedPoints::default();
+        };
+        let ports = version.nodes.iter().map(|node| {
+            let at = primary.nodes.iter().position(|known| known.name == node.name);
+            let known = at.and_then(|at| primary.nodes.get(at)).map(|node| node.ports.as_slice()).unwrap_or_default();
+            let is_masked = |name: &str| {
+                let port = known.iter().position(|known| known.name == *name);
+                at.zip(port).is_some_and(|(node, port)| own.port(node, port))
+            };
+            node.ports.iter().map(|port| is_masked(&port.name)).collect()
+        });
+        let outputs = version.outputs.iter().map(|output| {
+            let at = primary.outputs.iter().position(|known| known.name == output.name);
+            at.is_some_and(|at| own.output(at))
+        });
+        MaskedPoints { input: own.input, ports: ports.collect(), outputs: outputs.collect() }
     }
 
     /// The points of a pipeline, by its index in the plan.

@@ -87,6 +87,8 @@ pub struct AdminSettings {
     pub allowed_hosts: Vec<String>,
     /// Which events may be shown.
     pub tap: TapPolicy,
+    /// Maximum memory of the newest events that trials may use, in bytes; 0 keeps none.
+    pub recent_bytes: u64,
     /// Whether the page is served.
     pub page: bool,
     /// Whether a pack may be tried on an input.
@@ -104,6 +106,7 @@ impl Default for AdminSettings {
             listen: None,
             allowed_hosts: Vec::new(),
             tap: TapPolicy::default(),
+            recent_bytes: 0,
             page: true,
             can_try: true,
             price_per_gb: None,

@@ -13,6 +13,9 @@ const MAX_PRICE: f64 = 1e9;
 /// Maximum length of a currency in characters.
 const MAX_CURRENCY: usize = 16;
 
+/// Sizes of `recent`. A trial may use as many bytes again while it runs.
+const RECENT: std::ops::RangeInclusive<u64> = 0..=256 << 20;
+
 /// Reads `[admin]`. Refuses an address beyond loopback without `allow_remote`, since the listener
 /// has no authentication.
 pub(crate) fn read_admin(table: &Table, place: Place, findings: &mut Findings) -> Option<AdminSettings> {
@@ -21,6 +24,7 @@ pub(crate) fn read_admin(table: &Table, place: Place, findings: &mut Findings) -
     let allow_remote = reader.boolean("allow_remote", findings).unwrap_or(false);
     let allowed_hosts = reader.strings("allowed_hosts", findings).unwrap_or_default();
     let tap = reader.choice("tap", &TAP, findings).unwrap_or_default();
+    let recent_bytes = reader.size("recent", RECENT, findings).unwrap_or(0);
     let page = reader.boolean("page", findings).unwrap_or(true);
     let can_try = reader.boolean("try", findings);
     let price_per_gb = reader.fraction("price_per_gb", 0.0..=MAX_PRICE, findings);
@@ -37,6 +41,7 @@ pub(crate) fn read_admin(table: &Table, place: Place, findings: &mut Findings) -
         listen,
         allowed_hosts,
         tap,
+        recent_bytes,
         page,
         // Whoever reaches the listener could otherwise use the CPU of the agent.
         can_try: can_try.unwrap_or(is_private),

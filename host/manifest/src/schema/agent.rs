@@ -174,6 +174,12 @@ fn admin() -> Json {
             "Which events may be shown: those that have passed every masking node, `all`, or none. Default: `masked`.",
             one_of(["masked", "all", "off"]),
         ),
+        (
+            "recent",
+            MAY,
+            "Memory for the newest events of all pipelines, as far as `tap` may show them, for trials on recent traffic. At most `256MiB`; 0 keeps none. Default: 0.",
+            size(),
+        ),
         ("page", MAY, "Whether the listener serves the page. Default: true.", boolean()),
         (
             "try",

@@ -129,6 +129,35 @@ fn canaries_and_shadows_must_mask_as_well() {
     assert!(all_shown(&plan(vec![masking("first", true), second]), 0).is_empty());
 }
 
+/// The first points of a version, by name.
+fn first(plan: &Plan, index: usize, version: &PipelinePlan) -> Vec<String> {
+    let found = FirstPoints::of(version, &Masked::of(plan).of_version(plan, index, version));
+    let mut names = Vec::from_iter(found.input.then(|| "input".to_owned()));
+    for (index, node) in version.nodes.iter().enumerate() {
+        let ports = node.ports.iter().enumerate().filter(|(port, _)| found.port(index, *port));
+        names.extend(ports.map(|(_, port)| format!("{}.{}", node.name, port.name)));
+    }
+    assert_eq!(found.is_empty(), names.is_empty());
+    names
+}
+
+#[test]
+fn the_first_points_are_behind_the_last_mask_of_each_way() {
+    let nodes = vec![
+        node("split", false, &[("a", &[Node(1)]), ("b", &[Node(2)]), ("failed", &[Output(1)])]),
+        node("one", true, &[("out", &[Node(3)]), ("failed", &[Output(1)])]),
+        node("two", true, &[("out", &[Node(3)]), ("failed", &[Output(1)])]),
+        node("route", false, &[("out", &[Output(0)]), ("failed", &[Output(0)])]),
+    ];
+    let main = plan(vec![pipeline("main", &[Node(0)], nodes, &["ok", "fails"])]);
+    assert_eq!(first(&main, 0, &main.pipelines[0]), ["one.out", "two.out"]);
+    assert!(FirstPoints::of_all(&main.pipelines[0]).input);
+    let two = plan(vec![masking("first", true), behind("second", &[(0, 0)], false)]);
+    assert_eq!(first(&two, 1, &two.pipelines[1]), ["input"]);
+    let none = plan(vec![masking("main", false)]);
+    assert!(first(&none, 0, &none.pipelines[0]).is_empty());
+}
+
 /// A random graph whose links lead to later nodes or to outputs.
 fn random(random: &mut fastrand::Rng, name: &str) -> PipelinePlan {
     let (count, outputs) = (random.usize(0..5), random.usize(1..4));
@@ -248,7 +277,7 @@ fn expected(plan: &Plan, index: usize, version: &PipelinePlan, point: &str) -> O
 #[test]
 fn random_graphs_agree_with_an_enumeration_of_all_ways() {
     let mut rng = fastrand::Rng::with_seed(22);
-    let (mut shown, mut hidden) = (0, 0);
+    let (mut shown, mut hidden, mut kept) = (0, 0, 0);
     for round in 0..3000 {
         let mut pipelines: Vec<PipelinePlan> = Vec::new();
         for index in 0..rng.usize(1..4) {
@@ -276,6 +305,11 @@ fn random_graphs_agree_with_an_enumeration_of_all_ways() {
         let plan = plan(pipelines);
         let masked = Masked::of(&plan);
         for (index, pipeline) in plan.pipelines.iter().enumerate() {
+            for version in pipeline.versions() {
+                kept += check_first(&plan, index, version);
+            }
+        }
+        for (index, pipeline) in plan.pipelines.iter().enumerate() {
             let points = masked.pipeline(index).unwrap();
             let mut found = vec![("input".to_owned(), points.input)];
             for (place, node) in pipeline.nodes.iter().enumerate() {
@@ -295,4 +329,27 @@ fn random_graphs_agree_with_an_enumeration_of_all_ways() {
         }
     }
     assert!(shown > 1000 && hidden > 1000, "{shown} points are masked, {hidden} are not");
+    assert!(kept > 1000, "only {kept} first points");
+}
+
+/// Events at the first points are masked by the definition of every version, and no way passes two of them. Returns their
+/// number.
+fn check_first(plan: &Plan, index: usize, version: &PipelinePlan) -> usize {
+    let names = first(plan, index, version);
+    for name in &names {
+        let mut versions = plan.pipelines[index].versions().filter_map(|v| expected(plan, index, v, name));
+        assert!(versions.all(|masked| masked), "{name}: {plan:#?}");
+    }
+    let is_input_first = names.iter().any(|name| name == "input");
+    for entry in &version.entry {
+        ways(version, *entry, &mut Vec::new(), &mut |way, _| {
+            let passed = way.iter().filter(|(node, port)| {
+                let node = &version.nodes[*node];
+                names.contains(&format!("{}.{}", node.name, node.ports[*port].name))
+            });
+            let passed = passed.count() + usize::from(is_input_first);
+            assert!(passed <= 1, "{names:?}, {way:?}: {plan:#?}");
+        });
+    }
+    names.len()
 }
