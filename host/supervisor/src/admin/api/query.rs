@@ -6,6 +6,8 @@ use super::super::response::Refusal;
 
 /// Maximum number of parameters.
 const MAX_PARAMETERS: usize = 256;
+/// Parameters that can be repeated.
+const REPEATABLE: [&str; 2] = ["point", "filter"];
 
 /// The decoded parameters, in their order.
 #[derive(Clone, Debug, Default)]
@@ -13,7 +15,7 @@ pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
     pub(crate) fn parse(query: Option<&str>) -> Self {
-        let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).take(MAX_PARAMETERS);
+        let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).take(MAX_PARAMETERS + 1);
         Self(pairs.map(|(key, value)| (key.into_owned(), value.into_owned())).collect())
     }
 
@@ -22,12 +24,12 @@ impl Query {
         self.0.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
-    /// The last value of a parameter.
+    /// The value of a parameter that [`Self::only`] allows once.
     pub(crate) fn get<'a>(&'a self, key: &'a str) -> Option<&'a str> {
-        self.all(key).last()
+        self.all(key).next()
     }
 
-    /// The last value of a parameter, parsed.
+    /// The value of a parameter, parsed.
     ///
     /// # Errors
     ///
@@ -39,12 +41,21 @@ impl Query {
         Ok(Some(value))
     }
 
-    /// Refuses parameters that a request does not know.
+    /// Refuses parameters that a request does not know, and a second value where there can be only one.
     ///
     /// # Errors
     ///
     /// Names the first one, and those that exist.
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), Refusal> {
+        if self.0.len() > MAX_PARAMETERS {
+            return Err(Refusal::bad_request(format!("the request has more than {MAX_PARAMETERS} parameters")));
+        }
+        let is_second = |(index, (name, _)): &(usize, &(String, String))| {
+            !REPEATABLE.contains(&name.as_str()) && self.0.iter().take(*index).any(|(before, _)| before == name)
+        };
+        if let Some((_, (name, _))) = self.0.iter().enumerate().find(is_second) {
+            return Err(Refusal::bad_request(format!("the parameter {name:?} is given more than once")));
+        }
         match self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             None => Ok(()),
             Some((name, _)) if known.is_empty() => {
@@ -74,5 +85,14 @@ mod tests {
         let refusal = query.only(&["point", "rate"]).unwrap_err();
         assert_eq!(refusal.problem.error, "unknown parameter \"filter\"; this request has `point`, `rate`");
         assert!(query.only(&["point", "rate", "filter"]).is_ok());
+    }
+
+    #[test]
+    fn a_second_value_is_refused_where_there_can_be_only_one() {
+        let error = |query: &str| Query::parse(Some(query)).only(&["pack", "point"]).unwrap_err().problem.error;
+        assert_eq!(error("pack=a&point=b&pack=c"), "the parameter \"pack\" is given more than once");
+        assert_eq!(error("pack=a&%70ack=a"), "the parameter \"pack\" is given more than once");
+        assert_eq!(error(&"point=b&".repeat(257)), "the request has more than 256 parameters");
+        assert!(Query::parse(Some("point=a&point=b&pack=c")).only(&["pack", "point"]).is_ok());
     }
 }
