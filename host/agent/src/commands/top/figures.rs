@@ -6,15 +6,7 @@ pub(crate) fn short(value: f64) -> String {
     if !value.is_finite() || value <= 0.0 {
         return "0".to_owned();
     }
-    let mut value = value;
-    let mut units = UNITS.iter();
-    let mut unit = units.next().copied().unwrap_or_default();
-    // 999.5 would be written as 1000.
-    while value >= 999.5 {
-        let Some(next) = units.next() else { break };
-        value /= 1000.0;
-        unit = next;
-    }
+    let (value, unit) = scaled(value, 1000.0, UNITS);
     let is_whole = value >= 99.95 || (unit.is_empty() && value.fract() == 0.0);
     match value {
         ..0.05 => "<0.1".to_owned(),
@@ -27,15 +19,22 @@ pub(crate) fn short(value: f64) -> String {
 #[expect(clippy::cast_precision_loss, reason = "a rounded figure for people")]
 pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["", "Ki", "Mi", "Gi", "Ti"];
-    let mut value = bytes as f64;
-    let mut units = UNITS.iter();
-    let mut unit = units.next().copied().unwrap_or_default();
-    while value >= 1023.5 {
-        let Some(next) = units.next() else { break };
-        value /= 1024.0;
+    let (value, unit) = scaled(bytes as f64, 1024.0, UNITS);
+    if unit.is_empty() || value >= 9.95 { format!("{value:.0}{unit}") } else { format!("{value:.1}{unit}") }
+}
+
+/// A value in the first of these units in which it is less than the next one.
+fn scaled(mut value: f64, factor: f64, units: [&'static str; 5]) -> (f64, &'static str) {
+    let [mut unit, larger @ ..] = units;
+    for next in larger {
+        // A value that is rounded up to the factor would have a digit more.
+        if value < factor - 0.5 {
+            break;
+        }
+        value /= factor;
         unit = next;
     }
-    if unit.is_empty() || value >= 9.95 { format!("{value:.0}{unit}") } else { format!("{value:.1}{unit}") }
+    (value, unit)
 }
 
 /// A count with its thousands separated: `1,234,567`.
