@@ -14,7 +14,7 @@
 //! | `GET /api/v1/packs` | [`packs::Packs`] |
 //! | `GET /api/v1/shadows` | [`rollout::Shadows`]; with the first events that differ, as far as they may be shown |
 //! | `GET /api/v1/history` | [`rollout::History`] |
-//! | `POST /api/v1/try?pack=…&against=…&pipeline=…` | [`trial::Tried`]; the body is the input |
+//! | `POST /api/v1/try?pack=…&against=…&pipeline=…` | [`trial::Tried`]; the body is the input, or with `recent` events of the pipeline are |
 //!
 //! An error is a [`Problem`] with a status of 4xx or 5xx. Version 1 only adds fields and requests; readers must ignore
 //! fields that they do not know.
@@ -44,6 +44,8 @@ pub struct Index {
     pub can_try: bool,
     /// Maximum size of an input of `try` in bytes.
     pub max_try_bytes: u64,
+    /// Memory for recent events of all pipelines, on which packs can be tried, in bytes; 0 if the operator grants none.
+    pub recent_bytes: u64,
     /// Price of a GB that leaves on an output, for the figures of the page; in `currency`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price_per_gb: Option<f64>,

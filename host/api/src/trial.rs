@@ -1,5 +1,5 @@
-//! `POST /api/v1/try` and `wattle try`: what a pack does to an input, in scratch instances with all limits and without
-//! effects.
+//! `POST /api/v1/try` and `wattle try`: what a pack does to an input, or to recent events of a pipeline, in scratch
+//! instances with all limits and without effects.
 
 #![expect(missing_docs, reason = "the fields are those of the JSON document, with the same names")]
 
@@ -23,6 +23,44 @@ pub struct Tried {
     /// Events that differ between the two, by output.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub differences: BTreeMap<String, OutputDifference>,
+    /// Where the events come from, if they are recent ones of a pipeline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recent: Option<Recent>,
+}
+
+/// The newest events of a pipeline, as they were at the first points at which they may be shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Recent {
+    pub pipeline: String,
+    /// The points at which the agent took the events.
+    pub taken: Vec<RecentPoint>,
+    /// Where they entered the packs.
+    pub entered: RecentEntry,
+    /// When the oldest and the newest event passed; RFC 3339.
+    pub oldest: String,
+    pub newest: String,
+}
+
+/// A point at which the agent took events.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RecentPoint {
+    pub point: String,
+    pub events: u64,
+    /// Bytes of their bodies.
+    pub bytes: u64,
+}
+
+/// Where recent events enter a pack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RecentEntry {
+    /// Where they were taken: the nodes before do not run.
+    #[default]
+    Taken,
+    /// At the input: the nodes before process events that they have processed already.
+    Input,
 }
 
 /// What one version did.

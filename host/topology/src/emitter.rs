@@ -12,7 +12,6 @@ use wattle_sink::Payload;
 use crate::balance::Balance;
 use crate::counts::BatchTotals;
 use crate::lane::Lane;
-use crate::offline::Recorder;
 use crate::sink_handle::SinkHandle;
 use crate::tap::Traces;
 
@@ -36,8 +35,6 @@ pub(crate) struct Emitter<'a> {
     pub(crate) totals: BatchTotals,
     /// Events by output, if a shadow compares them.
     pub(crate) seen: Option<Vec<(usize, Batch)>>,
-    /// What the event is at each point, in a scratch run that follows it.
-    pub(crate) recorder: Option<Recorder>,
     /// What waits for nodes that workers share.
     pub(crate) deferred: DeferredNodes,
     /// Events of this call of a pipeline that are not accounted for yet.
@@ -84,17 +81,9 @@ impl<'a> Emitter<'a> {
             faulted: false,
             totals: BatchTotals::default(),
             seen: None,
-            recorder: None,
             deferred: DeferredNodes::default(),
             balance: Balance::default(),
             traces: Traces::default(),
-        }
-    }
-
-    /// Records what an event is at a point, if this is a scratch run that follows it.
-    pub(crate) fn record(&mut self, record: impl FnOnce(&mut Recorder)) {
-        if let Some(recorder) = &mut self.recorder {
-            record(recorder);
         }
     }
 

@@ -168,6 +168,7 @@ impl Generation {
     /// Builds the pipelines of a plan and their candidates, with instances for every worker and the
     /// spare worker.
     pub(crate) fn build(number: u64, plan: &Plan, context: &BuildContext<'_>) -> Result<Self, BuildError> {
+        let masked = Masked::of(plan);
         let mut builder = Builder {
             number,
             plan,
@@ -175,8 +176,8 @@ impl Generation {
             nodes: (0..=context.workers).map(|_| Vec::new()).collect(),
             quarantines: HashMap::new(),
             emptied: Vec::new(),
-            masked: Masked::of(plan),
-            layout: Layout::default(),
+            layout: Layout::new(context.taps.rings(plan, &masked)),
+            masked,
         };
         let mut by_source: HashMap<String, Vec<usize>> = HashMap::new();
         let mut reached: HashMap<String, Vec<usize>> = HashMap::new();

@@ -51,7 +51,7 @@ pub use counts::{BatchTotals, Counts, NodeCounts, OutputCounts, PipelineCounts, 
 pub use differences::differences;
 pub use generation::{BuildError, InstanceError, NodeFactory, NodeScope, sandboxed, sandboxed_at};
 pub use observer::{Buffer, Endpoint, EndpointState, Observer};
-pub use offline::{Collect, Meter, Offline, Pace, Point, Recorder, Scratch, Step, TIME_LIMIT, run_offline};
+pub use offline::{Collect, Meter, Offline, Pace, Scratch, TIME_LIMIT, run_offline};
 pub use quarantine::{QuarantineError, QuarantineStore, Quarantined, Retried, RetryError, retry};
 pub use ratio::Ratio;
 pub use running::{Drained, Left, Swapped, Topology, TopologySettings};
@@ -59,6 +59,6 @@ pub use shadow::{Difference, OutputReport, ShadowReport, ShadowSnapshot};
 pub use stops::{Stopped, Stops};
 pub use tally::Tally;
 pub use tap::{
-    FailedSample, FailedSamples, Filter, FilterError, MAX_RATE, MAX_SUBSCRIPTIONS, Subscription, TapError, TapOptions,
-    TapPolicy, TapReport, Tapped, Taps, Trace, TraceStep,
+    Entry, FailedSample, FailedSamples, Filter, FilterError, MAX_RATE, MAX_SUBSCRIPTIONS, NoEntry, Recent, RecentError,
+    RecentEvents, Subscription, TapError, TapOptions, TapPolicy, TapReport, Tapped, Taps, Trace, TraceStep,
 };

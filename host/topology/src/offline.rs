@@ -3,7 +3,6 @@
 //! [`Scratch`] uses the real data path: a lane, a generation, the same pipeline step.
 
 mod metered;
-mod recorder;
 mod scratch;
 
 use std::collections::BTreeMap;
@@ -16,7 +15,6 @@ use wattle_capability::Clock;
 use wattle_plan::PipelinePlan;
 
 pub use self::metered::{Meter, TIME_LIMIT};
-pub use self::recorder::{Point, Recorder, Step};
 use self::scratch::SOURCE;
 #[cfg(test)]
 pub(crate) use self::scratch::agent;

@@ -143,15 +143,26 @@ impl Pipeline {
     }
 
     /// Runs a batch from a source through the pipeline.
-    pub(crate) fn receive(&self, nodes: &mut [Box<dyn Process>], mut batch: Batch, emitter: &mut Emitter<'_>) {
+    pub(crate) fn receive(&self, nodes: &mut [Box<dyn Process>], batch: Batch, emitter: &mut Emitter<'_>) {
+        self.enter(nodes, &self.input, &self.entry, batch, emitter);
+    }
+
+    /// Runs a batch from this point of the pipeline on.
+    pub(crate) fn enter(
+        &self,
+        nodes: &mut [Box<dyn Process>],
+        point: &Point,
+        targets: &[Target],
+        mut batch: Batch,
+        emitter: &mut Emitter<'_>,
+    ) {
         let (since, faulted_before) = (Instant::now(), std::mem::take(&mut emitter.faulted));
         self.counts.received.add(batch.rows(), &mut emitter.balance);
-        self.input.pass(&mut batch, &mut emitter.traces);
+        point.pass(&mut batch, &mut emitter.traces);
         let bytes = batch.byte_len() as u64;
         self.counts.received_bytes.fetch_add(bytes, Ordering::Relaxed);
         emitter.totals = BatchTotals::default();
-        emitter.record(|recorder| recorder.input(&batch));
-        self.send(nodes, &self.entry, batch, emitter);
+        self.send(nodes, targets, batch, emitter);
         self.run_shared(nodes, emitter);
         self.check_balance(emitter);
         let nanos = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -276,7 +287,6 @@ impl Pipeline {
         let dropped: usize = outcome.dropped.iter().map(|(_, rows)| rows).sum();
         emitter.totals.dropped += dropped as u64;
         emitter.totals.events += dropped as u64;
-        emitter.record(|recorder| recorder.ended(&links.name, &outcome));
         // Before any event leaves: if failed rows cannot be stored, the source sends the whole
         // batch again.
         let failed = match outcome.failed.take().map(|failed| self.keep(links, failed, emitter)).transpose() {
@@ -320,7 +330,6 @@ impl Pipeline {
         };
         sent.fetch_add(batch.rows() as u64, Ordering::Relaxed);
         point.pass(&mut batch, &mut emitter.traces);
-        emitter.record(|recorder| recorder.port(&links.name, port, &batch));
         self.send(nodes, targets, batch, emitter);
     }
 
@@ -331,7 +340,6 @@ impl Pipeline {
             return self.bug(batch, "a link to an output that does not exist", emitter);
         };
         output.point.pass(&mut batch, &mut emitter.traces);
-        emitter.record(|recorder| recorder.output(index, &batch));
         if let Some(seen) = &mut emitter.seen {
             seen.push((index, batch.detached()));
         }

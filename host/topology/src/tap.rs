@@ -20,6 +20,7 @@ mod failures;
 mod filter;
 mod layout;
 mod point;
+mod recent;
 mod sample;
 mod subscription;
 mod trace;
@@ -39,6 +40,8 @@ pub use self::filter::{Filter, FilterError};
 use self::layout::Wanted;
 pub(crate) use self::layout::{Layout, Place, PointInfo};
 pub(crate) use self::point::Point;
+pub(crate) use self::recent::first_points;
+pub use self::recent::{Entry, NoEntry, Recent, RecentError, RecentEvents};
 pub use self::subscription::{MAX_RATE, Subscription, TapOptions, TapReport, Tapped, Trace, TraceStep};
 pub(crate) use self::trace::Traces;
 
@@ -106,11 +109,11 @@ impl Shared {
 struct Registry {
     states: BTreeMap<Arc<str>, Arc<PointState>>,
     layout: Arc<Layout>,
-    entries: Vec<Entry>,
+    entries: Vec<Watcher>,
 }
 
 /// A subscription.
-struct Entry {
+struct Watcher {
     tap: Arc<Tap>,
     wanted: Vec<Wanted>,
     attached: Vec<Arc<PointState>>,
@@ -140,7 +143,9 @@ impl Taps {
     /// Changes what may be shown, also to those who watch already.
     pub fn set_policy(&self, policy: TapPolicy) {
         self.shared.policy.store(policy as u8, Ordering::Release);
-        self.registry.lock().follow(&self.shared);
+        let mut registry = self.registry.lock();
+        registry.follow(&self.shared);
+        registry.layout.rings.forget_hidden();
     }
 
     /// Whether an event may be shown; see [`Shared::shows`].
@@ -192,7 +197,7 @@ impl Taps {
         }
         let (tap, queue) = Tap::new(self.shared.clone(), options, is_trace);
         let tap = Arc::new(tap);
-        registry.entries.push(Entry { tap: tap.clone(), wanted, attached: Vec::new() });
+        registry.entries.push(Watcher { tap: tap.clone(), wanted, attached: Vec::new() });
         registry.follow(&self.shared);
         Ok(Subscription::new(self.clone(), tap, queue, options.limit))
     }
@@ -240,6 +245,7 @@ impl Taps {
         self.shared.policy.store(policy as u8, Ordering::Release);
         self.failures.retain(|pipeline, node| layout.has_node(pipeline, node));
         let mut registry = self.registry.lock();
+        registry.layout.rings.close_others(&layout.rings);
         registry.layout = Arc::new(layout);
         registry.follow(&self.shared);
         registry.prune();

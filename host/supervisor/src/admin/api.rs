@@ -66,6 +66,8 @@ enum Handler {
     Stream(fn(&Call, EventSender) -> Result<Task<()>, Refusal>),
     /// `POST` with a body.
     Post {
+        /// Checks the request before its body is read.
+        check: fn(&Call) -> Result<(), Refusal>,
         /// Maximum size of the body in bytes. A request without a body costs nothing before this is checked.
         max_bytes: usize,
         /// Time for the request and its response.
@@ -89,7 +91,12 @@ const REQUESTS: &[Route] = &[
     Route { path: "/failures", handler: Handler::Document(|call| document(&failures::collect(&call.state))) },
     Route {
         path: "/try",
-        handler: Handler::Post { max_bytes: MAX_INPUT_BYTES, timeout: TRIAL_TIMEOUT, run: trial::run },
+        handler: Handler::Post {
+            check: trial::check,
+            max_bytes: MAX_INPUT_BYTES,
+            timeout: TRIAL_TIMEOUT,
+            run: trial::run,
+        },
     },
     #[cfg(test)]
     Route { path: "/silent", handler: Handler::Stream(tests::silent) },
@@ -98,7 +105,7 @@ const REQUESTS: &[Route] = &[
     #[cfg(test)]
     Route {
         path: "/echo",
-        handler: Handler::Post { max_bytes: 8, timeout: Duration::from_secs(30), run: tests::echo },
+        handler: Handler::Post { check: |_| Ok(()), max_bytes: 8, timeout: Duration::from_secs(30), run: tests::echo },
     },
 ];
 
@@ -141,7 +148,8 @@ async fn route(server: &Arc<Server>, connection: &Arc<Connection>, request: Requ
             let (sender, body) = event_stream::open(server, connection)?;
             Ok(body.fed_by(run(&call, sender)?))
         }
-        Handler::Post { max_bytes, timeout, run } if *request.method() == Method::POST => {
+        Handler::Post { check, max_bytes, timeout, run } if *request.method() == Method::POST => {
+            check(&call)?;
             connection.extend(*timeout);
             let body = read(request, *max_bytes).await?;
             run(call, body).await
@@ -176,6 +184,7 @@ fn index(state: &State) -> Index {
         tap: settings.tap,
         can_try: settings.can_try,
         max_try_bytes: MAX_INPUT_BYTES as u64,
+        recent_bytes: settings.recent_bytes,
         price_per_gb: settings.price_per_gb,
         currency: settings.currency.clone(),
     }

@@ -9,9 +9,9 @@ use wattle_api::failures::FailedEvents;
 use wattle_api::status::Balance;
 use wattle_api::tap;
 use wattle_api::trial::{TriedNode, TriedOutput, TriedPack, TriedTrace};
-use wattle_batch::{Ack, Batch, Column, Origin};
+use wattle_batch::Batch;
 use wattle_plan::{NodePlan, PipelinePlan};
-use wattle_topology::{BuildError, Collect, Meter, Point, Recorder, Scratch, Snapshot, Step};
+use wattle_topology::{BuildError, Collect, Entry, Meter, Scratch, Snapshot, Trace, TraceStep};
 
 use super::collect::{Collected, Lines};
 use super::version::Version;
@@ -21,8 +21,6 @@ use super::{TrialSettings, render};
 const MAX_TRACE_BYTES: usize = 4 << 20;
 /// Maximum share of the time limit in which a node searches for the rows of one batch that cause a fault.
 const SEARCH_SHARE: u32 = 6;
-/// Name of the source of the events.
-const SOURCE: &str = "try";
 
 /// A version under trial.
 pub(super) struct Side {
@@ -31,7 +29,6 @@ pub(super) struct Side {
     scratch: Scratch,
     meter: Meter,
     collected: Arc<Mutex<Collected>>,
-    origin: Arc<Origin>,
     traces: Vec<TriedTrace>,
     trace_bytes: usize,
 }
@@ -52,21 +49,17 @@ impl Side {
         let meter = Meter::new(settings.time_limit);
         let make = meter.measure(version.make.clone());
         let scratch = Scratch::new(&plan, &*make, &collect)?;
-        let resource = format!(r#"{{"source":{{"name":"{SOURCE}"}}}}"#);
-        let origin = Arc::new(Origin { source: SOURCE.into(), resource: resource.into(), observed: now });
         let name = version.name.clone();
-        Ok(Self { name, plan, scratch, meter, collected, origin, traces: Vec::new(), trace_bytes: 0 })
+        Ok(Self { name, plan, scratch, meter, collected, traces: Vec::new(), trace_bytes: 0 })
     }
 
-    /// Runs events through the graph; with `is_followed`, what they were at each point becomes a trace.
-    pub(super) fn run(&mut self, bodies: &Column, is_followed: bool) {
-        let batch = Batch::new(bodies.clone(), self.origin.clone(), Ack::none());
-        if is_followed {
-            let recorded = self.scratch.follow(batch);
-            let trace = self.trace(recorded);
+    /// Runs events through the graph; with `is_followed`, what the first was at each point becomes a trace.
+    pub(super) fn run(&mut self, batch: Batch, entry: &Entry, is_followed: bool) {
+        // The caller has checked that there is such a point.
+        let at = entry.find(&self.plan).ok().flatten();
+        if let Some(trace) = self.scratch.run_from(at, batch, is_followed) {
+            let trace = self.trace(trace);
             self.traces.push(trace);
-        } else {
-            self.scratch.run(batch);
         }
     }
 
@@ -89,43 +82,18 @@ impl Side {
         self.plan.outputs.iter().map(|output| output.name.clone()).collect()
     }
 
-    fn trace(&mut self, recorded: Recorder) -> TriedTrace {
-        let (steps, cut) = recorded.finish();
-        let mut trace = TriedTrace { steps: Vec::new(), cut };
-        for step in steps {
-            let bytes = step.event.as_ref().map_or(0, Vec::len).min(render::MAX_PAIR);
+    fn trace(&mut self, followed: Trace) -> TriedTrace {
+        let mut trace = TriedTrace { steps: Vec::new(), cut: followed.is_cut };
+        for step in followed.steps {
+            let bytes = step.json.as_ref().map_or(0, Vec::len).min(render::MAX_PAIR);
             if self.trace_bytes + bytes > MAX_TRACE_BYTES {
                 trace.cut = true;
                 break;
             }
             self.trace_bytes += bytes;
-            trace.steps.push(self.step(step));
+            trace.steps.push(self::step(step));
         }
         trace
-    }
-
-    fn step(&self, step: Step) -> tap::Step {
-        let pipeline = &self.plan.name;
-        let node = |name: &str| self.plan.nodes.iter().find(|node| node.name == name);
-        let point = match &step.point {
-            Point::Input => format!("{pipeline}/input"),
-            Point::Node(name) => format!("{pipeline}/{name}"),
-            Point::Port(name, port) => {
-                let port = node(name).and_then(|node| node.ports.get(*port)).map_or("", |port| &port.name);
-                format!("{pipeline}/{name}.{port}")
-            }
-            Point::Output(index) => {
-                let output = self.plan.outputs.get(*index).map_or("", |output| &output.name);
-                format!("{pipeline}.{output}")
-            }
-        };
-        let failure = step.failure.map(|failure| tap::Failure {
-            node: failure.node.to_string(),
-            code: failure.code.to_string(),
-            message: failure.message.to_string(),
-        });
-        let event = step.event.map(|event| render::event(&event, render::MAX_PAIR));
-        tap::Step { point, event, failure, ended: step.ended }
     }
 
     /// What the version did.
@@ -190,6 +158,16 @@ impl Side {
             peak_memory_bytes: load(&counted.stats.peak_memory_bytes),
         }
     }
+}
+
+fn step(step: TraceStep) -> tap::Step {
+    let failure = step.failure.map(|failure| tap::Failure {
+        node: failure.node.to_string(),
+        code: failure.code.to_string(),
+        message: failure.message.to_string(),
+    });
+    let event = step.json.map(|event| render::event(&event, render::MAX_PAIR));
+    tap::Step { point: step.point.to_string(), event, failure, ended: step.ended.map(|how| how.to_string()) }
 }
 
 /// The same graph; with a time limit, its nodes search less long for the rows of a batch that cause a fault.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 use wattle_api::trial::{OutputDifference, TriedPack};
-use wattle_batch::{Batch, Failure, Outcome};
+use wattle_batch::{Batch, Column, Ended, Failure, Outcome};
 use wattle_plan::{
     Artifact, CircuitSettings, Grants, NodeLimits, NodePlan, NodeShape, OnFault, OnStateMismatch, Origin, OutputPlan,
     PipelinePlan, PortPlan, StateSettings, Target,
@@ -31,6 +31,14 @@ enum Fate {
 
 struct Native(Decide);
 
+/// Reports the end of a row that is followed, as the runtime does for a guest.
+fn end(outcome: &mut Outcome, batch: &Batch, row: u32, how: &str) {
+    let marks = batch.mark(row as usize);
+    if marks != 0 {
+        outcome.ended.push(Ended { marks, how: how.to_owned() });
+    }
+}
+
 impl Process for Native {
     fn process(&mut self, batch: Batch) -> Vec<Outcome> {
         let mut outcome = Outcome::default();
@@ -39,9 +47,15 @@ impl Process for Native {
         for (row, body) in (0_u32..).zip(batch.body().iter()) {
             match (self.0)(body) {
                 Fate::Out => out.push(row),
-                Fate::Drop => dropped += 1,
+                Fate::Drop => {
+                    dropped += 1;
+                    end(&mut outcome, &batch, row, "unwanted");
+                }
                 Fate::Fail => failed.push(row),
-                Fate::Hold => held += 1,
+                Fate::Hold => {
+                    held += 1;
+                    end(&mut outcome, &batch, row, "held");
+                }
                 Fate::Copy => {
                     out.push(row);
                     second.push(row);

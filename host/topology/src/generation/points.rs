@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wattle_plan::{PipelinePlan, Plan, Target};
 
 use super::builder::Builder;
-use crate::tap::{NodeSamples, Place, Point, PointInfo};
+use crate::tap::{Entry, NodeSamples, Place, Point, PointInfo, first_points};
 
 /// The points of one version of a pipeline, and what is kept about its nodes.
 pub(super) struct Points {
@@ -47,35 +47,36 @@ impl Builder<'_> {
         let Some(primary) = plan.pipelines.get(index) else { return Points::unseen(planned) };
         let pipeline: Arc<str> = primary.name.as_str().into();
         let ahead = Ahead::of(plan, index, planned);
-        // What the pipeline itself does not have is not known to be masked.
-        let masked = self.masked.pipeline(index).cloned().unwrap_or_default();
-        let is_masked = |node: &str, port: &str| {
-            let place = primary.nodes.iter().position(|own| own.name == node);
-            let own = place.and_then(|place| primary.nodes.get(place));
-            let port = own.and_then(|own| own.ports.iter().position(|own| own.name == port));
-            place.zip(port).is_some_and(|(place, port)| masked.port(place, port))
-        };
+        let masked = self.masked.of_version(plan, index, planned);
+        let ring = self.layout.rings.get(&primary.name).cloned();
         let mut point = |name: String, place: Place, is_masked: bool, targets: &[Target]| {
             let made = taps.point(&name, self.number, is_masked);
             let (name, pipeline) = (made.name().clone(), pipeline.clone());
             self.layout.add(PointInfo { name, pipeline, place, is_masked, masks_ahead: ahead.after(targets) });
             made
         };
+        let first = first_points(plan, &self.masked, index, planned);
+        let keeping = |point: Point, is_first: bool, entry: &dyn Fn() -> Entry| match &ring {
+            Some(ring) if is_first => point.keeping(ring, entry()),
+            _ => point,
+        };
         let input = point(format!("{pipeline}/input"), Place::Input, masked.input, &planned.entry);
+        let input = keeping(input, first.input, &|| Entry::Input);
         let mut nodes = Vec::with_capacity(planned.nodes.len());
-        for node in &planned.nodes {
+        for (at, node) in planned.nodes.iter().enumerate() {
             let name: Arc<str> = format!("{pipeline}/{}", node.name).into();
             let place = Place::Node(node.name.as_str().into());
-            let ports = node.ports.iter().map(|port| {
-                let is_masked = is_masked(&node.name, &port.name);
-                point(format!("{name}.{}", port.name), place.clone(), is_masked, &port.targets)
+            let ports = node.ports.iter().enumerate().map(|(index, port)| {
+                let is_masked = masked.port(at, index);
+                let made = point(format!("{name}.{}", port.name), place.clone(), is_masked, &port.targets);
+                let entry = || Entry::Port { node: node.name.as_str().into(), port: port.name.as_str().into() };
+                keeping(made, first.port(at, index), &entry)
             });
             let ports = ports.collect();
             nodes.push(NodePoints { ports, name, samples: Some(taps.samples(&pipeline, &node.name)) });
         }
         let outputs = planned.outputs.iter().enumerate().map(|(at, output)| {
-            let place = primary.outputs.iter().position(|own| own.name == output.name);
-            let is_masked = place.is_some_and(|place| masked.output(place));
+            let is_masked = masked.output(at);
             point(format!("{pipeline}.{}", output.name), Place::Output, is_masked, &[Target::Output(at)])
         });
         Points { input, outputs: outputs.collect(), nodes }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
-use wattle_batch::{Batch, Outcome};
+use wattle_batch::{Batch, Ended, Outcome};
 use wattle_plan::NodePlan;
 use wattle_runtime::{NodeStats, Process, Snapshot, StateSlot};
 
@@ -79,8 +79,9 @@ impl Process for Measured {
     fn process(&mut self, batch: Batch) -> Vec<Outcome> {
         if self.meter.is_over() {
             let rows = batch.rows();
+            let ended = batch.marked().map(|(_, marks)| Ended { marks, how: TIME_LIMIT.to_owned() }).collect();
             batch.into_ack().deliver();
-            return vec![Outcome { dropped: vec![(TIME_LIMIT.to_owned(), rows)], ..Outcome::default() }];
+            return vec![Outcome { dropped: vec![(TIME_LIMIT.to_owned(), rows)], ended, ..Outcome::default() }];
         }
         self.measured(|node| node.process(batch))
     }

@@ -13,7 +13,6 @@ use wattle_plan::{
 };
 use wattle_sink::{Encoder, Payload, SinkStats};
 
-use super::recorder::Recorder;
 use crate::counts::{Counts, PipelineCounts};
 use crate::emitter::Emitter;
 use crate::generation::{BuildContext, BuildError, Generation, NodeFactory, NodeSet};
@@ -23,7 +22,7 @@ use crate::shadow::Shadows;
 use crate::sink_handle::SinkHandle;
 use crate::states::States;
 use crate::stops::Stops;
-use crate::tap::Taps;
+use crate::tap::{Taps, Trace};
 use crate::worker::tick;
 
 /// Name of the only source.
@@ -121,25 +120,28 @@ impl Scratch {
 
     /// Runs a batch through all nodes.
     pub fn run(&mut self, batch: Batch) {
-        self.receive(batch, None);
+        self.run_from(None, batch, false);
     }
 
-    /// The same, and returns what each of its events was at each point.
-    pub fn follow(&mut self, batch: Batch) -> Recorder {
-        self.receive(batch, Some(Recorder::default())).unwrap_or_default()
-    }
-
-    fn receive(&mut self, batch: Batch, recorder: Option<Recorder>) -> Option<Recorder> {
+    /// Runs a batch that enters at the input, or behind the port of a node. With `is_followed`, returns what its first
+    /// event was at each point.
+    pub fn run_from(&mut self, at: Option<(usize, usize)>, mut batch: Batch, is_followed: bool) -> Option<Trace> {
         // Nothing waits for a sink here, so the lane takes every batch.
         let sequence = self.lane.begin()?;
         let mut emitter = Emitter::new(&self.lane, sequence);
-        emitter.recorder = recorder;
-        if let Some((pipeline, nodes)) = self.generation.pipelines.first().zip(self.nodes.first_mut()) {
-            pipeline.receive(nodes, batch, &mut emitter);
+        if is_followed {
+            emitter.traces.begin_scratch(&mut batch);
         }
-        let recorder = emitter.recorder.take();
+        if let Some((pipeline, nodes)) = self.generation.pipelines.first().zip(self.nodes.first_mut()) {
+            let port = at.and_then(|(node, port)| pipeline.nodes.get(node)?.ports.get(port));
+            match port {
+                Some(port) => pipeline.enter(nodes, &port.point, &port.targets, batch, &mut emitter),
+                None => pipeline.receive(nodes, batch, &mut emitter),
+            }
+        }
+        let trace = emitter.traces.take_scratch();
         emitter.finish();
-        recorder
+        trace
     }
 
     /// Calls the timers that are due.

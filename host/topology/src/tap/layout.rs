@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::recent::Rings;
 use super::{Shared, TapError};
 
 /// A point of the running generation.
@@ -27,10 +28,12 @@ pub(crate) enum Place {
 }
 
 /// All points: for each pipeline the input, the ports of its nodes in order, and the outputs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Layout {
     points: Vec<PointInfo>,
     by_name: BTreeMap<Arc<str>, usize>,
+    /// The newest events of its pipelines.
+    pub(crate) rings: Rings,
 }
 
 /// What a subscription asked for. It stays the same when the points change.
@@ -56,6 +59,11 @@ impl Wanted {
 }
 
 impl Layout {
+    /// Without points yet.
+    pub(crate) fn new(rings: Rings) -> Self {
+        Self { rings, ..Self::default() }
+    }
+
     /// Adds a point. A canary has the points of its pipeline, and a point is masked if it is in both versions.
     pub(crate) fn add(&mut self, point: PointInfo) {
         let known = self.by_name.get(&point.name).and_then(|&index| self.points.get_mut(index));
@@ -78,7 +86,7 @@ impl Layout {
             .any(|point| *point.pipeline == *pipeline && matches!(&point.place, Place::Node(own) if **own == *node))
     }
 
-    fn has_pipeline(&self, name: &str) -> bool {
+    pub(super) fn has_pipeline(&self, name: &str) -> bool {
         self.points.iter().any(|point| *point.pipeline == *name)
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use wattle_batch::Batch;
 
+use super::recent::{Entry, Ring};
 use super::subscription::Tap;
 use super::trace::Traces;
 
@@ -47,11 +48,18 @@ pub(crate) struct Point {
     pub(super) generation: u64,
     /// Whether its events are masked in this generation.
     pub(crate) is_masked: bool,
+    /// Where copies of its newest events go.
+    recent: Option<(Arc<Ring>, Entry)>,
 }
 
 impl Point {
     pub(super) fn new(state: Arc<PointState>, generation: u64, is_masked: bool) -> Self {
-        Self { state, generation, is_masked }
+        Self { state, generation, is_masked, recent: None }
+    }
+
+    /// The same point, whose newest events are kept.
+    pub(crate) fn keeping(self, ring: &Arc<Ring>, entry: Entry) -> Self {
+        Self { recent: Some((ring.clone(), entry)), ..self }
     }
 
     /// A point without a name, which can never be watched, as in a shadow.
@@ -63,10 +71,10 @@ impl Point {
         &self.state.name
     }
 
-    /// A batch passes the point. Without a tap or a marked event, this costs two loads.
+    /// A batch passes the point. Without a tap, a marked event or a ring, this costs three loads.
     #[inline]
     pub(crate) fn pass(&self, batch: &mut Batch, traces: &mut Traces) {
-        if self.state.is_watched.load(Ordering::Relaxed) || batch.is_marked() {
+        if self.state.is_watched.load(Ordering::Relaxed) || batch.is_marked() || self.recent.is_some() {
             self.observe(batch, traces);
         }
     }
@@ -81,5 +89,8 @@ impl Point {
             }
         }
         traces.record(self, batch);
+        if let Some((ring, entry)) = &self.recent {
+            ring.offer(self, entry, batch);
+        }
     }
 }

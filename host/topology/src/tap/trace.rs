@@ -14,19 +14,32 @@ use super::subscription::{Item, MAX_EVENT_BYTES, Tap, Trace, TraceStep};
 
 /// Maximum number of traces in one batch: the bits of a mark.
 const MAX_TRACES: usize = 8;
-/// Maximum number of steps of a trace.
-const MAX_STEPS: usize = 64;
-/// Maximum bytes of the events of a trace.
-const MAX_TRACE_BYTES: usize = 256 << 10;
-/// Maximum number of events of a trace that are followed at one point: the first children of a split.
-const MAX_STEPS_AT_POINT: usize = 4;
+
+/// What a trace may take.
+struct Limits {
+    /// Number of steps.
+    steps: usize,
+    /// Number of events at one point: the first children of a split.
+    at_point: usize,
+    /// Bytes of all events.
+    bytes: usize,
+    /// Bytes of one event; a longer one is cut.
+    event_bytes: usize,
+}
+
+/// Of a trace in a running pipeline.
+const RUNNING: Limits = Limits { steps: 64, at_point: 4, bytes: 256 << 10, event_bytes: MAX_EVENT_BYTES };
+/// Of a trace in a scratch pipeline, which delays no event.
+const SCRATCH: Limits = Limits { steps: 200, at_point: 200, bytes: 4 << 20, event_bytes: 4 << 20 };
 
 /// The traces of one batch.
 #[derive(Default)]
 pub(crate) struct Traces(Vec<Active>);
 
 struct Active {
-    tap: Arc<Tap>,
+    /// Who receives the trace; `None` in a scratch pipeline, whose caller takes it and may see every event.
+    tap: Option<Arc<Tap>>,
+    limits: &'static Limits,
     at: SystemTime,
     generation: u64,
     steps: Vec<TraceStep>,
@@ -41,13 +54,21 @@ impl Traces {
 
     /// Begins a trace at a row.
     pub(super) fn begin(&mut self, tap: &Arc<Tap>, point: &Point, batch: &mut Batch, row: usize) {
+        self.mark(Some(tap.clone()), &RUNNING, point.generation, batch, row);
+    }
+
+    /// Begins the trace of the first row in a scratch pipeline.
+    pub(crate) fn begin_scratch(&mut self, batch: &mut Batch) {
+        self.mark(None, &SCRATCH, 0, batch, 0);
+    }
+
+    fn mark(&mut self, tap: Option<Arc<Tap>>, limits: &'static Limits, generation: u64, batch: &mut Batch, row: usize) {
         let mut marks: Vec<u8> = (0..batch.rows()).map(|row| batch.mark(row)).collect();
         if let Some(mark) = marks.get_mut(row) {
             *mark |= 1 << self.0.len();
             batch.set_marks(&marks);
-            let (tap, generation) = (tap.clone(), point.generation);
-            let steps = Vec::with_capacity(16);
-            self.0.push(Active { tap, at: SystemTime::now(), generation, steps, bytes: 0, is_cut: false });
+            let (at, steps) = (SystemTime::now(), Vec::with_capacity(16));
+            self.0.push(Active { tap, limits, at, generation, steps, bytes: 0, is_cut: false });
         }
     }
 
@@ -114,8 +135,16 @@ impl Traces {
     /// Sends all traces to their subscribers.
     pub(crate) fn finish(&mut self) {
         for Active { tap, at, generation, steps, is_cut, .. } in self.0.drain(..) {
-            tap.send(Item::Trace(Trace { at, generation, steps, is_cut }));
+            if let Some(tap) = tap {
+                tap.send(Item::Trace(Trace { at, generation, steps, is_cut }));
+            }
         }
+    }
+
+    /// Takes the trace of a scratch pipeline.
+    pub(crate) fn take_scratch(&mut self) -> Option<Trace> {
+        let Active { at, generation, steps, is_cut, .. } = self.0.pop()?;
+        Some(Trace { at, generation, steps, is_cut })
     }
 }
 
@@ -123,11 +152,11 @@ impl Active {
     /// Records a row at a point. Returns whether to follow it further.
     fn record(&mut self, point: &Point, batch: &Batch, row: usize) -> bool {
         let here = self.steps.iter().filter(|step| step.ended.is_none() && step.point == *point.name()).count();
-        if here >= MAX_STEPS_AT_POINT || self.bytes >= MAX_TRACE_BYTES {
+        if here >= self.limits.at_point || self.bytes >= self.limits.bytes {
             self.is_cut = true;
             return false;
         }
-        let is_shown = self.tap.shared.shows(point.is_masked);
+        let is_shown = self.tap.as_ref().is_none_or(|tap| tap.shared.shows(point.is_masked));
         let mut step = TraceStep {
             point: point.name().clone(),
             is_masked: point.is_masked,
@@ -138,7 +167,7 @@ impl Active {
         };
         if is_shown {
             let mut json = Vec::new();
-            let max = MAX_EVENT_BYTES.min(MAX_TRACE_BYTES - self.bytes);
+            let max = self.limits.event_bytes.min(self.limits.bytes - self.bytes);
             step.is_cut = batch.write_json_start(row, max, &mut json) > json.len();
             step.json = Some(json);
         } else if let Some(failure) = &mut step.failure {
@@ -148,7 +177,7 @@ impl Active {
     }
 
     fn push(&mut self, step: TraceStep) -> bool {
-        if self.steps.len() >= MAX_STEPS {
+        if self.steps.len() >= self.limits.steps {
             self.is_cut = true;
             return false;
         }

@@ -2,10 +2,10 @@
 
 const trial = { text: "", file: null, pipeline: "", pack: "", against: "", isBusy: false, tried: null, problem: null, version: 0 };
 
-async function runTry(form) {
-  const input = trial.file || trial.text;
-  const size = trial.file ? trial.file.size : new Blob([trial.text]).size;
-  if (size === 0 || trial.isBusy) return;
+async function runTry(form, isRecent = false) {
+  const input = isRecent ? "" : trial.file || trial.text;
+  const size = input.size ?? new Blob([input]).size;
+  if ((size === 0 && !isRecent) || trial.isBusy) return;
   const most = store.index?.max_try_bytes;
   trial.problem = null;
   if (most > 0 && size > most) {
@@ -13,6 +13,7 @@ async function runTry(form) {
   } else {
     const query = new URLSearchParams();
     for (const name of ["pipeline", "pack", "against"]) if (form[name].value.trim()) query.set(name, form[name].value.trim());
+    if (isRecent) query.set("recent", "taken");
     trial.isBusy = true;
     trial.version += 1;
     refreshView();
@@ -78,7 +79,7 @@ function tryForm() {
       store.graph.pipelines.map((pipeline) => h("option", { value: pipeline.name, selected: pipeline.name === trial.pipeline }, `${pipeline.name}${pipeline.pack ? ` (${pipeline.pack})` : ""}`)))),
     h("label", "Version", h("input", { type: "text", name: "pack", list: "packs", placeholder: "the running one", value: trial.pack, oninput: (event) => (trial.pack = event.target.value) })),
     h("label", "Compare with", h("input", { type: "text", name: "against", list: "packs", placeholder: "nothing", value: trial.against, oninput: (event) => (trial.against = event.target.value) })),
-    run), names);
+    run, store.index?.recent_bytes > 0 ? h("button", { type: "button", disabled: trial.isBusy, onclick: () => runTry(form.elements, true) }, "Run on recent events") : null), names);
   say();
   return form;
 }
@@ -121,6 +122,7 @@ function triedView(tried) {
   const perEvent = (one) => (one.events > 0 ? one.cpu_seconds / one.events : undefined);
   return h("div", { "data-tried": result.pack },
     h("h2", result.pack, against ? h("span.muted", ` and ${against.pack}`) : null),
+    tried.recent ? h("p.muted", `Recent events of ${tried.recent.pipeline} from ${tried.recent.oldest} to ${tried.recent.newest}. They enter where the agent took them, at ${tried.recent.taken.map((one) => one.point).join(", ")}; nodes before that did not run.`) : null,
     h("dl.figures",
       h("div.figure", h("dt", "Events"), h("dd", format.count(result.events))),
       h("div.figure", h("dt", "Bytes"), h("dd", format.bytes(result.bytes))),
@@ -136,7 +138,7 @@ function triedView(tried) {
 
 const tryView = {
   title: "Try",
-  shape: () => `${trial.version}${store.index?.can_try}${store.graph.generation}${packsDocument.document ? 1 : 0}`,
+  shape: () => `${trial.version}${store.index?.can_try}${store.index?.recent_bytes}${store.graph.generation}${packsDocument.document ? 1 : 0}`,
   poll: () => packsDocument.poll(),
   build: () => {
     if (store.index && !store.index.can_try) {

@@ -33,7 +33,7 @@ fn of_pipeline(name: &str) -> Request {
 async fn a_pipeline_is_tried_as_it_runs_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let trials = trials(folder.path());
-    let tried = trials.run(of_pipeline("main"), Bytes::from_static(b"one\ntwo\n")).await.unwrap();
+    let tried = trials.run(of_pipeline("main"), Input::File(Bytes::from_static(b"one\ntwo\n"))).await.unwrap();
     let (pack, output) = (&tried.result, &tried.result.outputs[0]);
     assert_eq!((pack.pack.as_str(), pack.events, output.events, output.bytes), ("main", 2, 2, 6));
     assert_eq!((pack.balance.delivered, pack.traces.len(), tried.against), (2, 2, None));
@@ -42,21 +42,38 @@ async fn a_pipeline_is_tried_as_it_runs_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn one_trial_runs_at_a_time_and_the_next_one_may_follow_its_result() {
+async fn one_trial_runs_at_a_time_and_the_next_ones_wait_for_it() {
     let folder = tempfile::tempdir().unwrap();
     let trials = trials(folder.path());
-    let place = trials.place.clone().acquire_owned().await.unwrap();
-    let busy = trials.run(of_pipeline("main"), Bytes::new()).await;
-    assert!(matches!(busy, Err(RequestError::Busy)), "{busy:?}");
-    drop(place);
-    for _ in 0..20 {
-        trials.run(of_pipeline("main"), Bytes::from_static(b"x")).await.unwrap();
+    let turn = trials.running.clone().acquire_owned().await.unwrap();
+    let begin = || {
+        let trials = trials.clone();
+        tokio::spawn(async move { trials.run(of_pipeline("main"), Input::File(Bytes::from_static(b"x"))).await })
+    };
+    let mut waiting: Vec<_> = (0..MAX_TRIALS).map(|_| begin()).collect();
+    while trials.check_room().is_ok() {
+        tokio::task::yield_now().await;
     }
-    let refused = trials.run(of_pipeline("other"), Bytes::new()).await;
+    let busy = trials.run(of_pipeline("main"), Input::File(Bytes::new())).await;
+    assert!(matches!(busy, Err(RequestError::Busy)), "{busy:?}");
+    // A client that leaves makes room, as soon as its packs are ready.
+    waiting.pop().unwrap().abort();
+    while trials.check_room().is_err() {
+        tokio::task::yield_now().await;
+    }
+    assert!(waiting.iter().all(|trial| !trial.is_finished()));
+    drop(turn);
+    for trial in waiting {
+        trial.await.unwrap().unwrap();
+    }
+    for _ in 0..20 {
+        trials.run(of_pipeline("main"), Input::File(Bytes::from_static(b"x"))).await.unwrap();
+    }
+    let refused = trials.run(of_pipeline("other"), Input::File(Bytes::new())).await;
     assert!(matches!(&refused, Err(RequestError::NoPipeline(name)) if name == "other"), "{refused:?}");
-    let long = trials.run(of_pipeline("main"), vec![b'x'; MAX_INPUT_BYTES + 1].into()).await;
+    let long = trials.run(of_pipeline("main"), Input::File(vec![b'x'; MAX_INPUT_BYTES + 1].into())).await;
     assert!(matches!(long, Err(RequestError::TooLong)));
-    trials.run(of_pipeline("main"), Bytes::new()).await.unwrap();
+    trials.run(of_pipeline("main"), Input::File(Bytes::new())).await.unwrap();
 }
 
 #[tokio::test]
@@ -71,7 +88,7 @@ async fn no_request_reaches_files_or_a_registry() {
             Request { pack: Some(named.into()), ..Request::default() },
             Request { against: Some(named.into()), ..of_pipeline("main") },
         ] {
-            match trials.run(request, Bytes::new()).await {
+            match trials.run(request, Input::File(Bytes::new())).await {
                 Err(RequestError::Reference(text)) => assert_eq!(text, named),
                 Err(RequestError::Invalid(lines)) => {
                     assert!(!lines.join(" ").contains("not a manifest"), "{named}: {lines:?}");
@@ -81,8 +98,9 @@ async fn no_request_reaches_files_or_a_registry() {
             }
         }
     }
-    let unknown = trials.run(Request { pack: Some("nginx".into()), ..Request::default() }, Bytes::new()).await;
+    let unknown =
+        trials.run(Request { pack: Some("nginx".into()), ..Request::default() }, Input::File(Bytes::new())).await;
     let Err(RequestError::Invalid(lines)) = unknown else { panic!("{unknown:?}") };
     assert!(lines.join(" ").contains("nginx"), "{lines:?}");
-    assert!(matches!(trials.run(Request::default(), Bytes::new()).await, Err(RequestError::Nothing)));
+    assert!(matches!(trials.run(Request::default(), Input::File(Bytes::new())).await, Err(RequestError::Nothing)));
 }
