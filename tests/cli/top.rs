@@ -23,6 +23,17 @@ fn start(folder: &Folder, address: SocketAddr, columns: u16, rows: u16) -> Termi
     terminal
 }
 
+#[test]
+fn a_data_folder_without_an_agent_is_an_error_and_no_other_agent_is_shown() {
+    let folder = Folder::new();
+    for command in ["top --once", "status", "tap"] {
+        let ended = folder.run(&command.split(' ').chain(["--data-dir", "nothing"]).collect::<Vec<_>>());
+        assert_eq!(ended.code, 69, "{command}: {}", ended.log);
+        assert!(ended.log.contains("nothing/control.sock"), "{command}: {}", ended.log);
+        assert!(!ended.log.contains("9598"), "{command}: {}", ended.log);
+    }
+}
+
 #[track_caller]
 fn check(terminal: &Terminal, expected: &Expect) {
     expected.assert_eq(&format!("{}\n", terminal.text()));

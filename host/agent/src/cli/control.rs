@@ -9,7 +9,7 @@ use wattle_options::{Period, QuantityError};
 /// Which agent.
 #[derive(Args)]
 pub(crate) struct AgentPlace {
-    /// Configuration of the agent; names its data folder
+    /// Configuration of the agent; names its data folder and admin listener
     #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Data folder of the agent

@@ -1,8 +1,8 @@
 //! Options of the commands that read the API of a running agent.
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueEnum};
+
+use super::AgentPlace;
 
 /// Which agent, for commands that read only.
 #[derive(Args)]
@@ -10,18 +10,14 @@ pub(crate) struct AgentAddress {
     /// Address of the agent's admin listener, such as http://127.0.0.1:9598
     #[arg(short, long, value_name = "URL")]
     pub(crate) url: Option<String>,
-    /// Configuration of the agent; names its data folder and admin listener
-    #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Data folder of the agent
-    #[arg(long, value_name = "DIR", conflicts_with = "config")]
-    pub(crate) data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) place: AgentPlace,
 }
 
 #[derive(Args)]
 #[command(
     after_help = "Without --url, the command asks the control socket in the data folder. If that does not answer, it\n\
-                        asks the admin listener of the configuration, or 127.0.0.1:9598.\n\n\
+                        asks the admin listener of the configuration, or 127.0.0.1:9598 without --config and --data-dir.\n\n\
                         Exit codes: 0 ready, 1 not ready, 69 no agent answers, 78 the configuration cannot be read."
 )]
 pub(crate) struct StatusOptions {
@@ -89,7 +85,7 @@ pub(crate) struct TapOptions {
     after_help = "Keys: q quit, arrows or j k move, Tab or 1-4 change the panel, Enter shows details, t shows events of\n\
                         an output, e all problems, s changes the order, p pauses, ? help.\n\n\
                         Without --url, the command asks the control socket in the data folder. If that does not answer, it\n\
-                        asks the admin listener of the configuration, or 127.0.0.1:9598.\n\n\
+                        asks the admin listener of the configuration, or 127.0.0.1:9598 without --config and --data-dir.\n\n\
                         Exit codes: 0 success, 1 not a terminal, 69 no agent answers, 78 the configuration cannot be read."
 )]
 pub(crate) struct TopOptions {

@@ -52,14 +52,16 @@ pub(super) fn places(agent: &AgentAddress) -> Result<Vec<Place>, Failure> {
     if let Some(url) = &agent.url {
         return Ok(vec![Place::Address(address(url)?)]);
     }
-    match (&agent.data_dir, &agent.config) {
+    match (&agent.place.data_dir, &agent.place.config) {
         (None, Some(config)) => {
             let settings = settings(config, "name the agent with `--url` or `--data-dir` in place of `--config`")?;
             let listener = listener(&settings).map(Place::Address);
             Ok([Place::Socket(settings.data_dir)].into_iter().chain(listener).collect())
         }
-        (folder, _) => {
-            let folder = folder.clone().unwrap_or_else(|| wattle_manifest::default_data_dir(&environment));
+        // Another agent may listen at the default address.
+        (Some(folder), _) => Ok(vec![Place::Socket(folder.clone())]),
+        (None, None) => {
+            let folder = wattle_manifest::default_data_dir(&environment);
             Ok(vec![Place::Socket(folder), Place::Address(DEFAULT_ADDRESS.to_owned())])
         }
     }
