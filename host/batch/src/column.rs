@@ -132,7 +132,9 @@ impl Column {
 
     /// Memory of a column that shares its buffer with no other, in bytes.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.bytes.len() + size_of_val(&*self.spans)
+        /// Of the allocations of the buffer and of the spans.
+        const OVERHEAD: usize = 64;
+        self.bytes.len() + size_of_val(&*self.spans) + OVERHEAD
     }
 
     /// The rows with these indices, in this order, without a copy of the text. An index may repeat;
