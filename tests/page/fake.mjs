@@ -207,7 +207,7 @@ const shadows = () => ({ shadows: isNew() ? { cloudtrail: { candidate: "cloudtra
 
 function tried(query) {
   const name = query.get("pack") || `cloudtrail@${version()}`;
-  const one = (pack, shift) => ({ pack, events: 1, bytes: 19_400, outputs: outputs.slice(0, 3).map((output, at) => ({ name: output.name, title: output.title, events: [9, 3, 1][at] + (at === 0 ? shift : 0), failed_events: at === 2 ? 1 : 0, bytes: [14_200, 3900, 400][at], share: [0.73, 0.2, 0.02][at], sample: [event("x"), event("x")] })), dropped_events: 0, held_events: 0, cpu_seconds: 0.00031, nodes: nodes().slice(0, 6).map((node) => ({ name: node.name, type: `${node.type}@${node.version}`, received_events: 13, dropped: {}, failed: {}, faults: 0, cpu_seconds: node.ns * 1e-9, fuel: node.ns * 9, peak_memory_bytes: 4e6 })), traces: [trace().steps] });
+  const one = (pack, shift) => ({ pack, events: 1, bytes: 19_400, outputs: outputs.slice(0, 3).map((output, at) => ({ name: output.name, title: output.title, events: [9, 3, 1][at] + (at === 0 ? shift : 0), failed_events: at === 2 ? 1 : 0, bytes: [14_200, 3900, 400][at], share: [0.73, 0.2, 0.02][at], sample: [event("x"), event("x")] })), dropped_events: 0, held_events: 0, cpu_seconds: 0.00031, nodes: nodes().slice(0, 6).map((node) => ({ name: node.name, type: `${node.type}@${node.version}`, received_events: 13, dropped: {}, failed: {}, faults: 0, cpu_seconds: node.ns * 1e-9, fuel: node.ns * 9, peak_memory_bytes: 4e6 })), traces: [trace()] });
   const against = query.get("against");
   return { result: one(name, 0), ...(against ? { against: one(against, 1), differences: { processed: { same: 8, changed: 1, added: 0, missing: 1, first: [[event("x"), { ...event("x"), severity: "info" }], [event("x"), null]] } } } : {}) };
 }

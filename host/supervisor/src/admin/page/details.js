@@ -128,7 +128,6 @@ function nodeDetails(scope, pipeline, node) {
         ["CPU", () => `${format.share(perSecond(subject, "call_seconds"))} of a core`],
         ["Per event", () => `${format.time(nsPerEvent(subject))}/event`],
         ["Calls", () => format.rate(perSecond(subject, "calls"))],
-        ["Fuel", () => (known(found()?.fuel) ? format.short(found().fuel) : "see Try")],
         ["Memory now", () => format.bytes(now(subject, "memory_bytes"))],
         ["Peak of an instance", () => `${format.bytes(now(subject, "peak_memory_bytes"))} of ${format.bytes(node.max_memory_bytes)}`],
         ["Received", "received_events"],

@@ -47,28 +47,50 @@ class Tracer {
   }
 }
 
-// The steps of a trace as a list, each with its difference to the last point that may be shown.
+// The steps of a trace as a list, each with its difference to the last point that may be shown. An event that was split has
+// several steps for one point; all compare with the point before, and only the first is open.
 function steps(list, isCut = false) {
+  const points = [];
+  for (const step of list) {
+    const last = points[points.length - 1];
+    if (last?.[0].point === step.point) last.push(step);
+    else points.push([step]);
+  }
   let base = null;
-  let latest = null;
-  const items = list.map((step) => {
-    const has = step.event !== undefined && step.event !== null;
-    // An event that was split has several steps for one point; all compare with the point before.
-    if (latest && latest.point !== step.point) base = latest;
-    const item = h("li", h("p.step", h("strong", pointTitle(step.point)), h("span.muted", step.point),
-      step.failure ? tag("bad", `failed: ${step.failure.code}`) : null,
-      step.ended ? tag("quiet", `ended: ${step.ended}`) : null));
-    if (step.failure) item.append(h("p.note", `${step.failure.node}: ${step.failure.message}`));
-    if (has) {
-      if (base) item.append(differences(base.event, step.event));
-      item.append(h("details.inline", h("summary", "Whole event"), lazyTree(step.event)));
-      latest = step;
-    } else if (!step.ended) {
-      item.append(h("p.muted", lock(), " Not shown. ", whyHidden(step.point) || "This point may not be shown."));
-    }
+  const items = points.map((group) => {
+    const before = base;
+    base = group.filter((step) => isShown(step)).pop() || base;
+    const item = traceStep(group[0], before);
+    if (group.length > 1) item.append(more(group.slice(1), before));
     return item;
   });
   return h("ol.steps", items, isCut ? h("li.muted", "Further steps were left out.") : null);
+}
+
+function isShown(step) {
+  return step.event !== undefined && step.event !== null;
+}
+
+function traceStep(step, before) {
+  const item = h("li", h("p.step", h("strong", pointTitle(step.point)), h("span.muted", step.point),
+    step.failure ? tag("bad", `failed: ${step.failure.code}`) : null,
+    step.ended ? tag("quiet", `ended: ${step.ended}`) : null));
+  if (step.failure) item.append(h("p.note", `${step.failure.node}: ${step.failure.message}`));
+  if (isShown(step)) {
+    if (before) item.append(differences(before.event, step.event));
+    item.append(h("details.inline", h("summary", "Whole event"), lazyTree(step.event)));
+  } else if (!step.ended) {
+    item.append(h("p.muted", lock(), " Not shown. ", whyHidden(step.point) || "This point may not be shown."));
+  }
+  return item;
+}
+
+// Further events at a point, which are built when they are opened.
+function more(list, before) {
+  const place = h("ol.steps");
+  return h("details.inline", { ontoggle: () => {
+    if (!place.firstChild) place.append(...list.map((step) => traceStep(step, before)));
+  } }, h("summary", `${list.length} more at this point`), place);
 }
 
 // A tree that is built when it is opened.

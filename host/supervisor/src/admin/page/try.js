@@ -95,9 +95,12 @@ function triedOutputs(tried, against) {
 }
 
 function triedNodes(tried) {
-  return table(`Costs of ${tried.pack}`, ["Node", "Type", "#Events", "#CPU", "#Per event", "#Fuel", "#Peak memory", "#Failed", "#Dropped", "#Faults"], tried.nodes.map((node) =>
+  // Agents do not count fuel at present; see docs/SEE.md.
+  const hasFuel = tried.nodes.some((node) => known(node.fuel));
+  const columns = ["Node", "Type", "#Events", "#CPU", "#Per event", hasFuel && "#Fuel", "#Peak memory", "#Failed", "#Dropped", "#Faults"].filter(Boolean);
+  return table(`Costs of ${tried.pack}`, columns, tried.nodes.map((node) =>
     [node.name, node.type, format.count(node.received_events), format.time(node.cpu_seconds), format.time(node.received_events > 0 ? node.cpu_seconds / node.received_events : undefined),
-      format.short(node.fuel), format.bytes(node.peak_memory_bytes), format.count(sum(node.failed)), format.count(sum(node.dropped)), format.count(node.faults)]));
+      ...(hasFuel ? [format.short(node.fuel)] : []), format.bytes(node.peak_memory_bytes), format.count(sum(node.failed)), format.count(sum(node.dropped)), format.count(node.faults)]));
 }
 
 function triedSamples(tried) {
@@ -133,7 +136,7 @@ function triedView(tried) {
     section("Outputs", triedOutputs(result, against), triedSamples(result)),
     triedDifferences(tried),
     section("Costs", against ? h("h3", result.pack) : null, triedNodes(result), against ? [h("h3", against.pack), triedNodes(against)] : null),
-    result.traces.length > 0 ? section("Before and after", result.traces.map((trace, at) => h("details.list", { open: at === 0 }, h("summary", `Event ${at + 1}`), steps(trace)))) : null);
+    result.traces.length > 0 ? section("Before and after", result.traces.map((trace, at) => h("details.list", { open: at === 0 }, h("summary", `Event ${at + 1}`), steps(trace.steps, trace.cut)))) : null);
 }
 
 const tryView = {
