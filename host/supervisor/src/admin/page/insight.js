@@ -5,7 +5,9 @@
 // there are any, since nodes of other types make findings too.
 const MAKERS = { "to-metric": "metrics", pattern: "reports", anomaly: "findings" };
 const FINDINGS = /finding|alert|anomal/i;
-const MAX_SERIES = 60;
+const MAX_SERIES = 200;
+// Series of a metric that are listed.
+const MAX_SHOWN = 12;
 const MAX_FINDINGS = 100;
 
 const insight = { series: new Map(), patterns: new Map(), findings: [], latest: 0, controller: null, points: "", problem: null, version: 0 };
@@ -101,13 +103,38 @@ function patternState(pattern) {
   return earlier.length >= 3 && pattern.count > 3 * mean + 5 ? ["warn", "spike"] : null;
 }
 
-function metricCard(scope, series) {
-  const chart = sparkline(220, 48);
-  scope.on(() => chart.show(series.values));
+function latestOf(series) {
+  return series.values[series.values.length - 1];
+}
+
+function valueOf(scope, series) {
   const unit = series.unit && !series.unit.startsWith("{") ? `\u00a0${series.unit}` : "";
-  return h("section.chart", h("h3", series.name), h("p.muted", series.dimensions || "\u00a0"), chart,
-    h("p.n", scope.live("strong", () => `${format.short(series.values[series.values.length - 1])}${unit}`),
-      h("span.muted", series.type === "gauge" ? " last" : series.type === "sum" ? " in the last interval" : " mean of the last interval")));
+  return scope.live("strong", () => `${format.short(latestOf(series))}${unit}`);
+}
+
+// A metric: a chart if it has one series, else a table of the largest ones.
+function metricCard(scope, list) {
+  const [first] = list;
+  const kind = first.type === "gauge" ? "last" : first.type === "sum" ? "in the last interval" : "mean of the last interval";
+  const chartOf = (series, ...size) => {
+    const chart = sparkline(...size);
+    scope.on(() => chart.show(series.values));
+    return chart;
+  };
+  if (list.length === 1) {
+    return h("section.chart", h("h3", first.name), h("p.muted", first.dimensions || "\u00a0"), chartOf(first, 220, 48), h("p.n", valueOf(scope, first), h("span.muted", ` ${kind}`)));
+  }
+  const largest = list.slice().sort((one, other) => latestOf(other) - latestOf(one)).slice(0, MAX_SHOWN);
+  const rest = list.length - largest.length;
+  return h("section.chart.many", h("h3", first.name), h("p.muted", `${list.length} series, ${kind}`),
+    table(first.name, ["Series", "Trend", "#Value"], largest.map((series) => [h("code.wrap", series.dimensions || "all"), chartOf(series), valueOf(scope, series)])),
+    rest > 0 ? h("p.muted", `and ${rest} smaller ones`) : null);
+}
+
+function metricCards(scope) {
+  const names = new Map();
+  for (const series of insight.series.values()) names.set(series.name, [...(names.get(series.name) || []), series]);
+  return [...names.values()].sort((one, other) => one.length - other.length).map((list) => metricCard(scope, list));
 }
 
 function findingItem(finding) {
@@ -145,7 +172,7 @@ const insightView = {
       insight.problem ? h("p.problem", insight.problem) : null,
       hidden.map(([name, why]) => h("p.muted", lock(), " ", h("code", name), ": ", why)),
       h("p.muted", "What comes while this view is open, from ", insightPoints().map((name, at) => [at > 0 ? ", " : "", h("code", name)]), "."),
-      section("Metrics", insight.series.size === 0 ? empty("No data point has come yet; nodes make them at the end of their interval.") : h("div.charts", [...insight.series.values()].map((series) => metricCard(scope, series)))),
+      section("Metrics", insight.series.size === 0 ? empty("No data point has come yet; nodes make them at the end of their interval.") : h("div.charts", metricCards(scope))),
       section("Patterns", rows.length === 0 ? empty("No report of patterns has come yet.") : table("Patterns", ["Template", "State", "#Events", "#Share", "Trend", "Last"], rows)),
       section("Findings", insight.findings.length === 0 ? empty("No finding has come yet.") : h("ol.samples", insight.findings.map(findingItem))),
     ];
