@@ -110,6 +110,11 @@ class Drawing {
     const frame = this.svg.parentElement;
     if (this.wholeButton && frame) this.wholeButton.hidden = !this.isWhole && frame.scrollWidth <= frame.clientWidth + 1;
     if (selected) this.mark(selected);
+    else {
+      const items = [...this.items.values()];
+      const item = items.find((one) => one.id === this.current) || items[0];
+      if (item) this.reveal(item);
+    }
   }
 
   // A button that shows the whole drawing, however small, where it is wider than the page.
@@ -287,12 +292,13 @@ class Drawing {
     if (item) this.reveal(item);
   }
 
-  // Scrolls the drawing, where it is wider than the page, so that an item is in its middle.
+  // Scrolls the drawing, where it is larger than its frame, so that an item is in the middle.
   reveal(item) {
     const frame = this.svg.parentElement;
     if (!frame) return;
     const scale = this.svg.clientWidth / (this.pipeline.drawing.width * this.drawn);
     frame.scrollLeft = item.x * scale - frame.clientWidth / 2;
+    frame.scrollTop = item.y * scale - frame.clientHeight / 2;
   }
 
   mark(id) {

@@ -195,6 +195,8 @@ function start() {
   });
   listen("status", () => {
     factScope.run();
+    // The time of the figures, for who compares them with other sources.
+    setAttribute(byId("facts"), "data-at", store.status.at);
     if (!current) route();
     if (current) {
       viewOf(current).poll?.();

@@ -188,7 +188,7 @@ class Tap {
 function tapSection(point) {
   const hidden = whyHidden(point);
   if (hidden) {
-    const ahead = pointOf(point)?.output ? null : h("p.muted", "Choose an edge after the masks, drawn with a solid line, or an output.");
+    const ahead = pointOf(point)?.output || store.index?.tap === "off" ? null : h("p.muted", "Choose an edge after the masks, drawn with a solid line, or an output.");
     return h("section.tap", { "aria-label": `Tap of ${point}` }, h("h3", "Tap"), h("p.row.tight", h("code", point)),
       h("div.locked", lock(), h("p", hidden)), ahead);
   }
