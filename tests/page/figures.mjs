@@ -41,20 +41,20 @@ async function shown(page) {
   return new Map(list.filter(([name]) => !name.endsWith("/bytes")).map(([name, text]) => [name, Number(text.replaceAll(",", ""))]));
 }
 
-async function view(page, name) {
-  await page.evaluate((hash) => (location.hash = hash), `#/${name}`);
-  await page.waitForFunction((wanted) => document.querySelector('#views a[aria-current="page"]')?.dataset.view === wanted, {}, name);
+async function view(context, page, name) {
+  await context.go(page, `#/${name}`);
+  await context.wait(page, `the view ${name}`, (wanted) => document.querySelector('#views a[aria-current="page"]')?.dataset.view === wanted, name);
   // The first figures of a view come with it.
-  await page.waitForSelector("main [data-count]");
+  await context.seen(page, "main [data-count]");
 }
 
 // While events flow, a figure of the page lies between what `/metrics` has said before and says afterwards.
 export async function underLoad(context, page) {
-  if (context.spec.fake) return;
   const graph = await context.graph();
-  await view(page, "balance");
+  await view(context, page, "balance");
   const before = expected(graph, await metrics(context));
-  await new Promise((resolve) => setTimeout(resolve, 2500));
+  const at = Date.now();
+  await context.wait(page, "a status after the first scrape", (time) => Date.parse(document.getElementById("facts").dataset.at) > time, at);
   const found = await shown(page);
   const after = expected(graph, await metrics(context));
   let moved = 0;
@@ -68,7 +68,6 @@ export async function underLoad(context, page) {
 
 // After the load every counter is equal.
 export async function figures(context, page) {
-  if (context.spec.fake) return;
   await context.ask("stop");
   const graph = await context.graph();
   let last = "";
@@ -82,7 +81,7 @@ export async function figures(context, page) {
   const wanted = expected(graph, await metrics(context));
   const outputs = new Map();
   for (const name of ["balance", "outputs"]) {
-    await view(page, name);
+    await view(context, page, name);
     let found;
     const isEqual = async () => {
       found = await shown(page);

@@ -1,7 +1,8 @@
 //! The page of the admin listener in Chromium, against an agent under load with secrets in flight.
 //!
 //! `browse.mjs` drives the browser and does the checks. It asks this program for what only this program can do: to swap
-//! the version of the pack, and to end the load. `node tests/page/fake.mjs` is a fake agent for work on the page.
+//! the version of the pack, to end the load, to end and start the agent. Screenshots stay in `page` of the target folder.
+//! `node tests/page/fake.mjs` is a fake agent for work on the page.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,11 +16,12 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use wattle_tests::{Config, Folder, Trail, free_address, get, secrets_in, send, wait_until, workspace};
+use wattle_tests::{Agent, Config, Folder, Trail, free_address, get, secrets_in, send, wait_until, workspace};
 
 const HINT: &str = "`cargo xtask test` installs what the tests of the page need, or set `WATTLE_BROWSER` to a folder with \
                     `node_modules` of tests/page/package.json";
@@ -29,13 +31,19 @@ const PLANTED: [(&str, &str); 3] = [
     ("assumedRoleId", "AROAPLANTEDSECRET2CD:planted-session"),
     ("secretAccessKey", "PlantedSecret3/abcdefghijklmnopqrstuvwxyz"),
 ];
+/// The secret of the input of the trial.
+const TRIED: &str = "AKIATRIEDSECRET4EFGH";
 /// Secrets of generated documents that the browser looks for, in addition to the planted ones.
 const MAX_SECRETS: usize = 60;
 const SEED: u64 = 22;
 /// Records of a document.
 const RECORDS: u32 = 40;
-/// Each of these documents is broken, so that there are failures.
+/// Each of these documents has records that fail, so that there are failures with samples.
 const BROKEN: usize = 40;
+/// Time between two documents: a load of thousands of records a second that leaves time for the browser on two cores.
+const PAUSE: Duration = Duration::from_millis(10);
+/// Nodes of a large graph.
+const MANY: usize = 40;
 
 fn config(admin: SocketAddr, from: SocketAddr, version: &str) -> String {
     let config = Config::new()
@@ -56,23 +64,42 @@ fn config(admin: SocketAddr, from: SocketAddr, version: &str) -> String {
         .text()
 }
 
-/// The next document of generated records, with one in front of them that holds the planted secrets.
+/// The next document of generated records, with one in front of them that holds the planted secrets. Without its name, that
+/// record fails.
 fn document(trail: &mut Trail, number: usize) -> Vec<u8> {
     let planted: Value = PLANTED.iter().map(|(key, secret)| ((*key).to_owned(), json!(secret))).collect();
-    let record = json!({
+    let mut record = json!({
         "eventVersion": "1.11",
-        "eventID": format!("00000000-0000-4000-8000-{number:012}"),
         "eventName": "CreatePlanted",
+        "eventID": format!("00000000-0000-4000-8000-{number:012}"),
         "eventSource": "iam.amazonaws.com",
         "eventTime": "2026-01-01T10:00:00Z",
         "requestParameters": { "credentials": planted },
     });
+    if number % BROKEN == BROKEN - 1 {
+        record.as_object_mut().unwrap().remove("eventName");
+    }
     let document = String::from_utf8(trail.document()).unwrap();
     let (head, records) = document.split_once('[').unwrap();
     format!("{head}[{record},{records}").into_bytes()
 }
 
-/// Sends documents until it is stopped, some of them broken in the middle of a secret.
+/// The input of the trial.
+fn tried() -> Value {
+    let record = |name: &str, number: usize| {
+        json!({
+            "eventVersion": "1.11",
+            "eventName": name,
+            "eventID": format!("00000000-0000-4000-9000-{number:012}"),
+            "eventSource": "s3.amazonaws.com",
+            "eventTime": "2026-01-01T10:00:00Z",
+            "userIdentity": { "type": "IAMUser", "accessKeyId": TRIED },
+        })
+    };
+    json!({ "Records": [record("CreateTried", 0), record("ListTried", 1), record("PutTried", 2)] })
+}
+
+/// Sends documents until it is stopped.
 fn load(from: SocketAddr, stop: &AtomicBool) {
     let headers = [("content-type", "application/json")];
     let mut trail = Trail::new(SEED, RECORDS);
@@ -80,15 +107,18 @@ fn load(from: SocketAddr, stop: &AtomicBool) {
         if stop.load(Ordering::SeqCst) {
             return;
         }
-        let document = document(&mut trail, number);
-        if number % BROKEN == BROKEN - 1 {
-            let [(key, secret), ..] = PLANTED;
-            // The agent may refuse it or let it fail; both is right here.
-            send(from, &headers, format!("{{\"Records\":[{{\"{key}\":\"{secret}\",\"").as_bytes());
-        } else {
-            let answer = send(from, &headers, &document);
-            assert_eq!(answer.status, 200, "{}", answer.text);
-        }
+        let answer = send(from, &headers, &document(&mut trail, number));
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Ends the load also if the test fails, or the scope would wait for it.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 
@@ -101,8 +131,51 @@ fn folders() -> (PathBuf, PathBuf) {
     (browser, target.join("page"))
 }
 
+/// `browse.mjs`; ends with this.
+struct Browser(Child);
+
+impl Browser {
+    fn start(folder: &Folder, spec: &Value) -> Self {
+        folder.write("spec.json", spec.to_string());
+        let mut node = Command::new("node");
+        node.arg(workspace().join("tests/page/browse.mjs")).arg(folder.path("spec.json"));
+        let child = node.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        Self(child.unwrap_or_else(|error| panic!("node: {error}; {HINT}")))
+    }
+
+    /// Prints what it says, and does what it asks for, until it ends. It ends by itself after five minutes.
+    fn run(mut self, mut act: impl FnMut(&str)) -> (Vec<String>, ExitStatus) {
+        let mut answers = self.0.stdin.take().unwrap();
+        let mut failed = Vec::new();
+        for line in BufReader::new(self.0.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            println!("{line}");
+            if let Some(what) = line.strip_prefix("ask ") {
+                act(what);
+                // Its end is a failure that the exit status says.
+                let _ = answers.write_all(b"done\n");
+            } else if line.starts_with("FAILED") {
+                failed.push(line);
+            }
+        }
+        (failed, self.0.wait().unwrap())
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(folder: &Folder, config: &str, admin: SocketAddr) -> Agent {
+    let agent = folder.start(config);
+    wait_until("the agent is ready", || get(admin, "/readyz").is_some_and(|answer| answer.status == 200));
+    agent
+}
+
 #[test]
-#[ignore = "does not end on a loaded machine yet; `cargo xtask picture --page` installs what `--ignored` needs"]
 fn the_page_shows_a_running_agent_and_never_a_secret() {
     let (browser, screenshots) = folders();
     let folder = Folder::new();
@@ -116,49 +189,73 @@ fn the_page_shows_a_running_agent_and_never_a_secret() {
     }
     secrets.extend(PLANTED.iter().map(|(_, secret)| (*secret).to_owned()));
 
-    let mut agent = folder.start(&config(admin, from, "1.2.0"));
-    wait_until("the agent is ready", || get(admin, "/readyz").is_some_and(|answer| answer.status == 200));
+    let mut agent = Some(start(&folder, &config(admin, from, "1.2.0"), admin));
     let spec = json!({
         "url": format!("http://{admin}/"),
         "out": screenshots,
         "modules": browser,
         "secrets": secrets,
         "mask_text": "*******************",
-        "input": documents[0].to_string(),
+        // A trial shows the input that the user pasted, so it has no secret of the load.
+        "input": tried().to_string(),
+        "input_secret": TRIED,
     });
     let stop = AtomicBool::new(false);
-    let (report, status) = std::thread::scope(|scope| {
-        let sender = scope.spawn(|| load(from, &stop));
-        let mut child = Command::new("node")
-            .arg(workspace().join("tests/page/browse.mjs"))
-            .arg(spec.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("node: {error}; {HINT}"));
-        let mut answers = child.stdin.take().unwrap();
-        let mut report = String::new();
-        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-            let line = line.unwrap();
-            match line.as_str() {
-                "ask swap" => {
-                    folder.replace("agent.toml", config(admin, from, "2.0.0"));
-                    agent.wait_for("reloaded");
-                    answers.write_all(b"done\n").unwrap();
-                }
-                "ask stop" => {
-                    stop.store(true, Ordering::SeqCst);
-                    answers.write_all(b"done\n").unwrap();
-                }
-                _ => report += &format!("{line}\n"),
+    let (failed, status) = std::thread::scope(|scope| {
+        let _stop = Stop(&stop);
+        let mut sender = Some(scope.spawn(|| load(from, &stop)));
+        Browser::start(&folder, &spec).run(|what| match what {
+            "swap" => {
+                folder.replace("agent.toml", config(admin, from, "2.0.0"));
+                agent.as_mut().unwrap().wait_for("reloaded");
             }
-        }
-        stop.store(true, Ordering::SeqCst);
-        sender.join().unwrap();
-        (report, child.wait().unwrap())
+            "stop" => {
+                stop.store(true, Ordering::SeqCst);
+                sender.take().unwrap().join().unwrap();
+            }
+            "end" => {
+                agent.take().unwrap().stop().summary();
+            }
+            "start" => agent = Some(start(&folder, &config(admin, from, "2.0.0"), admin)),
+            _ => panic!("{what}"),
+        })
     });
-    println!("{report}");
-    let failed: Vec<&str> = report.lines().filter(|line| line.starts_with("FAILED")).collect();
+    assert!(status.success() && failed.is_empty(), "{status}: {failed:#?}");
+    agent.unwrap().stop().summary();
+}
+
+/// A pipeline without a pack, with a chain of many nodes of which one has a very long name.
+fn many(admin: SocketAddr) -> String {
+    let mut config = Config::new()
+        .admin(admin)
+        .set("tap", "off")
+        .file_source("quiet", "in/*.log")
+        .pipeline("a-pipeline-with-a-long-name", &["quiet"]);
+    let (mut last, mut failed) = ("input".to_owned(), Vec::new());
+    for number in 0..MANY {
+        let name = if number == 1 {
+            "a-node-whose-name-says-everything-about-what-it-does".to_owned()
+        } else {
+            format!("step-{number}")
+        };
+        let step: toml::Value = toml::Table::from_iter([("remove".to_owned(), "attributes.x".into())]).into();
+        config = config.node(&name, "builtin:edit", &[&last]).set("options.steps", vec![step]);
+        failed.push(format!("{name}.failed"));
+        last = name;
+    }
+    let failed: Vec<&str> = failed.iter().map(String::as_str).collect();
+    config.output("ok", &[&last]).output("fails", &failed).drop_sink("none", &["a-pipeline-with-a-long-name.*"]).text()
+}
+
+#[test]
+fn the_page_shows_many_nodes_and_says_what_is_off_or_empty() {
+    let (browser, screenshots) = folders();
+    let folder = Folder::new();
+    let admin = free_address();
+    let agent = start(&folder, &many(admin), admin);
+    let url = format!("http://{admin}/");
+    let spec = json!({ "url": url, "out": screenshots, "modules": browser, "secrets": [], "states": true });
+    let (failed, status) = Browser::start(&folder, &spec).run(|what| panic!("{what}"));
     assert!(status.success() && failed.is_empty(), "{status}: {failed:#?}");
     agent.stop().summary();
 }

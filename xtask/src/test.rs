@@ -25,10 +25,11 @@ pub(crate) fn test() -> anyhow::Result<()> {
     let opentelemetry = tools::add_opentelemetry()?;
     let kafka = tools::add_kafka()?;
     let nats = tools::add_nats()?;
+    let browser = tools::add_chromium()?;
     let helm = tools::add_helm()?;
     // End-to-end tests run the agent's binary.
     nodes::build_all()?;
-    let environment: [(&str, &Path); 8] = [
+    let environment: [(&str, &Path); 9] = [
         ("WATTLE_MOTO", &moto),
         ("WATTLE_NOIDA", &noida),
         ("WATTLE_ELASTICSEARCH", &elasticsearch),
@@ -36,6 +37,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
         ("WATTLE_OPENTELEMETRY", &opentelemetry),
         ("WATTLE_KAFKA", &kafka),
         ("WATTLE_NATS", &nats),
+        ("WATTLE_BROWSER", &browser),
         ("WATTLE_HELM", &helm),
     ];
     let counts = std::thread::scope(|scope| {
