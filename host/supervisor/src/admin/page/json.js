@@ -2,6 +2,8 @@
 
 // Maximum number of values of one tree that are shown, so that a huge event does not stop the page.
 const MAX_VALUES = 1500;
+// Differences of two events that are open.
+const MAX_CHANGED = 10;
 
 // An event with its body as a tree, if the body is JSON: it is written as one text.
 function opened(event) {
@@ -90,6 +92,13 @@ function changed(value) {
 function differences(before, after) {
   const all = changes(opened(before), opened(after));
   if (all.length === 0) return empty("No difference.");
+  const rest = all.splice(MAX_CHANGED);
+  const list = changeList(all);
+  if (rest.length === 0) return list;
+  return h("div", list, h("details.inline", h("summary", `${rest.length} more differences`), changeList(rest)));
+}
+
+function changeList(all) {
   const marks = { added: ["+", "added"], removed: ["−", "removed"], changed: ["~", "changed"] };
   return h("ul.diff", all.map((change) => {
     const [mark, word] = marks[change.kind];

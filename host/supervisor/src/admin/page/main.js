@@ -109,11 +109,12 @@ function showFacts() {
     item("version", () => status()?.version || DASH),
     item("generation", () => (store.graph ? String(store.graph.generation) : DASH)),
     item("up", () => format.span(status()?.uptime_seconds)),
-    item("state", () => (status() ? (status().ready ? "✓ ready" : `▲ ${status().reason || status().phase}`) : DASH)));
+    item("state", () => (store.link === "lost" ? "? not known" : status() ? (status().ready ? "✓ ready" : `▲ ${status().reason || status().phase}`) : DASH)));
 }
 
 function showLink() {
   const { link } = store;
+  factScope.run();
   byId("link").dataset.state = link;
   document.body.classList.toggle("lost", link === "lost");
   if (link === "live") setText(byId("link-text"), "live");
