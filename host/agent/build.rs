@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+/// The first one is the dictionary of the frames of all others: nodes share most of their code. With it, all frames take
+/// 2.9 MB instead of 8.7. `throttle` gives the smallest sum.
 const NODES: &[&str] = &[
+    "throttle",
     "aggregate",
     "anomaly",
     "dedup",
@@ -24,7 +27,6 @@ const NODES: &[&str] = &[
     "sample",
     "serialize",
     "suppress",
-    "throttle",
     "timestamp",
     "to-metric",
     "unroll",
@@ -52,6 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // One constant for all frames: between several ones, the linker puts names and digests, and
     // reading these at start maps a part of each frame.
     let mut frames = Vec::new();
+    let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
     for name in NODES {
         let path = target.join("nodes").join(format!("{name}.wasm"));
         println!("cargo::rerun-if-changed={}", path.display());
@@ -61,7 +64,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         let artifact = fs::read(&path)?;
         let digest: String = Sha256::digest(&artifact).iter().map(|byte| format!("{byte:02x}")).collect();
-        frames.extend(zstd::bulk::compress(&artifact, LEVEL)?);
+        let is_first = frames.is_empty();
+        frames.extend(compressor.compress(&artifact)?);
+        if is_first {
+            compressor = zstd::bulk::Compressor::with_dictionary(LEVEL, &artifact)?;
+        }
         writeln!(code, "    ({name:?}, {}, {}, \"sha256:{digest}\"),", frames.len(), artifact.len())?;
     }
     let path = out.join("artifacts.zst");

@@ -1,7 +1,7 @@
 //! The artifacts of the built-in nodes and the built-in packs, which are in the binary.
 
 use wattle_pack::{BuiltinPack, Library, Pinning};
-use wattle_plan::Artifact;
+use wattle_plan::{Artifact, Frame};
 
 mod embedded {
     include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
@@ -9,13 +9,16 @@ mod embedded {
 
 /// The artifacts of the built-in nodes.
 pub(crate) fn artifacts() -> Vec<Artifact> {
-    let mut start = 0;
+    let (mut start, mut base) = (0, None);
     let artifact = |&(name, end, size, digest): &(&str, usize, usize, &str)| {
-        let frame = embedded::FRAMES.get(start..end).unwrap_or_default();
+        let frame = Frame { bytes: embedded::FRAMES.get(start..end).unwrap_or_default(), size };
         start = end;
-        Artifact::builtin(name, frame, size, digest)
+        // The first one is the dictionary of all others.
+        Artifact::builtin(name, frame, base.replace(base.unwrap_or(frame)), digest)
     };
-    embedded::ARTIFACTS.iter().map(artifact).collect()
+    let mut artifacts: Vec<Artifact> = embedded::ARTIFACTS.iter().map(artifact).collect();
+    artifacts.sort_by(|a, b| a.name.cmp(&b.name));
+    artifacts
 }
 
 /// A library of the built-in packs.

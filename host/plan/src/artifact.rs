@@ -42,12 +42,27 @@ pub struct Artifact {
 #[derive(Clone)]
 enum Content {
     Plain(Bytes),
-    /// Compressed with zstd, as `host/agent/build.rs` embeds it.
+    /// As `host/agent/build.rs` embeds it.
     Compressed {
-        bytes: &'static [u8],
-        /// Size of the component.
-        size: usize,
+        frame: Frame,
+        base: Option<Frame>,
     },
+}
+
+/// Bytes that are compressed with zstd in the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    /// The frame.
+    pub bytes: &'static [u8],
+    /// Size without compression in bytes.
+    pub size: usize,
+}
+
+impl Frame {
+    /// Decompresses the frame, which refers to `dictionary`.
+    fn unpack(&self, dictionary: &[u8]) -> Option<Vec<u8>> {
+        zstd::bulk::Decompressor::with_dictionary(dictionary).ok()?.decompress(self.bytes, self.size).ok()
+    }
 }
 
 impl Artifact {
@@ -57,11 +72,11 @@ impl Artifact {
         Self { name: name.into(), digest: hex_digest(&bytes), origin, content: Content::Plain(bytes) }
     }
 
-    /// Creates an artifact that is part of the program from its zstd frame, its size without
-    /// compression and its precomputed digest. The frame is not read before the artifact has to be
-    /// compiled.
-    pub fn builtin(name: &str, frame: &'static [u8], size: usize, digest: &str) -> Self {
-        let content = Content::Compressed { bytes: frame, size };
+    /// Creates an artifact that is part of the program from its frame and its precomputed digest.
+    /// `base` is the frame of another artifact, the dictionary of this one. The frames are not read
+    /// before the artifact has to be compiled.
+    pub fn builtin(name: &str, frame: Frame, base: Option<Frame>, digest: &str) -> Self {
+        let content = Content::Compressed { frame, base };
         Self { name: name.into(), digest: digest.into(), origin: Origin::Builtin, content }
     }
 
@@ -71,7 +86,11 @@ impl Artifact {
     pub fn bytes(&self) -> Bytes {
         match &self.content {
             Content::Plain(bytes) => bytes.clone(),
-            Content::Compressed { bytes, size } => zstd::bulk::decompress(bytes, *size).unwrap_or_default().into(),
+            Content::Compressed { frame, base } => {
+                // Kept nowhere: after the first start, the compile cache has the code of every artifact.
+                let base = base.map_or_else(|| Some(Vec::new()), |base| base.unpack(&[]));
+                base.and_then(|base| frame.unpack(&base)).unwrap_or_default().into()
+            }
         }
     }
 
@@ -79,7 +98,7 @@ impl Artifact {
     pub fn size(&self) -> usize {
         match &self.content {
             Content::Plain(bytes) => bytes.len(),
-            Content::Compressed { size, .. } => *size,
+            Content::Compressed { frame, .. } => frame.size,
         }
     }
 }
@@ -183,5 +202,21 @@ mod tests {
         let artifact = Artifact::new("a", b"abc".as_slice(), Origin::Builtin);
         assert_eq!(artifact.digest, "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert!(!format!("{artifact:?}").contains("[97"));
+    }
+
+    #[test]
+    fn an_artifact_unpacks_with_the_artifact_that_its_frame_refers_to() {
+        let (first, second) = (b"the first artifact".repeat(9), b"the first artifact, changed".repeat(9));
+        let pack = |bytes: &[u8], dictionary: &[u8]| {
+            let frame = zstd::bulk::Compressor::with_dictionary(19, dictionary).unwrap().compress(bytes).unwrap();
+            Frame { bytes: frame.leak(), size: bytes.len() }
+        };
+        let (base, frame) = (pack(&first, &[]), pack(&second, &first));
+        assert_eq!(Artifact::builtin("base", base, None, "").bytes(), first);
+        assert_eq!(Artifact::builtin("other", frame, Some(base), "").bytes(), second);
+        assert_eq!(Artifact::builtin("other", frame, Some(base), "").size(), second.len());
+        let broken = Frame { bytes: b"no frame", size: 1 };
+        assert!(Artifact::builtin("broken", broken, Some(base), "").bytes().is_empty());
+        assert!(Artifact::builtin("other", frame, Some(broken), "").bytes().is_empty());
     }
 }

@@ -25,7 +25,7 @@ mod sample;
 mod state;
 mod trust;
 
-pub use artifact::{Artifact, CONTRACT_VERSIONS, NodeError, NodeShape, Nodes, Origin, hex_digest, to_hex};
+pub use artifact::{Artifact, CONTRACT_VERSIONS, Frame, NodeError, NodeShape, Nodes, Origin, hex_digest, to_hex};
 pub use fingerprint::ReplaceError;
 pub use grants::{
     Grants, HttpGrant, KvGrant, LogGrant, LogLevel, LookupGrant, MetricsGrant, SeenGrant, TableGrant, TableKind,
