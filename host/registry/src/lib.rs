@@ -32,7 +32,6 @@ pub mod head;
 pub mod image;
 pub mod poll;
 pub mod reference;
-pub mod sign;
 pub mod store;
 
 mod challenge;
@@ -48,3 +47,4 @@ pub use image::Image;
 pub use poll::{PollState, Poller, Polling};
 pub use reference::Reference;
 pub use store::Store;
+pub use wattle_signing as sign;

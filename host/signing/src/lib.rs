@@ -1,7 +1,7 @@
-//! Keys and signatures of publishers, in the formats of minisign.
+//! Keys and signatures of publishers, in the formats of minisign, for packs and for releases.
 //!
-//! The signed file is `pack.sum`, the list of all files of a pack. So a pack can be verified with
-//! minisign and sha256sum, without Wattle. Keys without a password (`minisign -G -W`) work in both
+//! The signed file is a list of digests: `pack.sum` of a pack, `SHA256SUMS` of a release. So both can
+//! be verified with minisign and sha256sum, without Wattle. Keys without a password (`minisign -G -W`) work in both
 //! programs; with a password, minisign itself signs `pack.sum`. `wattle-pack` verifies signatures
 //! with another library, minisign-verify.
 //!
