@@ -79,6 +79,16 @@ impl Client {
         self.request(Method::GET, &format!("{API}{path}"), Bytes::new(), TIMEOUT).await
     }
 
+    /// Posts a request without a body and gets a document of the API.
+    ///
+    /// # Errors
+    ///
+    /// No agent answers in time, it refuses the request, or its response is not such a document.
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, limit: Duration) -> Result<T, ClientError> {
+        let text = self.request(Method::POST, &format!("{API}{path}"), Bytes::new(), limit).await?;
+        serde_json::from_str(&text).map_err(|error| ClientError::NotAgent(error.to_string()))
+    }
+
     /// Opens a stream of server-sent events of the API, such as `/stream`.
     ///
     /// # Errors
@@ -196,7 +206,7 @@ pub(crate) fn query(pairs: &[(&str, &str)]) -> Result<String, Failure> {
     query.extend_pairs(pairs);
     let query = query.finish();
     if query.len() > MAX_QUERY_BYTES {
-        let message = format!("the points and filters have {} bytes; an agent accepts {MAX_QUERY_BYTES}", query.len());
+        let message = format!("the parameters have {} bytes; an agent accepts {MAX_QUERY_BYTES}", query.len());
         return Err(Failure::with(USAGE, message));
     }
     Ok(query)

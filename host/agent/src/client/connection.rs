@@ -2,7 +2,7 @@
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::HOST;
+use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -22,7 +22,12 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 /// The connection fails.
 pub(super) async fn send(place: &Place, method: &Method, path: &str, body: Bytes) -> Result<Response<Incoming>, Error> {
     let host = place.host();
-    let request = Request::builder().method(method).uri(path).header(HOST, host).body(Full::new(body))?;
+    let mut request = Request::builder().method(method).uri(path).header(HOST, host);
+    // The agent asks for it, since a form of a web site cannot send it.
+    if *method == Method::POST {
+        request = request.header(CONTENT_TYPE, "application/octet-stream");
+    }
+    let request = request.body(Full::new(body))?;
     match place {
         Place::Socket(data_dir) => exchange(client::connect(data_dir)?, request).await,
         Place::Address(address) => exchange(TcpStream::connect(address).await?, request).await,

@@ -1,5 +1,6 @@
 //! `wattle try`: shows what a pack does to an input, and how another version differs.
 
+mod recent;
 mod show;
 mod trace;
 
@@ -21,22 +22,16 @@ use crate::builtin;
 use crate::cli::try_pack::{TryFormat, TryOptions};
 use crate::cli::{Color, Framing};
 use crate::configuration::{param_values, plain_catalog};
-use crate::exit::{Done, FAILED, Failure, print_json, print_styled};
+use crate::exit::{Done, FAILED, Failure, USAGE, print_json, print_styled};
 use crate::waiting::Waiting;
 
 pub(crate) fn try_pack(options: &TryOptions, color: Color) -> Done {
     let use_color = color.wanted(std::io::stdout().is_terminal());
-    // Before anything is compiled.
-    let input = open(&options.file)?;
-    let catalog = catalog(options.fuel)?;
-    let (result, against) = versions(options, &catalog, color)?;
-    if let Some(name) = &options.output {
-        check_output(name, &result, against.as_ref())?;
-    }
-    let tried = {
-        let file = options.file.display().to_string();
-        let _waiting = Waiting::start("trying", move || Some(file.clone()));
-        trial::run(input, &result, against.as_ref(), &settings(options))?
+    let (tried, what) = match (options.recent.recent, &options.file) {
+        (Some(entered), _) => (recent::run(options, entered)?, "the recent events".to_owned()),
+        (None, Some(file)) => (run(options, file, color)?, format!("`{}`", file.display())),
+        // The command line requires one of them.
+        (None, None) => return Err(Failure::with(USAGE, "name a file, or use `--recent`")),
     };
     let tried = only(tried, options.output.as_deref());
     match options.format {
@@ -45,10 +40,25 @@ pub(crate) fn try_pack(options: &TryOptions, color: Color) -> Done {
     }
     let is_limit = options.max_bytes.is_some() && tried.result.ended_early.as_deref() == Some(trial::MAX_BYTES_REACHED);
     if let Some(reason) = tried.result.ended_early.as_ref().filter(|_| !is_limit) {
-        return Err(Failure::new(format!("`{}`: {reason}", options.file.display())));
+        return Err(Failure::new(format!("{what}: {reason}")));
     }
     let differs = tried.differences.values().any(|d| d.changed + d.added + d.missing > 0);
     if options.exit_code && differs { Err(Failure::silent(FAILED)) } else { Ok(()) }
+}
+
+/// Tries packs on a file.
+fn run(options: &TryOptions, file: &Path, color: Color) -> Result<Tried, Failure> {
+    // Before anything is compiled.
+    let input = open(file)?;
+    let catalog = catalog(options.fuel)?;
+    let (result, against) = versions(options, &catalog, color)?;
+    if let Some(name) = &options.output {
+        let plans = [Some(&result), against.as_ref()].into_iter().flatten().map(Version::plan);
+        check_output(name, result.name(), plans.flat_map(|plan| &plan.outputs).map(|output| output.name.as_str()))?;
+    }
+    let file = file.display().to_string();
+    let _waiting = Waiting::start("trying", move || Some(file.clone()));
+    Ok(trial::run(input, &result, against.as_ref(), &settings(options))?)
 }
 
 fn open(path: &Path) -> Result<Box<dyn Read>, Failure> {
@@ -82,7 +92,8 @@ fn versions(options: &TryOptions, catalog: &Catalog, color: Color) -> Result<(Ve
             VersionError::Mocks(problem) => Failure::config(format!("mocks: {problem}")),
         })
     };
-    Ok((version(&options.pack)?, options.against.as_deref().map(version).transpose()?))
+    let pack = options.pack.as_deref().unwrap_or_default();
+    Ok((version(pack)?, options.against.as_deref().map(version).transpose()?))
 }
 
 /// The table `mocks` of a file.
@@ -96,15 +107,14 @@ fn read_mocks(path: &Path) -> Result<Map<String, Value>, Failure> {
     }
 }
 
-fn check_output(name: &str, result: &Version, against: Option<&Version>) -> Result<(), Failure> {
-    let plans = [Some(result), against].into_iter().flatten().map(Version::plan);
-    let mut names: Vec<&str> = plans.flat_map(|plan| &plan.outputs).map(|output| output.name.as_str()).collect();
+fn check_output<'o>(name: &str, pack: &str, outputs: impl Iterator<Item = &'o str>) -> Result<(), Failure> {
+    let mut names: Vec<&str> = outputs.collect();
     if names.contains(&name) {
         return Ok(());
     }
     names.sort_unstable();
     names.dedup();
-    Err(Failure::config(format!("`{}` has no output `{name}`; its outputs are {}", result.name(), names.join(", "))))
+    Err(Failure::config(format!("`{pack}` has no output `{name}`; its outputs are {}", names.join(", "))))
 }
 
 fn settings(options: &TryOptions) -> TrialSettings {

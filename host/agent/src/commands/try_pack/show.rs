@@ -1,7 +1,7 @@
 //! The result of a trial as text.
 
 use serde_json::Value;
-use wattle_api::trial::{OutputDifference, Tried, TriedOutput, TriedPack};
+use wattle_api::trial::{OutputDifference, Recent, RecentEntry, Tried, TriedOutput, TriedPack};
 use wattle_printable::{Line, line};
 
 use super::trace;
@@ -46,6 +46,7 @@ fn head(tried: &Tried, paint: Paint) -> Vec<String> {
     }
     let read = format!("{} of {}", events(result.events), size(result.bytes));
     let mut out = vec![format!("{title}: {read}")];
+    out.extend(tried.recent.iter().flat_map(|recent| self::recent(recent, paint)));
     for pack in [Some(result), tried.against.as_ref()].into_iter().flatten() {
         let name = if tried.against.is_some() { format!("{}: ", Line(&pack.pack)) } else { String::new() };
         out.push(format!("  {}", paint.paint(DIM, &format!("{name}{}", balance(pack)))));
@@ -62,6 +63,21 @@ fn head(tried: &Tried, paint: Paint) -> Vec<String> {
         out.push(format!("  {}", paint.paint(YELLOW, &format!("not the whole input: {}", Line(reason)))));
     }
     out
+}
+
+/// Where recent events come from, and what that means for the result.
+fn recent(recent: &Recent, paint: Paint) -> Vec<String> {
+    let points: Vec<String> = recent.taken.iter().map(|point| line(&point.point).into_owned()).collect();
+    let (oldest, newest) = (Line(&recent.oldest), Line(&recent.newest));
+    let taken = format!("recent events of {} from {oldest} to {newest}", Line(&recent.pipeline));
+    let at = points.join(", ");
+    let entered = match recent.entered {
+        RecentEntry::Taken => format!("they enter where the agent took them, at {at}; nodes before that did not run"),
+        RecentEntry::Input => format!(
+            "the agent took them at {at}, and they enter at the input; nodes before that point process them once more"
+        ),
+    };
+    [taken, entered].iter().map(|text| format!("  {}", paint.paint(DIM, text))).collect()
 }
 
 /// Both sides of the balance, without the parts that are 0.
@@ -313,14 +329,16 @@ fn differences(name: &str, found: &OutputDifference, paint: Paint) -> Vec<String
     out
 }
 
-fn pair(pair: &(Option<Value>, Option<Value>), paint: Paint) -> Vec<String> {
+pub(super) fn pair(pair: &(Option<Value>, Option<Value>), paint: Paint) -> Vec<String> {
     match pair {
+        (Some(before), Some(after)) if before.is_string() || after.is_string() => cut_pair(before, after, paint),
         (Some(before), Some(after)) => {
             let found = changes(&before.to_string(), &after.to_string());
             let mut out: Vec<String> =
                 paint.changes(found.get(..MAX_CHANGES).unwrap_or(&found), "  ", MAX_VALUE).collect();
             match found.len() {
-                0 => out.push(paint.paint(YELLOW, "  the events differ behind what is kept of them")),
+                0 => out
+                    .push(paint.paint(YELLOW, "  the events differ in their text only, such as in the order of keys")),
                 count if count > MAX_CHANGES => {
                     out.push(paint.paint(DIM, &format!("  ... and {} more values", count - MAX_CHANGES)));
                 }
@@ -332,6 +350,27 @@ fn pair(pair: &(Option<Value>, Option<Value>), paint: Paint) -> Vec<String> {
         (None, Some(after)) => event(after, "+ ", Some(GREEN), paint),
         (None, None) => Vec::new(),
     }
+}
+
+/// Events of which at least one was cut: their texts from the first difference on.
+fn cut_pair(before: &Value, after: &Value, paint: Paint) -> Vec<String> {
+    let text = |event: &Value| event.as_str().map_or_else(|| event.to_string(), str::to_owned);
+    let (old, new) = (text(before), text(after));
+    let kept = |event: &Value, text: &str| if event.is_string() { text.len() } else { usize::MAX };
+    let common = old.bytes().zip(new.bytes()).take_while(|(old, new)| old == new).count();
+    let start = old.floor_char_boundary(common).min(new.floor_char_boundary(common));
+    if common >= kept(before, &old).min(kept(after, &new)) {
+        let text =
+            format!("  compared is a part: the events are too long, and differ behind their first {common} bytes");
+        return vec![paint.paint(YELLOW, &text)];
+    }
+    let text = format!("  compared is a part: the events are too long; their texts differ from byte {start} on");
+    let rest = |text: &str| cut(text.get(start..).unwrap_or_default(), MAX_VALUE);
+    vec![
+        paint.paint(YELLOW, &text),
+        paint.paint(RED, &format!("  - {}", rest(&old))),
+        paint.paint(GREEN, &format!("  + {}", rest(&new))),
+    ]
 }
 
 fn events(count: u64) -> String {

@@ -1,8 +1,9 @@
-//! Trials of built-in packs on the inputs of their tests: they must give the events that the tests expect.
+//! Trials of built-in packs on the inputs of their tests, which must give the events that the tests expect; and the text
+//! of a result.
 
 use std::time::SystemTime;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use wattle_manifest::{Expectations, Framing as TestFraming, PackTest};
 use wattle_plan::ArtifactLimits;
 use wattle_runtime::{Catalog, Runtime};
@@ -10,7 +11,9 @@ use wattle_source::{InputFraming, InputSettings};
 use wattle_supervisor::pack_tests::Bench;
 use wattle_supervisor::trial::{self, TrialSettings, Version};
 
+use super::show::pair;
 use crate::builtin;
+use crate::commands::paint::Paint;
 
 /// The members of an event that do not depend on where and when it was read.
 fn parts(event: &Value) -> Vec<Option<&Value>> {
@@ -51,4 +54,22 @@ fn a_trial_gives_the_events_of_the_tests_of_a_pack() {
     for test in plain {
         check(pack, test, &mut bench, &catalog);
     }
+}
+
+#[test]
+fn events_that_were_cut_are_compared_as_texts_and_the_output_says_so() {
+    let shown = |before: Value, after: Value| pair(&(Some(before), Some(after)), Paint::new(false)).join("\n");
+    let whole = shown(json!({"body": "a", "attributes": {}}), json!({"body": "b", "attributes": {}}));
+    assert!(whole.contains("body") && !whole.contains("a part"), "{whole}");
+    let (before, after) =
+        (format!("{{\"body\":\"{}ä1", "x".repeat(500)), format!("{{\"body\":\"{}ö2", "x".repeat(500)));
+    let differ = shown(json!(before), json!(after));
+    let expected = "  compared is a part: the events are too long; their texts differ from byte 509 on\n  - ä1\n  + ö2";
+    assert_eq!(differ, expected);
+    let one = shown(json!({"body": "short"}), json!(before));
+    assert!(one.contains("from byte 9 on\n  - short\"}\n  + xxx"), "{one}");
+    let behind = shown(json!(before), json!(before));
+    let expected =
+        format!("  compared is a part: the events are too long, and differ behind their first {} bytes", before.len());
+    assert_eq!(behind, expected);
 }
