@@ -11,6 +11,7 @@
 
 mod api;
 mod metrics;
+mod recent;
 mod status;
 mod tap;
 
