@@ -34,8 +34,8 @@ export async function pictures(context, page, name) {
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         check(`${name} fits ${width} px`, wide <= 0, `${wide} px too wide`);
       }
-      // Colours depend on the theme, and the rest on the width: phone and wide are enough, and one width in dark.
-      if (colours === "light" ? width !== 1024 : width === 1024) await axe(context, page, `${name}, ${width} px, ${colours}`);
+      // Colours depend on the theme, and the rest on the width.
+      if (colours === "light" ? width === WIDTHS[0] : width === WIDTHS.at(-1)) await axe(context, page, `${name}, ${width} px, ${colours}`);
     }
   }
   await page.setViewport({ width: 1600, height: 900 });

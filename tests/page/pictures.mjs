@@ -42,20 +42,20 @@ const click = (selector) => async (page) => {
 try {
   const graph = await (await fetch(`${spec.url}api/v1/graph`)).json();
   const [pipeline] = graph.pipelines;
-  const edge = pipeline.edges.filter((one) => one.masked && !one.failed && one.from && !one.to_output)[2];
-  const at = `#/graph?${new URLSearchParams({ at: `edge:${edge.point}>${edge.to}` })}`;
+  const after = (node) => {
+    const edge = pipeline.edges.find((one) => one.masked && one.from === node && one.port === "out");
+    return `#/graph?${new URLSearchParams({ at: `edge:${edge.point}>${edge.to}` })}`;
+  };
   await picture("graph", { hash: "#/graph", ready: ".box .sub" });
-  await picture("tap", { hash: at, theme: "dark", ready: "#panel .tap", act: click("#panel .tap button.primary") });
+  await picture("tap", { hash: after("extract"), theme: "dark", ready: "#panel .tap", act: click("#panel .tap button.primary") });
   await picture("trace", {
-    hash: at, width: 1024, ready: "#panel .trace", act: async (page) => {
+    hash: after("unroll"), width: 1024, ready: "#panel .trace", act: async (page) => {
       await click("#panel .trace button")(page);
       await page.waitForSelector("#panel .steps > li", { timeout: 30_000 });
       await page.evaluate(() => document.querySelector("#panel .trace").scrollIntoView());
     },
   });
   await picture("outputs", { hash: "#/outputs", ready: "main table" });
-  await picture("balance", { hash: "#/balance", theme: "dark", height: 480, ready: "main .term" });
-  await picture("phone", { hash: "#/graph", theme: "dark", width: 390, height: 844, ready: ".endpoint" });
   const index = await (await fetch(`${spec.url}api/v1`)).json();
   if (index.can_try) {
     await picture("try", {
@@ -68,6 +68,7 @@ try {
         }, input);
         await page.click("form.try button.primary");
         await page.waitForSelector("main [data-tried]", { timeout: 60_000 });
+        await page.evaluate(() => document.querySelector("main [data-tried]").scrollIntoView());
       },
     });
   }
