@@ -84,6 +84,14 @@ fn the_unit_does_not_start_an_invalid_configuration_again() {
 }
 
 #[test]
+fn systemd_waits_for_the_agent_and_watches_it() {
+    let unit = unit();
+    assert_eq!(values(&unit, "Type"), ["notify"]);
+    assert_eq!(values(&unit, "NotifyAccess"), ["main"], "compilers and `journalctl` do not speak for the agent");
+    assert_eq!(values(&unit, "WatchdogSec").len(), 1);
+}
+
+#[test]
 fn the_user_of_the_unit_and_its_folders_are_created() {
     let unit = unit();
     let root = Folder::new();

@@ -11,6 +11,7 @@
 
 mod end;
 mod handover;
+mod notify;
 mod output;
 mod signal;
 mod watched;

@@ -130,6 +130,13 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// What runs, in one line, for the service manager.
+    pub(crate) fn line(&self) -> String {
+        let (generation, plan) = (self.topology.generation(), &self.plan);
+        let (sources, pipelines, sinks) = (plan.sources.len(), plan.pipelines.len(), plan.sinks.len());
+        format!("generation {generation}: {sources} sources, {pipelines} pipelines, {sinks} sinks")
+    }
+
     /// Loads the configuration and swaps to it. Returns `None` if the change of files was early and
     /// is not complete.
     pub(crate) async fn reload(&mut self, loader: &Loader, why: ReloadCause) -> Option<Response> {

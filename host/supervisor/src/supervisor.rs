@@ -30,6 +30,7 @@ use crate::reload::{Loader, ReloadCause, Running};
 use crate::remote::Remotes;
 use crate::requests::{Request, Requests};
 use crate::rollout::Rollout;
+use crate::service_manager::ServiceManager;
 use crate::time::Moment;
 use crate::trial::trials::Trials;
 use crate::watch::Watch;
@@ -100,6 +101,7 @@ pub struct Supervisor {
     admin: Option<AdminSettings>,
     state: Arc<State>,
     lock: Option<File>,
+    manager: ServiceManager,
 }
 
 impl Supervisor {
@@ -115,6 +117,7 @@ impl Supervisor {
         library: Library,
         options: Options,
         frontend: Box<dyn Frontend>,
+        manager: ServiceManager,
     ) -> Result<Self, StartError> {
         // A file that cannot be parsed does not name its data folder, and another agent may use the default one. So the
         // agent fails here, before it locks or creates anything.
@@ -146,7 +149,8 @@ impl Supervisor {
         let library = library.with_remote(remotes.poller().clone());
         let loader = Loader { configuration, catalog, library, remotes, frontend };
         let (admin, drain_timeout, io_threads) = (agent.admin, agent.drain_timeout, agent.io_threads);
-        Ok(Self { loader, make, settings, options, drain_timeout, io_threads, admin, state: Arc::new(state), lock })
+        let state = Arc::new(state);
+        Ok(Self { loader, make, settings, options, drain_timeout, io_threads, admin, state, lock, manager })
     }
 
     /// Whether the agent keeps its state and can therefore be reloaded.
@@ -166,6 +170,7 @@ impl Supervisor {
     /// The configuration is invalid or cannot be built.
     pub async fn start(self, requests: Requests) -> Result<Agent, StartError> {
         let (since, loading) = (Instant::now(), SystemTime::now());
+        let watchdog = self.manager.watch();
         // Before any slow step, so a probe sees that the agent is starting.
         let mut admin = Admin::start(self.admin.clone(), self.state.clone()).await?;
         let control = self.settings.keeps_state.then(|| self.listen()).flatten();
@@ -215,9 +220,13 @@ impl Supervisor {
                 services.report_suppressed(false);
             }
         });
+        // Not when every source runs, as `/readyz`: a server that is down would make systemd end the agent.
+        self.manager.ready(&running.line());
         Ok(Agent {
             loader: self.loader,
             running,
+            manager: self.manager,
+            watchdog,
             control,
             requests,
             observer,
@@ -293,6 +302,8 @@ pub struct Report {
 /// A running agent.
 pub struct Agent {
     loader: Loader,
+    manager: ServiceManager,
+    watchdog: Option<JoinHandle<()>>,
     running: Running,
     control: Option<Control>,
     requests: Requests,
@@ -326,9 +337,11 @@ impl Agent {
 
     /// Runs until the agent must end. Until then it reloads, promotes and rolls back.
     pub async fn serve(&mut self) -> End {
-        let Self { loader, running, control, requests, is_bounded, .. } = self;
+        let Self { loader, manager, running, control, requests, is_bounded, .. } = self;
         let mut is_closed = false;
+        let beat_interval = manager.beat_interval();
         loop {
+            manager.beat(running.topology.stalled());
             let changed = async {
                 match &mut running.watch {
                     Some(watch) => watch.changed().await,
@@ -354,9 +367,12 @@ impl Agent {
                 change = changed => ReloadCause::Changed(change),
                 () = loader.remotes.changed() => ReloadCause::Registry,
                 request = command => {
+                    manager.reloading();
                     respond(loader, running, request).await;
+                    manager.ready(&running.line());
                     continue;
                 }
+                () = tokio::time::sleep(beat_interval.unwrap_or_default()), if beat_interval.is_some() => continue,
                 () = tokio::time::sleep(DECIDE_INTERVAL), if is_busy => {
                     running.decide(Moment::now()).await;
                     continue;
@@ -375,7 +391,9 @@ impl Agent {
                 problems = broken(&observer), if *is_bounded => return End::Broken(problems),
                 errors = running.topology.finished(*is_bounded) => return End::Finished(errors),
             };
+            manager.reloading();
             running.reload(loader, cause).await;
+            manager.ready(&running.line());
         }
     }
 
@@ -383,6 +401,7 @@ impl Agent {
     pub async fn drain(self, end: End) -> Report {
         let drain_timeout = self.drain_timeout(&end);
         let Running { topology, admin: _admin, state, .. } = self.running;
+        self.manager.stopping();
         self.suppressed_reports.abort();
         state.drain();
         let is_closed = matches!(end, End::Closed);
@@ -413,6 +432,9 @@ impl Agent {
         if !drained.is_clean {
             problems.push(Problem::Undelivered);
             problems.extend(drained.left.into_iter().map(Problem::Left));
+        }
+        if let Some(watchdog) = self.watchdog {
+            watchdog.abort();
         }
         Report { elapsed, is_closed, problems }
     }

@@ -204,9 +204,16 @@ impl Lane {
         }
         state.working = state.working.saturating_sub(usize::from(done));
         self.flush(&mut state);
-        while !done && !state.closed && Self::is_over(&state, sequence) {
-            self.moved.wait_for(&mut state, LOOK_AGAIN);
-            self.flush(&mut state);
+        let lanes = if !done && Self::is_over(&state, sequence) { self.lanes.upgrade() } else { None };
+        let mut wait = || {
+            while !done && !state.closed && Self::is_over(&state, sequence) {
+                self.moved.wait_for(&mut state, LOOK_AGAIN);
+                self.flush(&mut state);
+            }
+        };
+        match lanes {
+            Some(lanes) => lanes.watch.while_waiting(wait),
+            None => wait(),
         }
         drop(state);
         self.moved.notify_all();

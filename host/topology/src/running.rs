@@ -122,6 +122,12 @@ impl Topology {
         Self::begin(plan, settings, make, HashMap::new()).await
     }
 
+    /// How long the slowest worker has processed one batch, or has otherwise not looked for work. An idle worker looks
+    /// every second. Zero while a worker waits for a sink.
+    pub fn stalled(&self) -> Duration {
+        self.lanes.watch.stalled()
+    }
+
     /// Like [`Topology::start`], with a source that the caller created.
     pub(crate) async fn start_with(
         plan: &Plan,

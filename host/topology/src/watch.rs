@@ -6,7 +6,7 @@
 //! while a worker is free, so an idle agent has no extra wake-ups; while all are busy it checks at
 //! most every [`LONG`].
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -23,6 +23,10 @@ pub(crate) struct Watch {
     begun: Instant,
     /// Since when each worker processes its batch, in nanoseconds after `begun`.
     since: Vec<AtomicU64>,
+    /// When each worker last looked for work, in nanoseconds after `begun`; an idle one does so every second.
+    turns: Vec<AtomicU64>,
+    /// Workers that wait for room in a sink.
+    waiting: AtomicUsize,
     /// Whether the spare worker is awake.
     awake: AtomicBool,
     stopped: AtomicBool,
@@ -35,6 +39,8 @@ impl Watch {
         Self {
             begun: Instant::now(),
             since: (0..workers).map(|_| AtomicU64::new(FREE)).collect(),
+            turns: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+            waiting: AtomicUsize::new(0),
             awake: AtomicBool::new(true),
             stopped: AtomicBool::new(false),
             lock: Mutex::new(()),
@@ -49,6 +55,31 @@ impl Watch {
 
     fn now(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX).max(FREE + 1)
+    }
+
+    /// Records that a worker looks for work.
+    pub(crate) fn turn(&self, worker: usize) {
+        if let Some(turn) = self.turns.get(worker) {
+            turn.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a worker as waiting for room in a sink while `wait` runs.
+    pub(crate) fn while_waiting(&self, wait: impl FnOnce()) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        wait();
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How long the slowest worker has not looked for work. Zero while a worker waits for a sink: a destination can be
+    /// down for days, and workers whose turn in the order of a lane comes later wait for that worker.
+    pub(crate) fn stalled(&self) -> Duration {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            return Duration::ZERO;
+        }
+        let now = self.now();
+        let longest = self.turns.iter().map(|turn| now.saturating_sub(turn.load(Ordering::Relaxed))).max();
+        Duration::from_nanos(longest.unwrap_or_default())
     }
 
     /// Records that a worker has taken a batch.
@@ -110,5 +141,21 @@ impl Watch {
 
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_worker_that_never_returns_is_a_stall_unless_it_waits_for_a_sink() {
+        let watch = Watch { begun: Instant::now().checked_sub(Duration::from_secs(60)).unwrap(), ..Watch::new(2) };
+        assert!(watch.stalled() >= Duration::from_secs(60), "no worker has started");
+        watch.turn(0);
+        assert!(watch.stalled() >= Duration::from_secs(60), "the other worker has not");
+        watch.while_waiting(|| assert_eq!(watch.stalled(), Duration::ZERO));
+        watch.turn(1);
+        assert!(watch.stalled() < Duration::from_secs(60));
     }
 }

@@ -38,6 +38,7 @@ impl Worker {
         let mut nodes = generation.take_nodes(self.index);
         let mut last = 0;
         while !self.lanes.is_stopped() {
+            self.lanes.watch.turn(self.index);
             let signals = self.lanes.signals();
             // Adopt a new generation: workers read the current one, a single pointer, only between
             // two batches.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use wattle_diagnostics::Diagnostic;
 use wattle_runtime::Runtime;
-use wattle_supervisor::{Frontend, Options, Report, StartError, Supervisor, requests};
+use wattle_supervisor::{Frontend, Options, Report, ServiceManager, StartError, Supervisor, requests};
 
 use crate::allocator::KeepPages;
 use crate::builtin;
@@ -26,8 +26,10 @@ pub(crate) fn run(options: &RunOptions, color: bool) -> Done {
     let settings = Options { once: options.once, watch: !options.no_watch, workers: options.workers.map(usize::from) };
     let library = builtin::library_for(options.locked);
     let terminal = Box::new(Terminal { color });
-    let supervisor =
-        Supervisor::new(configuration, builtin::artifacts(), library, settings, terminal).map_err(not_started)?;
+    let manager = ServiceManager::from_variables(|name| std::env::var_os(name));
+    let manager = manager.map_err(|error| Failure::config(format!("cannot report to the service manager: {error}")))?;
+    let supervisor = Supervisor::new(configuration, builtin::artifacts(), library, settings, terminal, manager)
+        .map_err(not_started)?;
     let runtime = io_threads::start(supervisor.io_threads())?;
     let done = runtime.block_on(supervise(supervisor, options));
     // A read of standard input cannot be interrupted and must not delay the exit.

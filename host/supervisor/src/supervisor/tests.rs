@@ -36,8 +36,9 @@ impl Rig {
         configure(folder.path(), outputs);
         let configuration = Configuration::File(folder.path().join("agent.toml"));
         let options = Options { watch: true, ..Options::default() };
+        let (library, manager) = (Library::new(Vec::new()), ServiceManager::from_variables(|_| None).unwrap());
         let supervisor =
-            Supervisor::new(configuration, Vec::new(), Library::new(Vec::new()), options, Box::new(Silent)).unwrap();
+            Supervisor::new(configuration, Vec::new(), library, options, Box::new(Silent), manager).unwrap();
         // Without a sender no request arrives.
         let (_, requests) = requests();
         let agent = supervisor.start(requests).await.unwrap();
