@@ -13,6 +13,7 @@
     reason = "a test that cannot go on fails; clippy exempts only the test functions themselves"
 )]
 
+mod dropin;
 mod reference;
 mod schema;
 

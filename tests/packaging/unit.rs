@@ -115,6 +115,12 @@ fn the_user_of_the_unit_and_its_folders_are_created() {
     // Only root may give files to another user.
     let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
     assert!(folders.status.success() || !is_root, "{}", text(&folders));
+    let environment = values(&unit, "Environment");
+    let paths =
+        environment.iter().find_map(|line| line.strip_prefix("WATTLE_CONFIG=")).expect("the unit has a configuration");
+    for path in paths.split(':') {
+        assert!(root.path(path.trim_start_matches('/')).exists(), "{path} is missing, and the agent would not start");
+    }
     let mode = fs::metadata(root.path("etc/wattle")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o750, "the folder of the configuration is closed to others");
 }

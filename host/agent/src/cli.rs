@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wattle_options::Size;
 
-pub(crate) use self::config_file::ConfigFile;
+pub(crate) use self::config_file::{ConfigFile, config_paths};
 pub(crate) use self::control::{AgentPlace, HistoryOptions, ReloadOptions, RollbackOptions, ShadowOptions};
 pub(crate) use self::watch::{AgentAddress, StatusOptions, TapFormat, TapOptions, TopOptions};
 
@@ -37,6 +37,10 @@ pub(crate) struct Cli {
     /// When to use colors
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     pub(crate) color: Color,
+    /// File with variables for `${NAME}` in the configuration, as EnvironmentFile= of systemd; can be repeated. Variables
+    /// of the process and of earlier files take precedence
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) env_file: Vec<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -97,6 +101,11 @@ pub(crate) enum Command {
     History(HistoryOptions),
     /// Check a configuration and report all errors
     Validate(ValidateOptions),
+    /// Show what the files of a configuration are together
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
     /// Create, test, compare, install and upgrade packs
     Pack {
         #[command(subcommand)]
@@ -238,6 +247,31 @@ pub(crate) struct ValidateOptions {
     pub(crate) locked: bool,
 }
 
+#[derive(Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print the merged configuration without secrets, and where each table comes from
+    Show(ConfigShowOptions),
+}
+
+#[derive(Args)]
+#[command(after_help = "References such as `${NAME}` are printed as they are, and secrets as `***`. Without FILE and \
+                        --config, the command reads `agent.toml` in the current folder.")]
+pub(crate) struct ConfigShowOptions {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// Format of the output
+    #[arg(long, value_enum, default_value_t = ConfigFormat::Toml)]
+    pub(crate) format: ConfigFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConfigFormat {
+    /// With a comment for each table
+    Toml,
+    /// One object with `configuration` and `from`
+    Json,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum GraphFormat {
     /// Mermaid
@@ -250,8 +284,9 @@ pub(crate) enum GraphFormat {
 
 #[derive(Args)]
 pub(crate) struct GraphOptions {
-    /// A pack (name, name@version, folder) or a configuration (a `.toml` file)
-    pub(crate) pack: String,
+    /// A pack (name, name@version, folder), or a configuration (`.toml` files, or folders with them)
+    #[arg(value_name = "PACK", required = true)]
+    pub(crate) packs: Vec<String>,
     /// Format of the drawing
     #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid)]
     pub(crate) format: GraphFormat,
@@ -338,9 +373,9 @@ pub(crate) enum GenerateKind {
 /// Where a quarantine is.
 #[derive(Args)]
 pub(crate) struct QuarantinePlace {
-    /// Configuration of the agent; names its data folder
+    /// Configuration of the agent; names its data folder; can be repeated
     #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    pub(crate) config: Vec<PathBuf>,
     /// Data folder of the agent
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
@@ -385,9 +420,9 @@ pub(crate) enum QuarantineCommand {
     Retry {
         #[command(flatten)]
         selection: QuarantineSelection,
-        /// Configuration in which the node is fixed
-        #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE")]
-        config: PathBuf,
+        /// Configuration in which the node is fixed; can be repeated
+        #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE", required = true)]
+        config: Vec<PathBuf>,
     },
     /// Drop events permanently
     Drop {

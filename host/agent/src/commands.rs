@@ -3,6 +3,7 @@
 mod changes;
 pub(crate) mod cloudtrail;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod explain;
 pub(crate) mod generate;
 pub(crate) mod graph;

@@ -1,4 +1,4 @@
-//! The configuration of a command: a file, or the one that `wattle run --pack` generates.
+//! The configuration of a command: files, or the one that `wattle run --pack` generates.
 
 use std::path::Path;
 
@@ -18,13 +18,14 @@ pub(crate) const PREVIEW: u32 = 5;
 
 /// The configuration that the command line selects.
 pub(crate) fn of(options: &RunOptions) -> Result<Configuration, Failure> {
-    match (&options.pack, options.config.path()?) {
-        (Some(_), Some(_)) if options.config.option().is_some() => {
+    let paths = options.config.paths()?;
+    match &options.pack {
+        Some(_) if options.config.is_option() => {
             Err(Failure::with(USAGE, "`--config` and `--pack` cannot be used together"))
         }
-        (Some(pack), _) => quick(pack, options).map(Configuration::Text),
-        (None, Some(path)) => Ok(Configuration::File(path.to_owned())),
-        (None, None) => Err(Failure::with(
+        Some(pack) => quick(pack, options).map(Configuration::Text),
+        None if !paths.is_empty() => Ok(Configuration::Files(paths)),
+        None => Err(Failure::with(
             USAGE,
             "name a configuration (`wattle run FILE` or `--config FILE`) or a pack (`--pack PACK`); \
              see `wattle run --help`",

@@ -31,6 +31,10 @@ fn main() -> ExitCode {
     compiler::install();
     let cli = Cli::parse();
     logging::init(&cli);
+    if let Err(error) = wattle_supervisor::set_env_files(cli.env_file.clone()) {
+        exit::say(&format!("wattle: {error}"));
+        return ExitCode::from(exit::CONFIG);
+    }
     let color = cli.use_color();
     let done = match cli.command {
         Command::Run(options) => commands::run::run(&options, color),
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
         Command::Shadow(options) => commands::shadow::shadow(&options),
         Command::History(options) => commands::history::history(&options),
         Command::Validate(options) => commands::validate::validate(&options, color),
+        Command::Config { command } => commands::config::config(&command, color),
         Command::Pack { command } => commands::pack::pack(&command, color),
         Command::Try(options) => commands::try_pack::try_pack(&options, cli.color),
         Command::Graph(options) => commands::graph::graph(&options, color),

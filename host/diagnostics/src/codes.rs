@@ -41,6 +41,8 @@ codes! {
     UNSET_VARIABLE Error "E0107" "An environment variable used in `${NAME}` is not set; set it, or give a default as in `${NAME:-default}`.";
     BAD_REFERENCE Error "E0108" "A `${...}` reference in a string is malformed; write `$$` for a literal dollar.";
     BAD_NAME Error "E0109" "A name has characters that names cannot have, or is reserved.";
+    SECRET_FILE Error "E0110" "The file of `${file:PATH}` or `${credential:NAME}` does not exist, cannot be read, is empty or too large, or is not UTF-8 text.";
+    SET_TWICE Error "E0111" "Two files of a configuration define the same source, pipeline or sink, or set the same key.";
     REMOTE_ADMIN Error "E0121" "The admin listener has an address that other machines can reach, but `allow_remote = true` is not set; it has neither authentication nor encryption.";
     UNKNOWN_SOURCE_TYPE Error "E0201" "A source has a `type` that this agent does not know.";
     UNKNOWN_SINK_TYPE Error "E0202" "A sink has a `type` that this agent does not know.";
@@ -102,6 +104,7 @@ codes! {
     UNUSED_SOURCE Warning "W0601" "Neither a pipeline nor a sink reads a source, so the source is not started.";
     UNUSED_PARAM Warning "W0602" "A pack declares a parameter that none of its nodes uses.";
     UNUSED_CAPABILITY Warning "W0604" "A pack requests a capability that none of its artifacts imports.";
+    PUBLIC_SECRET Warning "W0605" "Every user of the machine can read the file of a `${file:PATH}` or `${credential:NAME}`.";
     NO_TESTS Warning "W0701" "A pack has no tests, so its behaviour cannot be verified.";
     NO_README Warning "W0702" "A pack has no README.";
     NO_LICENSE Warning "W0703" "A pack has no `license`, or no file with the licence text.";

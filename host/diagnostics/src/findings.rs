@@ -36,6 +36,11 @@ impl Place {
         Self::new(manifest, 0..0)
     }
 
+    /// Whether two places are in the same manifest.
+    pub fn is_beside(self, other: Self) -> bool {
+        self.manifest == other.manifest
+    }
+
     fn is_file(self) -> bool {
         self.end == 0
     }
@@ -151,9 +156,27 @@ impl Findings {
         }
     }
 
+    /// Whether no excerpt may show a part of this place.
+    pub fn is_hidden(&self, place: Place) -> bool {
+        let overlaps =
+            |secret: &Place| secret.manifest == place.manifest && secret.start < place.end && place.start < secret.end;
+        self.secret_places.iter().any(overlaps)
+    }
+
+    /// The folder of the manifest of a place; paths in it are relative to it.
+    pub fn folder(&self, place: Place) -> PathBuf {
+        let manifest = self.manifests.get(place.manifest);
+        manifest.and_then(|manifest| manifest.name.parent()).map(Path::to_path_buf).unwrap_or_default()
+    }
+
     /// Adds a problem.
     pub fn report(&mut self, finding: Finding) {
         self.found.push(finding);
+    }
+
+    /// Whether an error was reported.
+    pub fn has_errors(&self) -> bool {
+        self.found.iter().any(|finding| finding.code.severity == Severity::Error)
     }
 
     /// Formats a place as `file:line:column`.

@@ -26,3 +26,4 @@ pub use findings::{Finding, Findings, Place};
 pub use read::{bytes_to_text, in_words, read_text};
 pub use reader::{Reader, Text};
 pub use value::{Data, Entry, Item, Table};
+pub use wattle_printable::is_harmful;

@@ -10,12 +10,13 @@ use crate::agent_links;
 use crate::endpoint_conflicts;
 use crate::endpoints::{EndpointKind, Endpoints};
 use crate::option_path;
+use crate::origin::ConfigOrigin;
 use crate::pipeline::Builder;
 use crate::raw::agent::{AgentManifest, EndpointManifest};
 use crate::template;
-use wattle_diagnostics::{Data, Diagnostic, Entry, Findings, Invalid, Item, Place, Table, codes, read_text, value};
+use wattle_diagnostics::{Data, Diagnostic, Entry, Findings, Invalid, Item, Place, Table, codes, value};
 use wattle_options::suggest;
-use wattle_pack::{LOCK_FILE, Library, LockManifest, clean, find_named};
+use wattle_pack::{Library, LockManifest, clean, find_named};
 use wattle_plan::{
     AgentSettings, BufferPlan, CircuitSettings, EndpointPlan, NodeLimits, Nodes, PackUse, PipelinePlan, Plan, SinkPlan,
     TrustPolicy, hex_digest,
@@ -24,66 +25,41 @@ use wattle_plan::{
 /// Returns the value of an environment variable, if it is set.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Reads and validates the configuration in a file. Returns the plan and the warnings.
+/// Reads and validates a configuration. Returns the plan and the warnings.
 ///
 /// # Errors
 ///
 /// Every error in the configuration, with the files to watch for a correction.
 pub fn load(
-    path: &Path,
+    origin: ConfigOrigin<'_>,
     env: Env<'_>,
     nodes: &dyn Nodes,
     endpoints: &dyn Endpoints,
     library: &Library,
 ) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
     let mut findings = Findings::default();
-    findings.watch(path);
-    let text = read_text(path, &mut findings);
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let lock = LockManifest::read(&path.with_file_name(LOCK_FILE), &mut findings);
-    let validation = Validation { env, nodes, endpoints, library, folder, lock };
-    let plan = text.and_then(|text| validation.run(path, &text, &mut findings));
-    finish(plan, findings)
-}
-
-/// Validates a configuration that is not in a file. `name` stands for it in diagnostics; its paths
-/// are relative to `folder`.
-///
-/// # Errors
-///
-/// See [`load`].
-pub fn load_text(
-    name: &str,
-    text: &str,
-    folder: &Path,
-    env: Env<'_>,
-    nodes: &dyn Nodes,
-    endpoints: &dyn Endpoints,
-    library: &Library,
-) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
-    let mut findings = Findings::default();
-    let validation = Validation { env, nodes, endpoints, library, folder, lock: None };
-    let plan = validation.run(Path::new(name), text, &mut findings);
+    let read = origin.read(&mut findings);
+    let lock = origin.lock().and_then(|lock| LockManifest::read(&lock, &mut findings));
+    let validation = Validation { env, nodes, endpoints, library, lock };
+    let plan = read.and_then(|(table, file)| validation.run(table, file, &mut findings));
     finish(plan, findings)
 }
 
 /// Reads and validates another version of the pack of a pipeline, with the parameters and grants that a configuration gives
-/// to the pipeline. `name` stands for the configuration in diagnostics; its paths are relative to `folder`.
+/// to the pipeline.
 ///
 /// # Errors
 ///
 /// See [`load`]. The configuration has no such pipeline, or the pipeline has no pack.
 pub fn load_version(
-    name: &str,
-    text: &str,
-    folder: &Path,
+    origin: ConfigOrigin<'_>,
     env: Env<'_>,
     nodes: &dyn Nodes,
     library: &Library,
     (pipeline, reference): (&str, &str),
 ) -> Result<(PipelinePlan, Vec<Diagnostic>), Invalid> {
     let mut findings = Findings::default();
-    let manifest = read_manifest(Path::new(name), text, folder, env, &mut findings);
+    let manifest = read_manifest(origin, env, &mut findings);
     let plan = manifest.and_then(|(manifest, file)| {
         let Some(found) = manifest.pipelines.iter().find(|found| found.name == pipeline) else {
             findings.report(codes::PIPELINE_FORM.at(file, format!("there is no pipeline `{pipeline}`")));
@@ -92,27 +68,19 @@ pub fn load_version(
         let settings = &manifest.settings;
         let library = library.clone().with_folder(clean(&settings.packs));
         let mut builder = Builder::new(nodes, &library, &settings.limits, &settings.circuit, &settings.trust);
-        let built = builder.build_version(found, reference, folder, &mut findings)?;
+        let built = builder.build_version(found, reference, &findings.folder(found.place), &mut findings)?;
         built.into_plan(pipeline.to_owned(), Vec::new(), &[])
     });
     findings.finish(plan).map(|(plan, warnings, _)| (plan, warnings))
 }
 
 /// Reads a configuration before anything of it is built.
-fn read_manifest(
-    name: &Path,
-    text: &str,
-    folder: &Path,
-    env: Env<'_>,
-    findings: &mut Findings,
-) -> Option<(AgentManifest, Place)> {
-    let number = findings.add_manifest(name, text);
-    let table = value::parse(number, text, findings)?;
-    let file = Place::file(number);
+fn read_manifest(origin: ConfigOrigin<'_>, env: Env<'_>, findings: &mut Findings) -> Option<(AgentManifest, Place)> {
+    let (table, file) = origin.read(findings)?;
     let mut root = Item::new(file, Data::Table(table));
     template::fill_environment(&mut root, env, findings);
     let Data::Table(table) = &root.data else { return None };
-    Some((AgentManifest::read(table, file, folder, env, findings), file))
+    Some((AgentManifest::read(table, file, env, findings), file))
 }
 
 /// Reads and validates one pack on its own, with parameters as JSON. `reference` is a folder, or a
@@ -152,27 +120,27 @@ pub fn load_pack(
 
 /// Reads only the settings of the agent itself, which are needed before nodes can be configured.
 /// Ignores errors, since [`load`] reports them.
-pub fn peek_settings(text: &str, folder: &Path, env: Env<'_>) -> AgentSettings {
+pub fn peek_settings(origin: ConfigOrigin<'_>, env: Env<'_>) -> AgentSettings {
     let mut findings = Findings::default();
-    let number = findings.add_manifest(Path::new(""), text);
-    let table = value::parse(number, text, &mut findings).unwrap_or_default();
-    settings_of(table, Place::file(number), folder, env, &mut findings)
+    let (table, file) = origin.read(&mut findings).unwrap_or_else(|| (Table::default(), Place::file(0)));
+    settings_of(table, file, env, &mut findings)
 }
 
-/// Reads the agent's own settings from a file, for commands that do not load the rest of it.
+/// Reads the agent's own settings, for commands that do not load the rest of it.
 ///
 /// # Errors
 ///
-/// The file cannot be read or is not TOML, or `data_dir` is not a folder name: the agent has other
+/// A file cannot be read or is not TOML, or `data_dir` is not a folder name: the agent has other
 /// settings than the defaults, and the command must not act on its folders.
-pub fn read_settings(path: &Path, env: Env<'_>) -> Result<AgentSettings, Invalid> {
+pub fn read_settings(origin: ConfigOrigin<'_>, env: Env<'_>) -> Result<AgentSettings, Invalid> {
     let mut findings = Findings::default();
-    let Some(text) = read_text(path, &mut findings) else { return refuse(findings) };
-    let number = findings.add_manifest(path, &text);
-    let Some(table) = value::parse(number, &text, &mut findings) else { return refuse(findings) };
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let Some((table, file)) = origin.read(&mut findings) else { return refuse(findings) };
+    if findings.has_errors() {
+        // A key that two files set has no value.
+        return refuse(findings);
+    }
     let agent = table.entry("agent").map(|entry| entry.item.data.clone());
-    let settings = settings_of(table, Place::file(number), folder, env, &mut findings);
+    let settings = settings_of(table, file, env, &mut findings);
     // Other problems are for the agent to report.
     let is_known = match agent {
         None => true,
@@ -212,7 +180,7 @@ fn refuse<T>(findings: Findings) -> Result<T, Invalid> {
     findings.finish(None).map(|(value, _, _)| value)
 }
 
-fn settings_of(table: Table, file: Place, folder: &Path, env: Env<'_>, findings: &mut Findings) -> AgentSettings {
+fn settings_of(table: Table, file: Place, env: Env<'_>, findings: &mut Findings) -> AgentSettings {
     let mut root = Item::new(file, Data::Table(table));
     template::fill_environment(&mut root, env, findings);
     let empty = Table::default();
@@ -220,7 +188,7 @@ fn settings_of(table: Table, file: Place, folder: &Path, env: Env<'_>, findings:
         Data::Table(table) => table,
         _ => &empty,
     };
-    AgentManifest::read(table, file, folder, env, findings).settings
+    AgentManifest::read(table, file, env, findings).settings
 }
 
 fn finish(plan: Option<Plan>, findings: Findings) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
@@ -235,19 +203,15 @@ struct Validation<'a> {
     nodes: &'a dyn Nodes,
     endpoints: &'a dyn Endpoints,
     library: &'a Library,
-    folder: &'a Path,
     lock: Option<LockManifest>,
 }
 
 impl Validation<'_> {
-    fn run(&self, name: &Path, text: &str, findings: &mut Findings) -> Option<Plan> {
-        let number = findings.add_manifest(name, text);
-        let table = value::parse(number, text, findings)?;
-        let file = Place::file(number);
+    fn run(&self, table: Table, file: Place, findings: &mut Findings) -> Option<Plan> {
         let mut root = Item::new(file, Data::Table(table));
         template::fill_environment(&mut root, self.env, findings);
         let Data::Table(table) = &root.data else { return None };
-        let manifest = AgentManifest::read(table, file, self.folder, self.env, findings);
+        let manifest = AgentManifest::read(table, file, self.env, findings);
         // What is there and cannot be read, or is misspelt, is reported by itself.
         let is_empty = |entry: &Entry| matches!(&entry.item.data, Data::Table(table) if table.0.is_empty());
         let is_of_agent = |entry: &Entry| matches!(entry.key.as_str(), "agent" | "admin" | "packs");
@@ -333,7 +297,7 @@ impl Validation<'_> {
         let mut builder = Builder::new(self.nodes, &library, &settings.limits, &settings.circuit, &settings.trust);
         let mut pipelines = Vec::new();
         for pipeline in &manifest.pipelines {
-            let built = builder.build(pipeline, self.folder, findings);
+            let built = builder.build(pipeline, &findings.folder(pipeline.place), findings);
             let discard = agent_links::discarded(pipeline, built.as_ref(), findings);
             let (sources, inputs) = (Vec::new(), Vec::new());
             pipelines.push(Pipeline { name: pipeline.name.clone(), sources, inputs, built, discard });

@@ -1,6 +1,7 @@
-//! References in strings: `${NAME}` for environment variables, `${params.NAME}` in packs, `$$` for
-//! a literal dollar.
+//! References in strings: `${NAME}` for environment variables, `${file:PATH}` and `${credential:NAME}` for the content of
+//! files, `${params.NAME}` in packs, `$$` for a literal dollar.
 
+use crate::secret_file;
 use wattle_diagnostics::{Data, Findings, Item, Place, codes};
 
 /// A part of a string.
@@ -40,7 +41,7 @@ pub(crate) fn report_unclosed(place: Place, findings: &mut Findings) {
     findings.report(finding.hint("write `$$` for a literal dollar"));
 }
 
-/// Substitutes environment variables in every string of a tree.
+/// Substitutes environment variables and contents of files in every string of a tree.
 pub(crate) fn fill_environment(item: &mut Item, env: &dyn Fn(&str) -> Option<String>, findings: &mut Findings) {
     item.map_strings(&mut |place, text| {
         fill(place, text, env, findings).map(|text| Item::new(place, Data::String(text)))
@@ -70,6 +71,9 @@ fn variable(
     env: &dyn Fn(&str) -> Option<String>,
     findings: &mut Findings,
 ) -> Option<String> {
+    if let Some(file) = secret_file::Reference::parse(reference) {
+        return file.value(place, env, findings);
+    }
     let (name, default) = match reference.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (reference, None),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value as Json, json};
-use wattle_manifest::{load_pack, load_text};
+use wattle_manifest::{ConfigOrigin, load, load_pack};
 use wattle_pack::Library;
 use wattle_plan::{PipelinePlan, Target};
 
@@ -138,7 +138,9 @@ fn a_graph_in_a_configuration_can_use_packs_and_every_pack_is_named() {
          [pipelines.p.outputs.o]\ninputs = [\"all.*\"]",
         folder.path(),
     );
-    let (plan, _) = load_text("agent.toml", &text, Path::new(""), &env, &FakeNodes, &FakeEndpoints, &library).unwrap();
+    let (plan, _) =
+        load(ConfigOrigin::Text { name: "agent.toml", text: &text }, &env, &FakeNodes, &FakeEndpoints, &library)
+            .unwrap();
     let names: Vec<&str> = plan.pipelines[0].nodes.iter().map(|node| node.name.as_str()).collect();
     assert_eq!(names, ["all/first", "all/in/hide", "all/in/split", "all/last"]);
     let uses: Vec<(&str, String, usize)> = plan
@@ -163,7 +165,7 @@ fn a_second_load_finds_the_same_packs_or_fails() {
     let folder = tempfile::tempdir().unwrap();
     let library = library(folder.path());
     let text = configuration("pack = \"outer@^0\"", folder.path());
-    let load = |text| load_text("agent.toml", text, Path::new(""), &env, &FakeNodes, &FakeEndpoints, &library);
+    let load = |text| load(ConfigOrigin::Text { name: "agent.toml", text }, &env, &FakeNodes, &FakeEndpoints, &library);
     let (plan, _) = load(&text).unwrap();
     let pipeline = &plan.pipelines[0];
     let (reference, pack) = (pipeline.reference.as_ref().unwrap(), pipeline.pack.as_ref().unwrap());

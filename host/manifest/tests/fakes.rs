@@ -1,12 +1,11 @@
 //! Fakes of the sandbox and of the endpoints: they check options as strictly as the real ones, and
 //! run nothing.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
 use wattle_diagnostics::{Diagnostic, Invalid};
-use wattle_manifest::{EndpointKind, Endpoints, load_text};
+use wattle_manifest::{ConfigOrigin, EndpointKind, Endpoints};
 use wattle_options::OptionError;
 use wattle_pack::{BuiltinPack, Library};
 use wattle_plan::{Artifact, Grants, NodeError, NodeLimits, NodeShape, Nodes, Origin, Plan, Sharing, StateSettings};
@@ -199,5 +198,6 @@ pub(crate) fn library() -> Library {
 
 /// Loads a configuration from text.
 pub(crate) fn load(text: &str) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
-    load_text("agent.toml", text, Path::new(""), &env, &FakeNodes, &FakeEndpoints, &library())
+    let origin = ConfigOrigin::Text { name: "agent.toml", text };
+    wattle_manifest::load(origin, &env, &FakeNodes, &FakeEndpoints, &library())
 }

@@ -1,18 +1,19 @@
 //! Every kind of invalid configuration and its diagnostics.
 //!
 //! A case is a folder in `golden` with an `agent.toml`, or with a pack in `pack` that is loaded on
-//! its own together with its tests. In a case named `locked-*` only pinned packs may run; in one
+//! its own together with its tests. A folder `conf.d` beside `agent.toml` belongs to the configuration. In a case named `locked-*` only pinned packs may run; in one
 //! named `lint-*` the pack is linted too. Its artifacts are text, which `fakes.rs` reads in place of
 //! a runtime: a file `a.wasm.txt` is `a.wasm` in the copy of the cases that the tests load.
 //! `expected.err` holds all rendered diagnostics; `UPDATE_EXPECT=1` writes it again.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use wattle_diagnostics::{Diagnostic, codes};
-use wattle_manifest::{Expectations, lint_pack, load, load_pack, load_tests};
+use wattle_manifest::{ConfigOrigin, Expectations, lint_pack, load, load_pack, load_tests};
 use wattle_pack::Pinning;
 
 use crate::fakes::{FakeEndpoints, FakeNodes, env, library};
@@ -39,7 +40,11 @@ fn copy_folder(from: &Path, to: &Path) {
         } else if entry.is_dir() {
             copy_folder(&entry, &to);
         } else {
-            fs::copy(&entry, to).unwrap();
+            fs::copy(&entry, &to).unwrap();
+            if name == "token" {
+                // Whatever the mode of the checkout.
+                fs::set_permissions(&to, fs::Permissions::from_mode(0o644)).unwrap();
+            }
         }
     }
 }
@@ -56,7 +61,10 @@ fn diagnostics(case: &str) -> Vec<Diagnostic> {
     let file = folder.join("agent.toml");
     if file.exists() || !folder.join("pack").exists() {
         let pinning = if case.starts_with("locked-") { Pinning::Required } else { Pinning::Obeyed };
-        let loaded = load(&file, &env, &FakeNodes, &FakeEndpoints, &library().with_pinning(pinning));
+        let more = Some(folder.join("conf.d")).filter(|folder| folder.exists());
+        let files: Vec<PathBuf> = [file].into_iter().chain(more).collect();
+        let library = library().with_pinning(pinning);
+        let loaded = load(ConfigOrigin::Files(&files), &env, &FakeNodes, &FakeEndpoints, &library);
         return loaded.map_or_else(|invalid| invalid.diagnostics, |(_, warnings)| warnings);
     }
     let pack = format!("{}/{case}/pack", *COPY);

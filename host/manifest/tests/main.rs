@@ -14,6 +14,7 @@
 mod builtin;
 mod compound;
 mod fakes;
+mod files;
 mod golden;
 mod links;
 mod plan;

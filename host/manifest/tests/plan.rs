@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value as Json, json};
 use wattle_api::TapPolicy;
 use wattle_diagnostics::Invalid;
-use wattle_manifest::{Expectations, Framing, load_pack, load_tests, load_version};
+use wattle_manifest::{ConfigOrigin, Expectations, Framing, load_pack, load_tests, load_version};
 use wattle_pack::Library;
 use wattle_plan::{
     AdminSettings, ArtifactLimits, BatchSettings, BufferKind, BufferPlan, CircuitSettings, NodeLimits, OnFault, Origin,
@@ -383,7 +383,8 @@ fn a_pack_in_a_folder_brings_its_artifacts_and_all_files_are_watched() {
         ("packs/local/nodes/own.wasm", "ports left right"),
     ]);
     let at = |name: &str| folder.path().join(name);
-    let loaded = wattle_manifest::load(&at("agent.toml"), &env, &FakeNodes, &FakeEndpoints, &library());
+    let loaded =
+        wattle_manifest::load(ConfigOrigin::Files(&[at("agent.toml")]), &env, &FakeNodes, &FakeEndpoints, &library());
     let (plan, _) = loaded.unwrap_or_else(|invalid| panic!("{}", render(&invalid)));
     let nodes = &plan.pipelines[0].nodes;
     assert_eq!(nodes[0].artifact.origin, Origin::File(at("packs/local/nodes/own.wasm")));
@@ -412,7 +413,9 @@ fn missing_files_are_watched_too() {
     let text = around("pack = \"./packs/local\"");
     let folder = folder(&[("agent.toml", &text), ("packs/local/pack.toml", LOCAL)]);
     let at = |name: &str| folder.path().join(name);
-    let load = || wattle_manifest::load(&at("agent.toml"), &env, &FakeNodes, &FakeEndpoints, &library());
+    let load = || {
+        wattle_manifest::load(ConfigOrigin::Files(&[at("agent.toml")]), &env, &FakeNodes, &FakeEndpoints, &library())
+    };
     let invalid = load().unwrap_err();
     assert!(invalid.files.contains(&at("packs/local/nodes/own.wasm")), "{:?}", invalid.files);
     fs::remove_dir_all(at("packs")).unwrap();
@@ -523,7 +526,13 @@ fn a_buffer_is_in_memory_by_default() {
 fn another_version_of_a_pipeline_has_its_parameters_and_grants_as_far_as_it_asks_for_them() {
     let text = around("pack = \"sample@1.0.0\"\nparams = { key = \"${SECRET}\" }\ngrants = { clock = true }");
     let other = |pipeline: &str, reference: &str| {
-        load_version("agent.toml", &text, Path::new(""), &env, &FakeNodes, &library(), (pipeline, reference))
+        load_version(
+            ConfigOrigin::Text { name: "agent.toml", text: &text },
+            &env,
+            &FakeNodes,
+            &library(),
+            (pipeline, reference),
+        )
     };
     let running = &plan(&text).pipelines[0];
     let (version, _) = other("main", "sample@1.1.0").unwrap_or_else(|invalid| panic!("{}", render(&invalid)));
@@ -533,6 +542,12 @@ fn another_version_of_a_pipeline_has_its_parameters_and_grants_as_far_as_it_asks
     let unknown = other("other", "sample@1.1.0").unwrap_err();
     assert!(render(&unknown).contains("there is no pipeline `other`"), "{}", render(&unknown));
     assert!(other("main", "missing").is_err());
-    let inline = load_version("agent.toml", SMALLEST, Path::new(""), &env, &FakeNodes, &library(), ("p", "sample"));
+    let inline = load_version(
+        ConfigOrigin::Text { name: "agent.toml", text: SMALLEST },
+        &env,
+        &FakeNodes,
+        &library(),
+        ("p", "sample"),
+    );
     assert!(render(&inline.unwrap_err()).contains("has a graph written inline"));
 }

@@ -2,9 +2,8 @@
 //! diagnostics hide.
 
 use std::fs;
-use std::path::Path;
 
-use wattle_manifest::{load, read_settings};
+use wattle_manifest::{ConfigOrigin, load, read_settings};
 
 use crate::fakes::{FakeEndpoints, FakeNodes, env, library};
 
@@ -13,7 +12,7 @@ fn data_dir(text: &str) -> Result<String, String> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("agent.toml");
     fs::write(&file, text).unwrap();
-    match read_settings(&file, &env) {
+    match read_settings(ConfigOrigin::Files(&[file]), &env) {
         Ok(settings) => {
             Ok(settings.data_dir.strip_prefix(folder.path()).unwrap_or(&settings.data_dir).display().to_string())
         }
@@ -33,7 +32,7 @@ fn the_data_folder_is_never_guessed() {
     ] {
         assert!(data_dir(text).is_err_and(|problems| !problems.is_empty()), "{text}");
     }
-    let absent = read_settings(Path::new("/absent/agent.toml"), &env).unwrap_err();
+    let absent = read_settings(ConfigOrigin::Files(&["/absent/agent.toml".into()]), &env).unwrap_err();
     assert!(absent.diagnostics[0].message.contains("there is no such file"));
 }
 
@@ -59,7 +58,7 @@ fn a_secret_in_the_text_is_in_no_form_of_a_diagnostic() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("agent.toml");
         fs::write(&file, form(fault)).unwrap();
-        let diagnostics = match load(&file, &env, &FakeNodes, &FakeEndpoints, &library()) {
+        let diagnostics = match load(ConfigOrigin::Files(&[file]), &env, &FakeNodes, &FakeEndpoints, &library()) {
             Ok((_, warnings)) => warnings,
             Err(invalid) => invalid.diagnostics,
         };

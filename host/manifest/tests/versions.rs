@@ -58,7 +58,8 @@ impl Place {
 
     fn load(&self, pinning: Pinning) -> Result<Plan, Invalid> {
         let library = Library::default().with_pinning(pinning);
-        load(&self.at("agent.toml"), &env, &FakeNodes, &FakeEndpoints, &library).map(|(plan, _)| plan)
+        load(wattle_manifest::ConfigOrigin::Files(&[self.at("agent.toml")]), &env, &FakeNodes, &FakeEndpoints, &library)
+            .map(|(plan, _)| plan)
     }
 
     /// What runs, or the code of the first error.

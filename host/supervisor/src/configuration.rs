@@ -1,21 +1,23 @@
-//! Loads a configuration from a file, or from the text that a command line generates.
+//! Loads a configuration from files, or from the text that a command line generates.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wattle_diagnostics::{Diagnostic, Invalid};
+use wattle_manifest::ConfigOrigin;
 use wattle_pack::{Library, Remote};
 use wattle_plan::{AgentSettings, PipelinePlan, Plan};
 use wattle_registry::Store;
 use wattle_runtime::Catalog;
 
 use crate::endpoints::Builtin;
+use crate::env_file;
 
 /// A configuration that can be loaded repeatedly.
 #[derive(Clone, Debug)]
 pub enum Configuration {
-    /// The path of a file.
-    File(PathBuf),
+    /// Files, and folders with files `*.toml`; at least one.
+    Files(Vec<PathBuf>),
     /// A text without a file. Such a run keeps nothing in the data folder and cannot be reloaded.
     Text(String),
 }
@@ -24,38 +26,43 @@ pub enum Configuration {
 const COMMAND_LINE: &str = "<command line>";
 
 impl Configuration {
-    /// Its name in diagnostics.
+    /// Its name in messages.
     pub fn name(&self) -> String {
         match self {
-            Self::File(path) => path.display().to_string(),
+            Self::Files(paths) => paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "),
             Self::Text(_) => COMMAND_LINE.to_owned(),
         }
     }
 
-    fn folder(&self) -> &Path {
+    /// Path of its lock; a text has none.
+    pub fn lock(&self) -> Option<PathBuf> {
         match self {
-            Self::File(path) => path.parent().unwrap_or(Path::new("")),
-            Self::Text(_) => Path::new(""),
+            Self::Files(paths) => paths.first().map(|path| wattle_manifest::lock_of(path)),
+            Self::Text(_) => None,
+        }
+    }
+
+    /// Where it is read from.
+    pub fn origin(&self) -> ConfigOrigin<'_> {
+        match self {
+            Self::Files(paths) => ConfigOrigin::Files(paths),
+            Self::Text(text) => ConfigOrigin::Text { name: COMMAND_LINE, text },
         }
     }
 
     /// The settings of the agent only, before anything is compiled.
     pub fn settings(&self) -> AgentSettings {
-        let text = match self {
-            Self::File(path) => std::fs::read_to_string(path).unwrap_or_default(),
-            Self::Text(text) => text.clone(),
-        };
-        wattle_manifest::peek_settings(&text, self.folder(), &environment)
+        wattle_manifest::peek_settings(self.origin(), &environment)
     }
 
     /// The settings of the agent, for commands that do not load the rest of the configuration.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, is not TOML, or does not name the data folder.
+    /// A file cannot be read, is not TOML, or does not name the data folder.
     pub fn known_settings(&self) -> Result<AgentSettings, Invalid> {
         match self {
-            Self::File(path) => wattle_manifest::read_settings(path, &environment),
+            Self::Files(_) => wattle_manifest::read_settings(self.origin(), &environment),
             Self::Text(_) => Ok(self.settings()),
         }
     }
@@ -70,16 +77,9 @@ impl Configuration {
         catalog.runtime().limit_describe(settings.limits);
         // Commands use only images that were pulled before. The library of an agent can also pull.
         let library = &library.clone().or_remote(|| stored(&settings.data_dir));
-        match self {
-            Self::File(path) => wattle_manifest::load(path, &environment, catalog, &Builtin, library),
-            Self::Text(text) => {
-                wattle_manifest::load_text(COMMAND_LINE, text, self.folder(), &environment, catalog, &Builtin, library)
-            }
-        }
+        wattle_manifest::load(self.origin(), &environment, catalog, &Builtin, library)
     }
-}
 
-impl Configuration {
     /// Loads another version of the pack of a pipeline, with the parameters and grants of the pipeline.
     ///
     /// # Errors
@@ -92,20 +92,14 @@ impl Configuration {
         pipeline: &str,
         reference: &str,
     ) -> Result<PipelinePlan, Invalid> {
-        let text = match self {
-            // A file that cannot be read has no such pipeline.
-            Self::File(path) => std::fs::read_to_string(path).unwrap_or_default(),
-            Self::Text(text) => text.clone(),
-        };
-        let (name, folder) = (self.name(), self.folder());
-        wattle_manifest::load_version(&name, &text, folder, &environment, catalog, library, (pipeline, reference))
+        wattle_manifest::load_version(self.origin(), &environment, catalog, library, (pipeline, reference))
             .map(|(plan, _)| plan)
     }
 }
 
-/// A variable of the environment; one that is not UTF-8 counts as unset.
+/// A variable of the environment, or of the files of `--env-file`; one that is not UTF-8 counts as unset.
 pub fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+    std::env::var(name).ok().or_else(|| env_file::variable(name))
 }
 
 /// The images in a data folder, for commands that pull nothing.

@@ -18,6 +18,7 @@ pub mod control;
 pub mod counts;
 pub mod data_folder;
 mod endpoints;
+mod env_file;
 mod frontend;
 pub mod history;
 mod metric;
@@ -36,6 +37,7 @@ pub mod trial;
 mod watch;
 
 pub use configuration::{Configuration, environment, stored};
+pub use env_file::{EnvFileError, set_env_files};
 pub use frontend::Frontend;
 pub use outcome::Outcome;
 pub use remote::client_options;

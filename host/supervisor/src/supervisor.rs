@@ -122,7 +122,7 @@ impl Supervisor {
         // A file that cannot be parsed does not name its data folder, and another agent may use the default one. So the
         // agent fails here, before it locks or creates anything.
         let agent = configuration.known_settings().map_err(|invalid| refused(frontend.as_ref(), &invalid))?;
-        let is_file = matches!(configuration, Configuration::File(_));
+        let is_file = matches!(configuration, Configuration::Files(_));
         // A run without a file keeps nothing in the data folder, so any number of such agents can
         // run.
         let lock = if is_file { Some(data_folder::lock(&agent.data_dir)?) } else { None };
@@ -247,11 +247,11 @@ impl Supervisor {
 
     /// Watches the files of the configuration, including changes since they were loaded.
     fn watch(&self, files: &BTreeSet<PathBuf>, loading: SystemTime) -> Option<Watch> {
-        let Configuration::File(path) = &self.loader.configuration else { return None };
+        let Configuration::Files(paths) = &self.loader.configuration else { return None };
         if !self.options.watch {
             return None;
         }
-        let made = Watch::new(path);
+        let made = Watch::new(paths);
         let made = made.inspect_err(|error| tracing::warn!(%error, "changes are not noticed; send SIGHUP to reload"));
         let mut watch = made.ok()?;
         watch.set(files);

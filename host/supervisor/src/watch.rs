@@ -29,12 +29,13 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// A watch without files. `alone` is the file that is often saved by itself: the configuration.
+    /// A watch without files. `alone` are the files that are often saved by themselves, and folders with such files: the
+    /// configuration.
     ///
     /// # Errors
     ///
     /// The system cannot watch files.
-    pub fn new(alone: &Path) -> notify::Result<Self> {
+    pub fn new(alone: &[PathBuf]) -> notify::Result<Self> {
         let files: Arc<Mutex<BTreeSet<PathBuf>>> = Arc::default();
         let (sender, steps) = unbounded_channel();
         let known = files.clone();
@@ -53,7 +54,13 @@ impl Watch {
                 let _ = sender.send((now, step, path));
             }
         })?;
-        Ok(Self { watcher, folders: BTreeSet::new(), files, steps, debounce: Debounce::new(absolute(alone)) })
+        Ok(Self {
+            watcher,
+            folders: BTreeSet::new(),
+            files,
+            steps,
+            debounce: Debounce::new(alone.iter().map(|path| absolute(path)).collect()),
+        })
     }
 
     /// Replaces the watched files and folders. Those that do not exist yet count as changed when
@@ -87,16 +94,24 @@ impl Watch {
     pub(crate) fn catch_up(&mut self, moment: SystemTime) {
         let changed = |file: &PathBuf| {
             // A link with another target is a change, whatever the age of the target.
-            let metadata = file.symlink_metadata().ok().filter(|found| found.is_file() || found.is_symlink())?;
+            let metadata = file.symlink_metadata().ok()?;
+            // A new file changes the folder, and so does a removed one. Other folders than those of the configuration also
+            // change for other reasons.
+            let counts = metadata.is_file() || metadata.is_symlink() || self.debounce.is_alone(file);
+            let metadata = Some(metadata).filter(|_| counts)?;
             // A rename keeps the modification time of a file and sets this one.
             let nanoseconds = u32::try_from(metadata.ctime_nsec()).ok()?;
             let since = Duration::new(u64::try_from(metadata.ctime()).ok()?, nanoseconds);
             Some(SystemTime::UNIX_EPOCH + since)
         };
         let files = self.files.lock();
-        for file in files.iter().filter(|file| changed(file).is_some_and(|at| at > moment)) {
-            // A writer may still have it open.
-            self.debounce.note(Instant::now(), Step::Written, file.clone());
+        let found: Vec<PathBuf> =
+            files.iter().filter(|file| changed(file).is_some_and(|at| at > moment)).cloned().collect();
+        drop(files);
+        for file in found {
+            // A writer may still have it open; a folder is never closed.
+            let step = if file.is_dir() { Step::Changed } else { Step::Written };
+            self.debounce.note(Instant::now(), step, file);
         }
     }
 
@@ -201,6 +216,25 @@ fn absolute(path: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
+
+    #[tokio::test]
+    async fn a_file_that_appears_in_a_folder_before_it_is_watched_is_a_change() {
+        let root = tempfile::tempdir().unwrap();
+        let (folder, other) = (root.path().join("conf.d"), root.path().join("pack"));
+        for path in [&folder, &other] {
+            std::fs::create_dir(path).unwrap();
+        }
+        // Times of files have the resolution of the kernel's clock.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let loading = SystemTime::now();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        std::fs::write(folder.join("new.toml"), "").unwrap();
+        std::fs::write(other.join("new.toml"), "").unwrap();
+        let mut watch = Watch::new(std::slice::from_ref(&folder)).unwrap();
+        watch.set(&BTreeSet::from([folder.clone(), other]));
+        watch.catch_up(loading);
+        assert_eq!(watch.changed().await.files, BTreeSet::from([absolute(&folder)]));
+    }
 
     #[test]
     fn every_link_on_the_way_to_a_file_is_watched() {

@@ -1,4 +1,4 @@
-//! The configuration file of a command: `FILE`, `--config FILE` or the variable `WATTLE_CONFIG`.
+//! The configuration of a command: `FILE`, `--config FILE` or the variable `WATTLE_CONFIG`.
 
 use std::path::{Path, PathBuf};
 
@@ -8,38 +8,52 @@ use crate::exit::{Failure, USAGE};
 
 const VARIABLE: &str = "WATTLE_CONFIG";
 
-/// `run` and `validate` take the configuration in the same ways.
+/// `run`, `validate` and `config show` take the configuration in the same ways.
 #[derive(Args)]
 pub(crate) struct ConfigFile {
-    /// Configuration file
+    /// Configuration file, or a folder with files `*.toml`, such as /etc/wattle/conf.d
     #[arg(value_name = "FILE")]
-    file: Option<PathBuf>,
-    /// The same as FILE
+    file: Vec<PathBuf>,
+    /// The same as FILE; can be repeated. In the variable, `:` separates files
     #[arg(short, long, env = VARIABLE, value_name = "FILE")]
-    config: Option<PathBuf>,
+    config: Vec<PathBuf>,
 }
 
 impl ConfigFile {
-    /// The file, if one is given. The command line takes precedence over the variable.
+    /// The files and folders; empty if none is given. The command line takes precedence over the variable.
     ///
     /// # Errors
     ///
-    /// The command line names two files.
-    pub(crate) fn path(&self) -> Result<Option<&Path>, Failure> {
-        match (&self.file, self.option()) {
-            (Some(_), Some(_)) => {
+    /// The command line has files in both forms.
+    pub(crate) fn paths(&self) -> Result<Vec<PathBuf>, Failure> {
+        match (self.file.is_empty(), self.is_option()) {
+            (false, true) => {
                 Err(Failure::with(USAGE, "FILE and `--config` both name a configuration; give one of them"))
             }
-            (Some(file), None) => Ok(Some(file)),
-            (None, _) => Ok(self.config.as_deref()),
+            (false, false) => Ok(self.file.clone()),
+            (true, _) => Ok(config_paths(&self.config)),
         }
     }
 
-    /// The value of `--config`, unless it comes from the variable.
-    pub(crate) fn option(&self) -> Option<&Path> {
-        let config = self.config.as_deref()?;
-        // clap does not say where a value comes from.
-        let is_variable = std::env::var_os(VARIABLE).is_some_and(|variable| variable == config.as_os_str());
-        (!is_variable).then_some(config)
+    /// Whether `--config` is given, and not only the variable.
+    pub(crate) fn is_option(&self) -> bool {
+        !self.config.is_empty() && !is_variable(&self.config)
+    }
+}
+
+/// Whether the value of an option comes from the variable. clap does not say where a value comes from.
+fn is_variable(config: &[PathBuf]) -> bool {
+    let variable = std::env::var_os(VARIABLE);
+    matches!(config, [only] if variable.is_some_and(|variable| variable == only.as_os_str()))
+}
+
+/// The paths of an option `--config`: those of the command line, or those in the variable, which `:` separates.
+pub(crate) fn config_paths(config: &[PathBuf]) -> Vec<PathBuf> {
+    match config {
+        // A file with a colon in its name is one file.
+        [only] if is_variable(config) && !only.exists() => {
+            std::env::split_paths(only).filter(|path| path != Path::new("")).collect()
+        }
+        all => all.to_vec(),
     }
 }

@@ -9,9 +9,9 @@ use wattle_options::{Period, QuantityError};
 /// Which agent.
 #[derive(Args)]
 pub(crate) struct AgentPlace {
-    /// Configuration of the agent; names its data folder and admin listener
+    /// Configuration of the agent; names its data folder and admin listener; can be repeated
     #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    pub(crate) config: Vec<PathBuf>,
     /// Data folder of the agent
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
     pub(crate) data_dir: Option<PathBuf>,

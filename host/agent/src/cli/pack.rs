@@ -40,9 +40,9 @@ pub(crate) struct LibraryOption {
     /// Library folder. The default is that of the configuration, or `packs` in the data folder
     #[arg(long, value_name = "DIR")]
     pub(crate) library: Option<PathBuf>,
-    /// Configuration; names the library folder
+    /// Configuration; names the library folder; can be repeated
     #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    pub(crate) config: Vec<PathBuf>,
 }
 
 #[derive(Args)]
@@ -155,9 +155,9 @@ pub(crate) struct UpgradeOptions {
     /// Only this pack. The default is all packs
     #[arg(value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// The configuration
+    /// The configuration; can be repeated
     #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE", default_value = "agent.toml")]
-    pub(crate) config: PathBuf,
+    pub(crate) config: Vec<PathBuf>,
     /// Do not ask for confirmation
     #[arg(short, long)]
     pub(crate) yes: bool,
@@ -170,9 +170,9 @@ pub(crate) struct RollbackOptions {
     /// The pack
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
-    /// The configuration
+    /// The configuration; can be repeated
     #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE", default_value = "agent.toml")]
-    pub(crate) config: PathBuf,
+    pub(crate) config: Vec<PathBuf>,
 }
 
 #[derive(Args)]

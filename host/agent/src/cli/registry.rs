@@ -60,14 +60,14 @@ pub(crate) struct SignOptions {
 
 /// The publishers whose packs are trusted.
 #[derive(Args)]
-#[group(required = true, multiple = false)]
+#[group(required = true, multiple = true)]
 pub(crate) struct Trusted {
     /// Public key: the line that begins with RW, or a file with it
-    #[arg(short, long, value_name = "KEY")]
+    #[arg(short, long, value_name = "KEY", conflicts_with = "config")]
     pub(crate) key: Vec<String>,
-    /// Configuration with the trusted keys in `[packs.trust]`
+    /// Configuration with the trusted keys in `[packs.trust]`; can be repeated
     #[arg(short, long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    pub(crate) config: Vec<PathBuf>,
 }
 
 #[derive(Args)]
@@ -92,9 +92,9 @@ pub(crate) struct PushOptions {
     pub(crate) pack: PathBuf,
     /// Destination: oci://HOST/REPOSITORY:TAG
     pub(crate) reference: String,
-    /// Configuration with the options of registries
+    /// Configuration with the options of registries; can be repeated
     #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    pub(crate) config: Vec<PathBuf>,
 }
 
 #[derive(Args)]
@@ -106,9 +106,9 @@ pub(crate) struct PushOptions {
 pub(crate) struct PullOptions {
     /// Image: oci://HOST/REPOSITORY:TAG, or @sha256:… in place of the tag
     pub(crate) reference: String,
-    /// Configuration with the data folder, library folder, registries and trusted keys
+    /// Configuration with the data folder, library folder, registries and trusted keys; can be repeated
     #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    pub(crate) config: Vec<PathBuf>,
     /// Library folder; overrides the configuration
     #[arg(long, value_name = "DIR")]
     pub(crate) library: Option<PathBuf>,

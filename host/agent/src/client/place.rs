@@ -1,14 +1,14 @@
 //! Where an agent is: the data folder with its control socket, or the address of its admin listener.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use hyper::Uri;
 use wattle_plan::AgentSettings;
 use wattle_supervisor::control::client::socket;
 use wattle_supervisor::{Configuration, environment};
 
-use crate::cli::{AgentAddress, AgentPlace};
+use crate::cli::{AgentAddress, AgentPlace, config_paths};
 use crate::exit::Failure;
 
 /// The address in the documentation, for a command line without address and configuration.
@@ -52,8 +52,8 @@ pub(super) fn places(agent: &AgentAddress) -> Result<Vec<Place>, Failure> {
     if let Some(url) = &agent.url {
         return Ok(vec![Place::Address(address(url)?)]);
     }
-    match (&agent.place.data_dir, &agent.place.config) {
-        (None, Some(config)) => {
+    match (&agent.place.data_dir, agent.place.config.as_slice()) {
+        (None, config @ [_, ..]) => {
             let settings = settings(config, "name the agent with `--url` or `--data-dir` in place of `--config`")?;
             let listener = listener(&settings).map(Place::Address);
             Ok([Place::Socket(settings.data_dir)].into_iter().chain(listener).collect())
@@ -69,20 +69,21 @@ pub(super) fn places(agent: &AgentAddress) -> Result<Vec<Place>, Failure> {
 
 /// The data folder of an agent.
 pub(crate) fn data_dir(place: &AgentPlace) -> Result<PathBuf, Failure> {
-    match (&place.data_dir, &place.config) {
+    match (&place.data_dir, place.config.as_slice()) {
         (Some(folder), _) => Ok(folder.clone()),
-        (None, Some(config)) => {
+        (None, config @ [_, ..]) => {
             Ok(settings(config, "name the folder with `--data-dir` in place of `--config`")?.data_dir)
         }
-        (None, None) => Ok(wattle_manifest::default_data_dir(&environment)),
+        (None, []) => Ok(wattle_manifest::default_data_dir(&environment)),
     }
 }
 
 /// The agent's settings in a configuration. A command must not guess them, because it could then
-/// change the folders of another agent. `otherwise` is the advice if the file cannot be read.
-pub(crate) fn settings(config: &Path, otherwise: &str) -> Result<AgentSettings, Failure> {
-    Configuration::File(config.to_owned()).known_settings().map_err(|invalid| {
-        let file = config.display();
+/// change the folders of another agent. `otherwise` is the advice if a file cannot be read.
+pub(crate) fn settings(config: &[PathBuf], otherwise: &str) -> Result<AgentSettings, Failure> {
+    let configuration = Configuration::Files(config_paths(config));
+    configuration.known_settings().map_err(|invalid| {
+        let file = configuration.name();
         let message = format!("`{file}` does not say which folders the agent uses; correct it, or {otherwise}");
         Failure::config(format!("{message}\n{}", invalid.text().trim_end()))
     })

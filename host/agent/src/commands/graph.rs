@@ -1,6 +1,6 @@
 //! `wattle graph`: draws the graph of pipelines.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use wattle_diagnostics::Invalid;
 use wattle_manifest::Expectations;
@@ -10,7 +10,7 @@ use crate::builtin;
 use crate::cli::{DiagnosticFormat, GraphFormat, GraphOptions};
 use crate::commands::validate::show;
 use crate::configuration::{catalog, load};
-use crate::exit::{Done, Failure, print};
+use crate::exit::{Done, Failure, USAGE, print};
 use wattle_supervisor::pack_tests::catalog_of_tests;
 use wattle_supervisor::{Configuration, environment};
 
@@ -19,9 +19,9 @@ pub(crate) fn graph(options: &GraphOptions, color: bool) -> Done {
         let all: Vec<String> = invalid.diagnostics.iter().map(|d| show(d, DiagnosticFormat::Text, color)).collect();
         Failure::diagnostics(all.join("\n"))
     };
-    let path = Path::new(&options.pack);
-    if path.extension().is_some_and(|e| e == "toml") && path.file_name().is_none_or(|n| n != "pack.toml") {
-        let configuration = Configuration::File(path.into());
+    let paths: Vec<PathBuf> = options.packs.iter().map(PathBuf::from).collect();
+    if paths.iter().all(|path| is_configuration(path)) {
+        let configuration = Configuration::Files(paths);
         let settings = configuration.settings();
         let catalog = catalog(&settings.data_dir, settings.artifacts)?;
         let (plan, _) = load(&configuration, &catalog, &builtin::library()).map_err(refused)?;
@@ -37,10 +37,14 @@ pub(crate) fn graph(options: &GraphOptions, color: bool) -> Done {
             }
         };
     }
+    let [reference] = options.packs.as_slice() else {
+        return Err(Failure::with(USAGE, "several arguments must all be files or folders of one configuration"));
+    };
+    let path = Path::new(reference);
     let data_dir = wattle_manifest::default_data_dir(&environment);
     let library = builtin::library().with_folder(data_dir.join("packs"));
     let folder = path.parent().filter(|_| path.file_name().is_some_and(|n| n == "pack.toml"));
-    let reference = folder.map_or_else(|| options.pack.clone(), |f| format!("./{}", f.display()));
+    let reference = folder.map_or_else(|| reference.clone(), |f| format!("./{}", f.display()));
     let catalog = catalog(&data_dir, ArtifactLimits::default())?;
     let tests = wattle_manifest::load_tests(&reference, &library, Expectations::Optional).unwrap_or_default();
     let catalog = catalog_of_tests(&catalog, &tests).map_err(|error| Failure::config(error.to_string()))?;
@@ -52,6 +56,15 @@ pub(crate) fn graph(options: &GraphOptions, color: bool) -> Done {
         GraphFormat::Svg => wattle_plan::svg(&[wattle_plan::drawn(&plan)]),
     };
     print(drawing.trim_end())
+}
+
+/// Whether a path is a file of a configuration, or a folder with such files and not a pack.
+fn is_configuration(path: &Path) -> bool {
+    if path.is_dir() {
+        let has_files = || wattle_manifest::files_of(&[path.to_owned()]).is_ok_and(|files| !files.is_empty());
+        return !path.join("pack.toml").is_file() && has_files();
+    }
+    path.extension().is_some_and(|e| e == "toml") && path.file_name().is_none_or(|n| n != "pack.toml")
 }
 
 /// Prints a drawing of each pipeline.

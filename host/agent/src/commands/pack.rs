@@ -22,14 +22,14 @@ use wattle_diagnostics::{Diagnostic, Invalid};
 use wattle_pack::Library;
 
 use crate::builtin;
-use crate::cli::DiagnosticFormat;
 use crate::cli::pack::{LibraryOption, PackCommand};
+use crate::cli::{DiagnosticFormat, config_paths};
 use crate::client::settings;
 use crate::commands::registry::registry;
 use crate::commands::validate::show;
 use crate::exit::{Done, Failure};
-use wattle_supervisor::environment;
 use wattle_supervisor::stored;
+use wattle_supervisor::{Configuration, environment};
 
 pub(crate) fn pack(command: &PackCommand, color: bool) -> Done {
     match command {
@@ -52,21 +52,27 @@ pub(crate) fn pack(command: &PackCommand, color: bool) -> Done {
 const WITHOUT_CONFIG: &str = "name the folder with `--library` in place of `--config`";
 
 /// The library folder that the options name.
-fn library_folder(library: Option<&Path>, config: Option<&Path>) -> Result<PathBuf, Failure> {
+fn library_folder(library: Option<&Path>, config: &[PathBuf]) -> Result<PathBuf, Failure> {
     match (library, config) {
         (Some(folder), _) => Ok(folder.to_owned()),
-        (None, Some(config)) => Ok(settings(config, WITHOUT_CONFIG)?.packs),
-        (None, None) => Ok(wattle_manifest::default_data_dir(&environment).join("packs")),
+        (None, [_, ..]) => Ok(settings(config, WITHOUT_CONFIG)?.packs),
+        (None, []) => Ok(wattle_manifest::default_data_dir(&environment).join("packs")),
     }
+}
+
+/// Path of the lock of a configuration.
+fn lock_path(config: &[PathBuf]) -> Result<PathBuf, Failure> {
+    let lock = Configuration::Files(config_paths(config)).lock();
+    lock.ok_or_else(|| Failure::config("no configuration is named; add `--config FILE`"))
 }
 
 /// The built-in packs with those of the library folder.
 pub(super) fn library(option: &LibraryOption) -> Result<Library, Failure> {
-    let data_dir = match &option.config {
-        Some(config) => settings(config, WITHOUT_CONFIG)?.data_dir,
-        None => wattle_manifest::default_data_dir(&environment),
+    let data_dir = match option.config.as_slice() {
+        config @ [_, ..] => settings(config, WITHOUT_CONFIG)?.data_dir,
+        [] => wattle_manifest::default_data_dir(&environment),
     };
-    let folder = library_folder(option.library.as_deref(), option.config.as_deref())?;
+    let folder = library_folder(option.library.as_deref(), &option.config)?;
     Ok(builtin::library().with_folder(folder).with_remote(stored(&data_dir)))
 }
 

@@ -10,7 +10,7 @@ use wattle_printable::line;
 use wattle_topology::{QuarantineStore, Quarantined, TopologySettings, retry, sandboxed};
 
 use crate::builtin;
-use crate::cli::{AgentPlace, QuarantineCommand, QuarantinePlace, QuarantineSelection};
+use crate::cli::{AgentPlace, QuarantineCommand, QuarantinePlace, QuarantineSelection, config_paths};
 use crate::client;
 use crate::configuration::{catalog, load};
 use crate::exit::{Done, Failure, print, print_json, say};
@@ -130,8 +130,8 @@ fn drop_events(selection: &QuarantineSelection, yes: bool, place: &QuarantinePla
     print(&format!("{removed} events dropped"))
 }
 
-fn retry_events(selection: &QuarantineSelection, config: &std::path::Path) -> Done {
-    let configuration = Configuration::File(config.to_owned());
+fn retry_events(selection: &QuarantineSelection, config: &[PathBuf]) -> Done {
+    let configuration = Configuration::Files(config_paths(config));
     let agent = client::settings(config, "correct the configuration that the events are retried with")?;
     // Two processes that write to the same files and checkpoints would corrupt them.
     let _lock = lock(&agent.data_dir).map_err(|error| match error {

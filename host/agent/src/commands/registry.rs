@@ -8,8 +8,9 @@ mod push;
 mod sign;
 mod verify;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use wattle_manifest::ConfigOrigin;
 use wattle_pack::Distrust;
 use wattle_plan::AgentSettings;
 use wattle_registry::files::{self, Files};
@@ -32,10 +33,10 @@ pub(crate) fn registry(command: &RegistryCommand) -> Done {
 }
 
 /// The settings of a configuration, or the defaults.
-fn settings(config: Option<&Path>) -> Result<AgentSettings, Failure> {
+fn settings(config: &[PathBuf]) -> Result<AgentSettings, Failure> {
     match config {
-        Some(path) => client::settings(path, "leave out `--config`"),
-        None => Ok(wattle_manifest::peek_settings("", Path::new(""), &environment)),
+        [_, ..] => client::settings(config, "leave out `--config`"),
+        [] => Ok(wattle_manifest::peek_settings(ConfigOrigin::Text { name: "", text: "" }, &environment)),
     }
 }
 

@@ -1,7 +1,5 @@
 //! `wattle validate`: reports all errors of a configuration.
 
-use std::path::Path;
-
 use wattle_diagnostics::{Diagnostic, Severity};
 
 use crate::builtin;
@@ -11,16 +9,19 @@ use crate::exit::{Done, Failure, print, print_json, print_styled};
 use wattle_supervisor::Configuration;
 
 pub(crate) fn validate(options: &ValidateOptions, color: bool) -> Done {
-    let path = options.config.path()?.unwrap_or(Path::new("agent.toml"));
-    let configuration = Configuration::File(path.to_owned());
+    let mut paths = options.config.paths()?;
+    if paths.is_empty() {
+        paths.push("agent.toml".into());
+    }
+    let configuration = Configuration::Files(paths);
+    let name = configuration.name();
     let settings = configuration.settings();
     let catalog = catalog(&settings.data_dir, settings.artifacts)?;
     let (summary, diagnostics) = match load(&configuration, &catalog, &builtin::library_for(options.locked)) {
         Ok((plan, warnings)) => {
             let nodes: usize = plan.pipelines.iter().map(|p| p.nodes.len()).sum();
             let summary = format!(
-                "{}: valid ({} sources, {} pipelines with {nodes} nodes, {} sinks)",
-                path.display(),
+                "{name}: valid ({} sources, {} pipelines with {nodes} nodes, {} sinks)",
                 plan.sources.len(),
                 plan.pipelines.len(),
                 plan.sinks.len()
@@ -43,7 +44,7 @@ pub(crate) fn validate(options: &ValidateOptions, color: bool) -> Done {
         None => {
             let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
             let plural = if errors == 1 { "" } else { "s" };
-            Err(Failure::config(format!("{}: {errors} error{plural}", path.display())))
+            Err(Failure::config(format!("{name}: {errors} error{plural}")))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `agent.toml` as written.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::admin::read_admin;
@@ -69,20 +69,18 @@ pub(crate) enum PipelineGraph {
 }
 
 impl AgentManifest {
-    /// Reads the whole file; paths in it are relative to `folder`.
+    /// Reads the merged table of all files; a path is relative to the file that holds it.
     pub(crate) fn read(
         table: &Table,
         file: Place,
-        folder: &Path,
         env: &dyn Fn(&str) -> Option<String>,
         findings: &mut Findings,
     ) -> Self {
         let mut reader = Reader::new(table, file, "the file");
-        let settings = read_settings(&mut reader, folder, env, findings);
+        let settings = read_settings(&mut reader, env, findings);
         let sources = read_endpoints(&mut reader, "sources", "source", findings);
         let pipelines = reader.named("pipelines", findings);
-        let pipelines =
-            pipelines.into_iter().map(|(table, entry)| read_pipeline(table, entry, folder, findings)).collect();
+        let pipelines = pipelines.into_iter().map(|(table, entry)| read_pipeline(table, entry, findings)).collect();
         let sinks = read_endpoints(&mut reader, "sinks", "sink", findings);
         reader.finish(findings);
         Self { settings, sources, pipelines, sinks }
@@ -91,7 +89,6 @@ impl AgentManifest {
 
 fn read_settings(
     file: &mut Reader<'_>,
-    folder: &Path,
     env: &dyn Fn(&str) -> Option<String>,
     findings: &mut Findings,
 ) -> AgentSettings {
@@ -109,7 +106,7 @@ fn read_settings(
     let mut pack_tests = None;
     if let Some((table, entry)) = file.table("agent", findings) {
         let mut reader = Reader::new(table, entry.place, "`[agent]`");
-        data_dir = reader.string("data_dir", findings).map(|text| folder.join(text.text));
+        data_dir = reader.string("data_dir", findings).map(|text| findings.folder(text.place).join(text.text));
         workers = reader.number("workers", 1..=MAX_WORKERS, findings).and_then(|n| usize::try_from(n).ok());
         let threads = reader.number("io_threads", 1..=MAX_IO_THREADS, findings);
         io_threads = threads.and_then(|n| usize::try_from(n).ok());
@@ -139,7 +136,7 @@ fn read_settings(
     }
     let data_dir = data_dir.unwrap_or_else(|| default_data_dir(env));
     let packs = file.table("packs", findings);
-    let packs = packs.map(|(table, entry)| PacksManifest::read(table, entry.place, folder, findings));
+    let packs = packs.map(|(table, entry)| PacksManifest::read(table, entry.place, findings));
     let PacksManifest { path: packs, registry, trust } = packs.unwrap_or_default();
     let admin = file.table("admin", findings).and_then(|(table, entry)| read_admin(table, entry.place, findings));
     AgentSettings {
@@ -237,14 +234,14 @@ fn read_endpoints(
     endpoints
 }
 
-fn read_pipeline(table: &Table, entry: &Entry, folder: &Path, findings: &mut Findings) -> PipelineManifest {
+fn read_pipeline(table: &Table, entry: &Entry, findings: &mut Findings) -> PipelineManifest {
     check_name("pipeline", &entry.key, entry.place, findings);
     let name = format!("`[pipelines.{}]`", entry.key);
     let mut reader = Reader::new(table, entry.place, &name);
     let inputs = reader.required_strings("inputs", findings);
     let discard = reader.strings("discard", findings).unwrap_or_default();
     let params = reader.table("params", findings).map(|(_, entry)| entry.clone());
-    let grants = grants::read(&mut reader, &name, folder, findings);
+    let grants = grants::read(&mut reader, &name, findings);
     let shadow = read_shadow(&mut reader, &name, findings);
     let canary = read_canary(&mut reader, &name, findings);
     let pack = reader.optional("pack");

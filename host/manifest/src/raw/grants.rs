@@ -23,14 +23,13 @@ pub fn read_grants(path: &Path, text: &str) -> Result<Option<Grants>, Invalid> {
     let number = findings.add_manifest(path, text);
     let grants = value::parse(number, text, &mut findings).map(|table| {
         let mut project = Reader::new(&table, Place::file(number), "the file");
-        let folder = path.parent().unwrap_or(Path::new(""));
-        project.optional("grants").is_some().then(|| read(&mut project, "the project", folder, &mut findings))
+        project.optional("grants").is_some().then(|| read(&mut project, "the project", &mut findings))
     });
     findings.finish(grants).map(|(grants, ..)| grants)
 }
 
-/// Reads the key `grants` of a pipeline; paths in it are relative to `folder`.
-pub(crate) fn read(pipeline: &mut Reader<'_>, owner: &str, folder: &Path, findings: &mut Findings) -> Grants {
+/// Reads the key `grants` of a pipeline; a path is relative to the file that holds it.
+pub(crate) fn read(pipeline: &mut Reader<'_>, owner: &str, findings: &mut Findings) -> Grants {
     let Some((table, entry)) = pipeline.table("grants", findings) else { return Grants::default() };
     let mut grants = Reader::new(table, entry.place, format!("`grants` of {owner}"));
     let grants_read = Grants {
@@ -46,7 +45,7 @@ pub(crate) fn read(pipeline: &mut Reader<'_>, owner: &str, folder: &Path, findin
         host: grants.boolean("host", findings).unwrap_or(false),
         lookup: grants
             .table("lookup", findings)
-            .map(|(table, entry)| read_lookup(Reader::new(table, entry.place, "`lookup`"), folder, findings)),
+            .map(|(table, entry)| read_lookup(Reader::new(table, entry.place, "`lookup`"), findings)),
         kv: with_settings(&mut grants, "kv", findings, |reader, findings| {
             let default = KvGrant::default();
             KvGrant {
@@ -112,11 +111,11 @@ fn read_log(reader: &mut Reader<'_>, findings: &mut Findings) -> LogGrant {
     }
 }
 
-fn read_lookup(mut reader: Reader<'_>, folder: &Path, findings: &mut Findings) -> LookupGrant {
+fn read_lookup(mut reader: Reader<'_>, findings: &mut Findings) -> LookupGrant {
     let mut grant = LookupGrant::default();
     let tables = reader.table("tables", findings);
     for entry in tables.map(|(table, _)| table.0.as_slice()).unwrap_or_default() {
-        if let Some(table) = read_table(entry, folder, findings) {
+        if let Some(table) = read_table(entry, findings) {
             grant.tables.insert(entry.key.clone(), table);
         }
     }
@@ -125,7 +124,7 @@ fn read_lookup(mut reader: Reader<'_>, folder: &Path, findings: &mut Findings) -
 }
 
 /// Reads a table for lookups: a path, or settings with a path.
-fn read_table(entry: &Entry, folder: &Path, findings: &mut Findings) -> Option<TableGrant> {
+fn read_table(entry: &Entry, findings: &mut Findings) -> Option<TableGrant> {
     const KINDS: &[(&str, TableKind)] =
         &[("exact", TableKind::Exact), ("cidr", TableKind::Cidr), ("mmdb", TableKind::Mmdb)];
     let (path, kind, key) = match &entry.item.data {
@@ -145,7 +144,7 @@ fn read_table(entry: &Entry, folder: &Path, findings: &mut Findings) -> Option<T
         let message = format!("the table `{}` is a MaxMind DB, which has no key column", entry.key);
         findings.report(codes::BAD_VALUE.at(key.place, message).hint("remove `key`; lookups are by address"));
     }
-    let file = clean(&folder.join(&path.text));
+    let file = clean(&findings.folder(path.place).join(&path.text));
     // Watch a missing file too, since it can appear later.
     findings.watch(&file);
     let found = std::fs::metadata(&file);

@@ -1,6 +1,6 @@
 //! `[packs]` of `agent.toml`: the library, the registries, and the trust policy.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use wattle_diagnostics::{Data, Entry, Findings, Place, Reader, Table, Text, codes, reader};
@@ -16,10 +16,10 @@ pub(crate) struct PacksManifest {
 }
 
 impl PacksManifest {
-    /// Reads the table; paths in it are relative to `folder`.
-    pub(crate) fn read(table: &Table, place: Place, folder: &Path, findings: &mut Findings) -> Self {
+    /// Reads the table; a path is relative to the file that holds it.
+    pub(crate) fn read(table: &Table, place: Place, findings: &mut Findings) -> Self {
         let mut reader = Reader::new(table, place, "`[packs]`");
-        let path = reader.string("path", findings).map(|text| folder.join(text.text));
+        let path = reader.string("path", findings).map(|text| findings.folder(text.place).join(text.text));
         let second = Duration::from_secs(1);
         let poll = reader.duration("poll", second..=Duration::from_hours(24), findings);
         let timeout = reader.duration("timeout", second..=Duration::from_mins(10), findings);

@@ -34,7 +34,7 @@ impl Rig {
     async fn start(outputs: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         configure(folder.path(), outputs);
-        let configuration = Configuration::File(folder.path().join("agent.toml"));
+        let configuration = Configuration::Files(vec![folder.path().join("agent.toml")]);
         let options = Options { watch: true, ..Options::default() };
         let (library, manager) = (Library::new(Vec::new()), ServiceManager::from_variables(|_| None).unwrap());
         let supervisor =

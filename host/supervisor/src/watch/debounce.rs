@@ -9,7 +9,7 @@
 //! - All other changes are complete when no step follows for a moment.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Time without a step after which a change is complete.
@@ -45,17 +45,22 @@ pub struct Change {
 
 /// The steps since the last change was taken.
 pub(crate) struct Debounce {
-    alone: PathBuf,
+    alone: BTreeSet<PathBuf>,
     files: BTreeSet<PathBuf>,
     open: BTreeSet<PathBuf>,
     last: Option<Instant>,
-    /// Whether only the file `alone` changed, by a rename.
+    /// Whether only files of `alone`, or in its folders, changed, by renames.
     is_rename: bool,
 }
 
 impl Debounce {
-    pub(crate) fn new(alone: PathBuf) -> Self {
+    pub(crate) fn new(alone: BTreeSet<PathBuf>) -> Self {
         Self { alone, files: BTreeSet::new(), open: BTreeSet::new(), last: None, is_rename: true }
+    }
+
+    /// Whether this is a file of the configuration that was named, or a named folder.
+    pub(crate) fn is_alone(&self, path: &Path) -> bool {
+        self.alone.contains(path)
     }
 
     pub(crate) fn note(&mut self, at: Instant, step: Step, path: PathBuf) {
@@ -64,7 +69,8 @@ impl Debounce {
             Step::Closed | Step::RenamedTo | Step::Gone => _ = self.open.remove(&path),
             Step::Changed => {}
         }
-        self.is_rename &= path == self.alone && step == Step::RenamedTo;
+        let is_alone = self.is_alone(&path) || path.parent().is_some_and(|folder| self.is_alone(folder));
+        self.is_rename &= is_alone && step == Step::RenamedTo;
         self.files.insert(path);
         self.last = Some(at);
     }
@@ -103,7 +109,7 @@ mod tests {
 
     /// Milliseconds after the last step at which a change counts.
     fn quiet_after(steps: &[(Step, &str)]) -> u128 {
-        let mut debounce = Debounce::new(CONFIG.into());
+        let mut debounce = Debounce::new(BTreeSet::from([CONFIG.into()]));
         let now = Instant::now();
         assert_eq!(debounce.deadline(), None);
         for (step, path) in steps {
@@ -136,7 +142,7 @@ mod tests {
 
     #[test]
     fn an_invalid_change_waits_as_long_as_any_other() {
-        let mut debounce = Debounce::new(CONFIG.into());
+        let mut debounce = Debounce::new(BTreeSet::from([CONFIG.into()]));
         let now = Instant::now();
         debounce.note(now, Step::RenamedTo, CONFIG.into());
         let change = debounce.take();

@@ -34,7 +34,7 @@ pub(crate) fn dev(options: &DevOptions) -> Done {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio.block_on(async {
         // Watch before the first build, so no change is missed.
-        let watch = Watch::new(&project.root);
+        let watch = Watch::new(std::slice::from_ref(&project.root));
         let mut watch = watch.map_err(|error| Failure::new(format!("cannot watch files: {error}")))?;
         watch.set(&watched(&project));
         build_project(&project)?;

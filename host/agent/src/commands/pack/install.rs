@@ -16,7 +16,7 @@ pub(super) fn install(options: &InstallOptions, color: bool) -> Done {
         let linted = wattle_manifest::lint_pack(&options.pack, &plain_catalog()?, &library);
         linted.map_err(|invalid| refused(&invalid, color))?;
     }
-    let folder = library_folder(options.library.library.as_deref(), options.library.config.as_deref())?;
+    let folder = library_folder(options.library.library.as_deref(), &options.library.config)?;
     let installed = wattle_manifest::install(&options.pack, &library, &folder).map_err(|error| match error {
         InstallError::Invalid(invalid) => refused(&invalid, color),
         error => Failure::new(error.to_string()),

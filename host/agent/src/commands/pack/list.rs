@@ -7,6 +7,7 @@ use wattle_plan::PackUse;
 
 use super::{library, refused};
 use crate::builtin;
+use crate::cli::config_paths;
 use crate::cli::pack::ListOptions;
 use crate::configuration::{catalog, load};
 use crate::exit::{Done, Failure, print, print_json};
@@ -14,10 +15,7 @@ use wattle_supervisor::Configuration;
 
 pub(super) fn list(options: &ListOptions, color: bool) -> Done {
     let packs = library(&options.library)?.list();
-    let uses = match &options.library.config {
-        Some(_) => uses(options, color)?,
-        None => Vec::new(),
-    };
+    let uses = if options.library.config.is_empty() { Vec::new() } else { uses(options, color)? };
     let users = |pack: &LibraryEntry| -> Vec<&str> {
         let own = if pack.folder.is_some() { "library" } else { "builtin" };
         let used = uses.iter().filter(|u| u.name == pack.name && u.version == pack.version && u.source == own);
@@ -40,8 +38,7 @@ pub(super) fn list(options: &ListOptions, color: bool) -> Done {
 
 /// The packs that the configuration uses.
 fn uses(options: &ListOptions, color: bool) -> Result<Vec<PackUse>, Failure> {
-    let Some(config) = &options.library.config else { return Ok(Vec::new()) };
-    let configuration = Configuration::File(config.clone());
+    let configuration = Configuration::Files(config_paths(&options.library.config));
     let settings = configuration.settings();
     let catalog = catalog(&settings.data_dir, settings.artifacts)?;
     let (plan, _) = load(&configuration, &catalog, &builtin::library()).map_err(|invalid| refused(&invalid, color))?;

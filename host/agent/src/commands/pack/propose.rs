@@ -52,7 +52,7 @@ pub(super) fn propose(from: &Path, name: &str, folder: &Path, color: bool) -> Do
         true => folder.display().to_string(),
         false => format!("./{}", folder.display()),
     };
-    let library = LibraryOption { library: None, config: None };
+    let library = LibraryOption { library: None, config: Vec::new() };
     super::test::test(&TestOptions { pack: pack.clone(), filter: None, update: true, library }, color)?;
     let input = if from.as_os_str() == "-" { "FILE".into() } else { from.display().to_string() };
     let mut next = format!(

@@ -1,9 +1,9 @@
 //! `wattle pack rollback`: restores the previous pin.
 
 use wattle_diagnostics::Invalid;
-use wattle_pack::{LOCK_FILE, Library, Lock, Pin};
+use wattle_pack::{Library, Lock, Pin};
 
-use super::refused;
+use super::{lock_path, refused};
 use crate::builtin;
 use crate::cli::pack::RollbackOptions;
 use crate::client::settings;
@@ -11,7 +11,7 @@ use crate::exit::{Done, Failure, print};
 use wattle_supervisor::stored;
 
 pub(super) fn rollback(options: &RollbackOptions, color: bool) -> Done {
-    let path = options.config.with_file_name(LOCK_FILE);
+    let path = lock_path(&options.config)?;
     let lock = Lock::read(&path).map_err(|invalid| refused(&invalid, color))?;
     let Some(mut lock) = lock else {
         return Err(Failure::config(format!("there is no `{}`; `wattle pack upgrade` writes it", path.display())));

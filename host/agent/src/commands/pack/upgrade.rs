@@ -4,13 +4,14 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::Path;
 
 use jiff::Timestamp;
-use wattle_pack::{LOCK_FILE, Library, Lock, Pin, Pinning};
+use wattle_pack::{Library, Lock, Pin, Pinning};
 use wattle_runtime::Catalog;
 
 use super::diff::render;
-use super::refused;
 use super::view::view;
+use super::{lock_path, refused};
 use crate::builtin;
+use crate::cli::config_paths;
 use crate::cli::pack::UpgradeOptions;
 use crate::configuration::{catalog, load};
 use crate::exit::{Done, Failure, print};
@@ -18,25 +19,25 @@ use wattle_supervisor::Configuration;
 use wattle_supervisor::stored;
 
 pub(super) fn upgrade(options: &UpgradeOptions, color: bool) -> Done {
-    let path = options.config.with_file_name(LOCK_FILE);
+    let path = lock_path(&options.config)?;
     let old = Lock::read(&path).map_err(|invalid| refused(&invalid, color))?;
     let is_first = old.is_none();
     let old = old.unwrap_or_default();
     let names: Vec<String> = options.name.iter().cloned().collect();
-    let configuration = Configuration::File(options.config.clone());
+    let configuration = Configuration::Files(config_paths(&options.config));
     let settings = configuration.settings();
     let catalog = catalog(&settings.data_dir, settings.artifacts)?;
     let free = builtin::library().with_pinning(Pinning::Ignored(names.clone()));
     let (plan, _) = load(&configuration, &catalog, &free).map_err(|invalid| refused(&invalid, color))?;
     if let Some(name) = options.name.as_ref().filter(|name| plan.packs.iter().all(|used| used.name != **name)) {
-        return Err(Failure::config(format!("`{}` uses no pack `{name}`", options.config.display())));
+        return Err(Failure::config(format!("`{}` uses no pack `{name}`", configuration.name())));
     }
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let new = old.pin_uses(&plan.packs, &names, &now);
     if new.pins == old.pins && !is_first {
         return print("every pin is the newest that the configuration allows");
     }
-    let folder = options.config.parent().unwrap_or(Path::new(""));
+    let folder = path.parent().unwrap_or(Path::new(""));
     let library = builtin::library().with_folder(settings.packs).with_remote(stored(&settings.data_dir));
     let shower = Shower { folder, library, catalog };
     for pin in &new.pins {

@@ -13,7 +13,7 @@ use wattle_supervisor::client_options;
 
 pub(crate) fn pull(options: &PullOptions) -> Done {
     let reference: Reference = options.reference.parse()?;
-    let settings = settings(options.config.as_deref())?;
+    let settings = settings(&options.config)?;
     let store = Store::new(&settings.data_dir);
     let image = Client::new(client_options(&settings.registry)).pull(&reference, &store)?;
     let staged = store.stage(&image)?;

@@ -10,7 +10,7 @@ use wattle_supervisor::client_options;
 pub(crate) fn push(options: &PushOptions) -> Done {
     let reference: Reference = options.reference.parse()?;
     let image = image(&options.pack)?;
-    let settings = settings(options.config.as_deref())?;
+    let settings = settings(&options.config)?;
     let digest = Client::new(client_options(&settings.registry)).push(&reference, &image)?;
     let config = image.pack_config();
     print(&format!("pushed {}@{} to {reference}", config.name, config.version))?;

@@ -10,9 +10,9 @@ use crate::cli::registry::VerifyOptions;
 use crate::exit::{Done, Failure, print};
 
 pub(crate) fn verify(options: &VerifyOptions) -> Done {
-    let policy = match &options.trusted.config {
-        Some(config) => settings(Some(config))?.trust,
-        None => {
+    let policy = match options.trusted.config.as_slice() {
+        config @ [_, ..] => settings(config)?.trust,
+        [] => {
             let keys = options.trusted.key.iter().map(|key| read_key(key).map(|read| (key.clone(), read)));
             TrustPolicy { keys: keys.collect::<Result<_, _>>()?, ..TrustPolicy::default() }
         }

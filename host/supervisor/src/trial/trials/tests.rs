@@ -18,7 +18,7 @@ fn trials(folder: &Path) -> Arc<Trials> {
     );
     std::fs::write(&file, text).unwrap();
     let catalog = Catalog::new(Runtime::new(None, ArtifactLimits::default()).unwrap(), Vec::new());
-    let (configuration, library) = (Configuration::File(file), Library::new(Vec::new()));
+    let (configuration, library) = (Configuration::Files(vec![file]), Library::new(Vec::new()));
     let (plan, _) = configuration.load(&catalog, &library).unwrap();
     let trials = Trials::new(configuration, &catalog, library);
     trials.follow(&plan);
