@@ -28,6 +28,7 @@ const COMMANDS: &[&str] = &[
     "top",
     "tap",
     "validate",
+    "config",
     "pack",
     "try",
     "graph",
@@ -37,6 +38,7 @@ const COMMANDS: &[&str] = &[
     "cloudtrail",
     "schema",
     "explain",
+    "version",
     "completions",
 ];
 
@@ -57,6 +59,40 @@ fn every_command_has_a_description_in_its_help() {
         assert!(!help.text().contains('\u{1b}'), "no colours where there is no terminal");
     }
     assert!(folder.run(&["run", "--help"]).text().contains("Examples:"));
+}
+
+#[test]
+fn the_version_names_the_commit_and_what_the_program_contains() {
+    let folder = Folder::new();
+    let json: Value = serde_json::from_str(folder.run(&["version", "--json"]).text()).unwrap();
+    let short = folder.run(&["--version"]);
+    assert_eq!(short.text().trim(), format!("wattle {}", json["version"].as_str().unwrap()));
+    let text = folder.run(&["version"]).text().to_owned();
+    for key in ["version", "target", "wasmtime", "api"] {
+        let value = json[key].as_str().unwrap();
+        assert!(!value.is_empty() && text.contains(value), "{key} in {text}");
+    }
+    let contracts = json["contracts"].as_array().unwrap();
+    assert!(contracts.contains(&Value::from("0.2.0")) && contracts.contains(&Value::from("0.1.0")), "{json}");
+    assert_eq!(json["features"], serde_json::json!(["aws", "kafka", "nats"]));
+    // A build from an archive without `WATTLE_COMMIT` has none.
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").arg("-C").arg(wattle_tests::workspace()).args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap().trim().to_owned())
+    };
+    if let Some(commit) = json["commit"].as_str() {
+        assert!(text.contains(commit), "{text}");
+        let time = json["commit_time"].as_str().expect("a commit has a time");
+        assert!(time.ends_with('Z') && text.contains(time), "{text}");
+        if let Some(found) = git(&["show", "-s", "--format=%ct", commit]) {
+            let expected = Command::new("date").args(["-u", "+%FT%TZ", "-d", &format!("@{found}")]).output().unwrap();
+            assert_eq!(
+                String::from_utf8(expected.stdout).unwrap().trim(),
+                time,
+                "the time of the commit, not of the build"
+            );
+        }
+    }
 }
 
 #[test]

@@ -147,6 +147,8 @@ pub(crate) enum Command {
         /// The code
         code: Option<String>,
     },
+    /// Show the version, the commit, and what this program was built with
+    Version(VersionOptions),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -270,6 +272,13 @@ pub(crate) enum ConfigFormat {
     Toml,
     /// One object with `configuration` and `from`
     Json,
+}
+
+#[derive(Args)]
+pub(crate) struct VersionOptions {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -25,3 +25,4 @@ pub(crate) mod tap;
 pub(crate) mod top;
 pub(crate) mod try_pack;
 pub(crate) mod validate;
+pub(crate) mod version;

@@ -57,6 +57,7 @@ fn main() -> ExitCode {
         Command::Schema { file } => commands::schema::schema(file),
         Command::Quarantine { command } => commands::quarantine::quarantine(&command),
         Command::Explain { code } => commands::explain::explain(code.as_deref()),
+        Command::Version(options) => commands::version::version(&options),
         Command::Completions { shell } => commands::completions::completions(shell),
     };
     match done {
