@@ -18,6 +18,9 @@ mod waiting;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+// Only for its symbols, which the linker takes instead of those of musl.
+#[cfg(target_env = "musl")]
+use wattle_mem as _;
 
 use crate::cli::{Cli, Command};
 use crate::exit::Failure;
