@@ -60,7 +60,7 @@ pub(super) fn places(agent: &AgentAddress) -> Result<Vec<Place>, Failure> {
         }
         // Another agent may listen at the default address.
         (Some(folder), _) => Ok(vec![Place::Socket(folder.clone())]),
-        (None, None) => {
+        (None, []) => {
             let folder = wattle_manifest::default_data_dir(&environment);
             Ok(vec![Place::Socket(folder), Place::Address(DEFAULT_ADDRESS.to_owned())])
         }
