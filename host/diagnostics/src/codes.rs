@@ -72,8 +72,9 @@ codes! {
     DISCARDED_OUTPUT Error "E0314" "An output is listed under `discard` and a sink or a pipeline receives it as well.";
     TWO_WRITERS Error "E0315" "Two sinks write the same file and would corrupt each other's lines.";
     PASS_REFUSED Error "E0316" "A node has `on_fault = \"pass\"`, but its events must not or cannot pass unchanged: it masks data, or it has several output ports.";
-    TWO_LISTENERS Error "E0317" "Two sources listen at the same address; only one can bind it.";
+    TWO_LISTENERS Error "E0317" "Two of the sources, the sinks and the admin listener listen at the same address; only one can bind it.";
     NOTHING_TO_RUN Error "E0318" "A configuration has no source, no pipeline and no sink, so there is nothing to run.";
+    OWN_OUTPUT Error "E0319" "A source takes the events that a sink writes or sends for it, so each event comes again forever; or it reads the data folder of the agent.";
     PACK_NOT_FOUND Error "E0401" "No pack of this name is built in or in the library folder, or a folder is not a pack.";
     VERSION_NOT_FOUND Error "E0402" "The pack exists, but no version meets the requirement.";
     CONTRACT_VERSION Error "E0403" "A pack needs a version of the node contract that this agent does not serve.";
@@ -105,6 +106,7 @@ codes! {
     UNUSED_PARAM Warning "W0602" "A pack declares a parameter that none of its nodes uses.";
     UNUSED_CAPABILITY Warning "W0604" "A pack requests a capability that none of its artifacts imports.";
     PUBLIC_SECRET Warning "W0605" "Every user of the machine can read the file of a `${file:PATH}` or `${credential:NAME}`.";
+    POSSIBLE_OWN_OUTPUT Warning "W0606" "A source reads the files that a sink writes for it, if their names have certain values; such events come again forever.";
     NO_TESTS Warning "W0701" "A pack has no tests, so its behaviour cannot be verified.";
     NO_README Warning "W0702" "A pack has no README.";
     NO_LICENSE Warning "W0703" "A pack has no `license`, or no file with the licence text.";

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::own_output::User;
 use crate::raw::agent::EndpointManifest;
 use wattle_diagnostics::{Data, Findings, codes};
+use wattle_options::{Address, Network, Used};
+use wattle_plan::AdminSettings;
 
 /// Reports sinks of the type `file` that have the same path.
 pub(crate) fn report_two_writers(sinks: &[EndpointManifest], findings: &mut Findings) {
@@ -29,25 +32,33 @@ pub(crate) fn report_two_writers(sinks: &[EndpointManifest], findings: &mut Find
     }
 }
 
-/// Reports HTTP sources that listen at the same address. Building them would fail too, but not when
-/// a reload adds one while the other runs: that looks like a source that replaces the other.
-pub(crate) fn report_two_listeners(sources: &[EndpointManifest], findings: &mut Findings) {
-    let mut listeners: BTreeMap<&str, &EndpointManifest> = BTreeMap::new();
-    for source in sources.iter().filter(|s| s.type_name.as_ref().is_some_and(|type_name| type_name.text == "http")) {
-        // A source without an `address` uses the default.
-        let (address, place) = match source.options.entry("address").map(|entry| (&entry.item.data, entry.item.place)) {
-            // Port 0 stands for any free port, so two of them do not collide.
-            Some((Data::String(address), place)) if !address.ends_with(":0") => (address.as_str(), place),
-            Some(_) => continue,
-            None => ("", source.place),
-        };
-        match listeners.get(address) {
-            Some(first) => {
-                let message = format!("sources `{}` and `{}` listen at the same address", first.name, source.name);
-                let hint = "give each source a different `address`, or let one source receive both kinds of events";
-                findings.report(codes::TWO_LISTENERS.at(place, message).hint(hint));
+/// Reports sources and sinks that listen at the same address, also at that of the admin listener. Building them would fail
+/// too, but not when a reload adds one while the other runs: that looks like one that replaces the other.
+pub(crate) fn report_two_listeners(
+    sources: &[User<'_>],
+    sinks: &[User<'_>],
+    admin: Option<&AdminSettings>,
+    findings: &mut Findings,
+) {
+    let admin = admin.and_then(|admin| Address::new(Network::Tcp, &admin.listen?.to_string()));
+    let mut listeners: Vec<(Address, String)> = Vec::new();
+    listeners.extend(admin.map(|address| (address, "the admin listener".to_owned())));
+    let all = sources.iter().map(|source| ("source", source)).chain(sinks.iter().map(|sink| ("sink", sink)));
+    for (kind, user) in all {
+        for used in &user.uses {
+            let Used::Listens(address) = &used.what else { continue };
+            let name = format!("{kind} `{}`", user.manifest.name);
+            if let Some((other, first)) = listeners.iter().find(|(other, _)| other.collides(address)) {
+                let message = if other == address {
+                    format!("{first} and {name} listen at the same address `{address}`")
+                } else {
+                    format!("{first} and {name} listen at the same port: `{other}` and `{address}`")
+                };
+                let hint = format!("give each a different `{}`", used.option);
+                findings.report(codes::TWO_LISTENERS.at(user.place_of(used.option), message).hint(hint));
+            } else {
+                listeners.push((address.clone(), name));
             }
-            None => _ = listeners.insert(address, source),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde_json::Value as Json;
-use wattle_options::OptionError;
+use wattle_options::{OptionError, Use};
 
 /// The two kinds of endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,10 @@ pub trait Endpoints {
     /// Lists the files that options name and whose contents are part of the configuration:
     /// certificates, keys, secrets.
     fn files(&self, _kind: EndpointKind, _type_name: &str, _options: &Json) -> Vec<PathBuf> {
+        Vec::new()
+    }
+    /// Lists what an endpoint with these options uses outside of the agent: addresses, files, topics.
+    fn uses(&self, _kind: EndpointKind, _type_name: &str, _options: &Json) -> Vec<Use> {
         Vec::new()
     }
 }

@@ -25,6 +25,7 @@ mod machine;
 mod option_path;
 mod origin;
 mod outline;
+mod own_output;
 mod params;
 mod pattern;
 mod pipeline;

@@ -11,6 +11,7 @@ use crate::endpoint_conflicts;
 use crate::endpoints::{EndpointKind, Endpoints};
 use crate::option_path;
 use crate::origin::ConfigOrigin;
+use crate::own_output::{self, User};
 use crate::pipeline::Builder;
 use crate::raw::agent::{AgentManifest, EndpointManifest};
 use crate::template;
@@ -225,9 +226,14 @@ impl Validation<'_> {
         let sources = self.check_endpoints(EndpointKind::Source, &manifest.sources, findings);
         let sinks = self.check_endpoints(EndpointKind::Sink, &manifest.sinks, findings);
         endpoint_conflicts::report_two_writers(&manifest.sinks, findings);
-        endpoint_conflicts::report_two_listeners(&manifest.sources, findings);
+        let users = |kind, manifests| self.users(kind, manifests);
+        let (senders, receivers) =
+            (users(EndpointKind::Source, &manifest.sources), users(EndpointKind::Sink, &manifest.sinks));
+        endpoint_conflicts::report_two_listeners(&senders, &receivers, manifest.settings.admin.as_ref(), findings);
+        own_output::report_data_folder(&senders, &manifest.settings.data_dir, findings);
         let (mut pipelines, packs) = self.build_pipelines(&manifest, findings);
         let inputs = agent_links::link(&manifest, &mut pipelines, findings);
+        own_output::report(&senders, &receivers, &pipelines, &inputs, findings);
 
         let buffers: Vec<BufferPlan> = manifest.sinks.iter().map(|sink| sink.buffer).collect();
         let agent: AgentSettings = manifest.settings;
@@ -240,6 +246,17 @@ impl Validation<'_> {
             .collect::<Option<Vec<_>>>()?;
         let pipelines = pipelines.into_iter().map(Pipeline::into_plan).collect::<Option<Vec<_>>>()?;
         Some(Plan { agent, sources, sinks, pipelines, packs, files: Default::default() })
+    }
+
+    /// Endpoints with what they use.
+    fn users<'m>(&self, kind: EndpointKind, manifests: &'m [EndpointManifest]) -> Vec<User<'m>> {
+        let uses = |manifest: &EndpointManifest| match &manifest.type_name {
+            Some(type_name) if !manifest.options.0.iter().any(|entry| entry.item.is_unknown()) => {
+                self.endpoints.uses(kind, &type_name.text, &value::table_to_json(&manifest.options))
+            }
+            _ => Vec::new(),
+        };
+        manifests.iter().map(|manifest| User { manifest, uses: uses(manifest) }).collect()
     }
 
     fn check_endpoints(

@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use wattle_diagnostics::{Diagnostic, Invalid};
 use wattle_manifest::{ConfigOrigin, EndpointKind, Endpoints};
 use wattle_options::OptionError;
+use wattle_options::{Address, Network, PathPattern, Selects, Use, Used, uses};
 use wattle_pack::{BuiltinPack, Library};
 use wattle_plan::{Artifact, Grants, NodeError, NodeLimits, NodeShape, Nodes, Origin, Plan, Sharing, StateSettings};
 
@@ -150,7 +151,7 @@ impl Endpoints for FakeEndpoints {
     fn types(&self, kind: EndpointKind) -> Vec<&str> {
         match kind {
             EndpointKind::Source => vec!["demo", "file", "http", "stdin"],
-            EndpointKind::Sink => vec!["blackhole", "console", "file"],
+            EndpointKind::Sink => vec!["blackhole", "console", "file", "sender"],
         }
     }
 
@@ -158,6 +159,7 @@ impl Endpoints for FakeEndpoints {
         let known: &[&str] = match type_name {
             "file" => &["path", "framing", "token"],
             "http" => &["address", "token"],
+            "sender" => &["uri", "dead_letter"],
             _ => &["token"],
         };
         let mut errors = unknown_options(options, known);
@@ -169,6 +171,48 @@ impl Endpoints for FakeEndpoints {
             errors.push(OptionError::new("token", message));
         }
         if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    fn uses(&self, kind: EndpointKind, type_name: &str, options: &Json) -> Vec<Use> {
+        let path = uses::text(options, "path").unwrap_or_default();
+        match (kind, type_name) {
+            (_, "file") if path.is_empty() => Vec::new(),
+            (EndpointKind::Source, "http") => {
+                let address = Address::new(Network::Tcp, uses::text(options, "address").unwrap_or("127.0.0.1:8080"));
+                let listens = address.map(|address| Use { option: "address", what: Used::Listens(address) });
+                listens.into_iter().collect()
+            }
+            (EndpointKind::Source, "file") => {
+                vec![Use { option: "path", what: Used::Reads(Arc::new(FakeFiles(path.to_owned()))) }]
+            }
+            (EndpointKind::Sink, "file") => vec![Use { option: "path", what: Used::Writes(PathPattern::new(path)) }],
+            (EndpointKind::Sink, "sender") => {
+                uses::sends_to_url(options, "uri").into_iter().chain(uses::dead_letter(options)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The files of an absolute path with at most one `*`.
+#[derive(Debug)]
+struct FakeFiles(String);
+
+impl Selects for FakeFiles {
+    fn selects(&self, path: &Path) -> bool {
+        let path = path.to_string_lossy();
+        match self.0.split_once('*') {
+            Some((before, after)) => path.starts_with(before) && path.ends_with(after),
+            None => path == self.0,
+        }
+    }
+
+    fn excludes(&self, _: &Path) -> bool {
+        false
+    }
+
+    fn globs(&self) -> Vec<String> {
+        vec![self.0.clone()]
     }
 }
 

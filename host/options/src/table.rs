@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::{OptionError, suggest};
+use crate::{OptionError, Use, suggest};
 
 /// A type of source or sink. A new type needs its module and one row.
 pub struct Row<P> {
@@ -17,10 +17,17 @@ pub struct Row<P> {
     pub schema: fn() -> Value,
     /// The files that the options name and that are part of the configuration, such as certificates.
     pub files: fn(&Value) -> Vec<PathBuf>,
+    /// What an endpoint with these options uses outside of the agent, as far as the options say it.
+    pub uses: fn(&Value) -> Vec<Use>,
 }
 
 /// For [`Row::files`] of a type whose options name no files.
 pub fn no_files(_: &Value) -> Vec<PathBuf> {
+    Vec::new()
+}
+
+/// For [`Row::uses`] of a type that shares nothing with other endpoints.
+pub fn no_uses(_: &Value) -> Vec<Use> {
     Vec::new()
 }
 
@@ -70,6 +77,11 @@ impl<P: 'static> Table<P> {
     /// The files that options name, with paths as written. Options that are not valid name no files.
     pub fn files(&self, type_name: &str, options: &Value) -> Vec<PathBuf> {
         self.find(type_name).map_or_else(Vec::new, |row| (row.files)(options))
+    }
+
+    /// What an endpoint with these options uses outside of the agent. Options that are not valid use nothing.
+    pub fn uses(&self, type_name: &str, options: &Value) -> Vec<Use> {
+        self.find(type_name).map_or_else(Vec::new, |row| (row.uses)(options))
     }
 
     fn find(&self, type_name: &str) -> Option<&'static Row<P>> {

@@ -67,6 +67,7 @@ mod stored;
 #[cfg(test)]
 mod testing;
 mod types;
+mod uses;
 
 pub use append::needs_operator;
 pub use backlog::Backlog;

@@ -25,6 +25,8 @@ mod registry;
 mod scrape;
 mod server;
 
+pub(crate) use self::options::DEFAULT_ADDRESS;
+
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
 

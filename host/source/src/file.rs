@@ -50,6 +50,7 @@ mod scan;
 mod send;
 mod track;
 mod turn;
+mod uses;
 mod watched;
 
 #[cfg(test)]
@@ -75,6 +76,7 @@ pub(crate) use links::Links;
 pub(crate) use options::{Options, ReadFrom, Settings};
 use reader::Reader;
 use track::Tracker;
+pub(crate) use uses::uses;
 
 /// Interval of saves with few events.
 const SAVE_INTERVAL: Duration = Duration::from_millis(500);

@@ -20,6 +20,7 @@ mod options;
 mod read;
 mod reports;
 mod shared;
+mod uses;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use crate::source::{Source, SourceContext};
 pub(crate) use options::Options;
 use options::Settings;
 use shared::Shared;
+pub(crate) use uses::uses;
 
 /// The source, ready to run.
 pub(crate) struct KafkaSource {

@@ -34,6 +34,7 @@ mod pull;
 mod read;
 mod reports;
 mod shared;
+mod uses;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ use crate::source::{Source, SourceContext};
 pub(crate) use options::Options;
 use options::{Mode, Settings};
 use shared::Shared;
+pub(crate) use uses::uses;
 
 /// The source, ready to run.
 pub(crate) struct NatsSource {

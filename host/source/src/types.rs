@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use wattle_options::{OptionError, Row, Table, no_files, read, schema_of};
+use wattle_options::{OptionError, Row, Table, Use, Used, no_files, no_uses, read, schema_of, uses};
 
 #[cfg(feature = "aws")]
 use crate::aws_s3;
@@ -37,12 +37,14 @@ pub const TYPES: &Table<Prepared> = &Table {
             prepare: |options| prepare(options, stdin::Stdin::new),
             schema: schema_of::<stdin::Options>,
             files: no_files,
+            uses: no_uses,
         },
         Row {
             name: "file",
             prepare: |options| prepare(options, file::FileSource::new),
             schema: schema_of::<file::Options>,
             files: no_files,
+            uses: file::uses,
         },
         Row {
             name: "kubernetes_logs",
@@ -54,6 +56,7 @@ pub const TYPES: &Table<Prepared> = &Table {
             schema: schema_of::<kubernetes_logs::Options>,
             // The source reads the files of the service account itself, since they change.
             files: no_files,
+            uses: no_uses,
         },
         Row {
             name: "docker_logs",
@@ -64,6 +67,7 @@ pub const TYPES: &Table<Prepared> = &Table {
             },
             schema: schema_of::<docker_logs::Options>,
             files: no_files,
+            uses: no_uses,
         },
         Row {
             name: "http",
@@ -76,6 +80,7 @@ pub const TYPES: &Table<Prepared> = &Table {
             // The source follows the files of `tls` itself. As a part of the configuration, a renewed certificate would
             // replace the source, and so close its connections. The same holds for the next ones.
             files: no_files,
+            uses: http::Options::uses,
         },
         Row {
             name: "aws_firehose",
@@ -86,6 +91,7 @@ pub const TYPES: &Table<Prepared> = &Table {
             },
             schema: schema_of::<http::firehose::Options>,
             files: no_files,
+            uses: http::firehose::Options::uses,
         },
         Row {
             name: "otlp",
@@ -96,6 +102,7 @@ pub const TYPES: &Table<Prepared> = &Table {
             },
             schema: schema_of::<http::otlp::Options>,
             files: no_files,
+            uses: http::otlp::Options::uses,
         },
         Row {
             name: "splunk_hec",
@@ -106,6 +113,7 @@ pub const TYPES: &Table<Prepared> = &Table {
             },
             schema: schema_of::<http::hec::Options>,
             files: no_files,
+            uses: http::hec::Options::uses,
         },
         Row {
             name: "elasticsearch_bulk",
@@ -116,6 +124,7 @@ pub const TYPES: &Table<Prepared> = &Table {
             },
             schema: schema_of::<http::bulk::Options>,
             files: no_files,
+            uses: http::bulk::Options::uses,
         },
         Row {
             name: "http_client",
@@ -127,6 +136,7 @@ pub const TYPES: &Table<Prepared> = &Table {
             schema: schema_of::<http_client::Options>,
             // The client follows the files of `tls` itself.
             files: no_files,
+            uses: no_uses,
         },
         Row {
             name: "socket",
@@ -138,6 +148,7 @@ pub const TYPES: &Table<Prepared> = &Table {
             },
             schema: schema_of::<socket::SocketOptions>,
             files: no_files,
+            uses: socket_uses,
         },
         Row {
             name: "syslog",
@@ -149,6 +160,7 @@ pub const TYPES: &Table<Prepared> = &Table {
             },
             schema: schema_of::<socket::SocketOptions>,
             files: no_files,
+            uses: socket_uses,
         },
         Row {
             name: "journald",
@@ -159,6 +171,7 @@ pub const TYPES: &Table<Prepared> = &Table {
             },
             schema: schema_of::<journald::Options>,
             files: no_files,
+            uses: no_uses,
         },
         #[cfg(feature = "aws")]
         Row {
@@ -170,6 +183,7 @@ pub const TYPES: &Table<Prepared> = &Table {
             },
             schema: schema_of::<aws_s3::Options>,
             files: aws_s3::files,
+            uses: no_uses,
         },
         // Listed all the same, so that the error does not suggest that the type is misspelt.
         #[cfg(not(feature = "aws"))]
@@ -178,6 +192,7 @@ pub const TYPES: &Table<Prepared> = &Table {
             prepare: |_| Err(vec![OptionError::new("type", WITHOUT_AWS)]),
             schema: || serde_json::json!({ "type": "object", "description": WITHOUT_AWS }),
             files: no_files,
+            uses: no_uses,
         },
         #[cfg(feature = "kafka")]
         Row {
@@ -190,6 +205,7 @@ pub const TYPES: &Table<Prepared> = &Table {
             schema: schema_of::<kafka::Options>,
             // The client follows the files of `tls` itself.
             files: no_files,
+            uses: kafka::uses,
         },
         #[cfg(not(feature = "kafka"))]
         Row {
@@ -197,6 +213,7 @@ pub const TYPES: &Table<Prepared> = &Table {
             prepare: |_| Err(vec![OptionError::new("type", WITHOUT_KAFKA)]),
             schema: || serde_json::json!({ "type": "object", "description": WITHOUT_KAFKA }),
             files: no_files,
+            uses: no_uses,
         },
         #[cfg(feature = "nats")]
         Row {
@@ -209,6 +226,7 @@ pub const TYPES: &Table<Prepared> = &Table {
             schema: schema_of::<nats::Options>,
             // Certificates and credentials are read for each connection.
             files: no_files,
+            uses: nats::uses,
         },
         #[cfg(not(feature = "nats"))]
         Row {
@@ -216,15 +234,21 @@ pub const TYPES: &Table<Prepared> = &Table {
             prepare: |_| Err(vec![OptionError::new("type", WITHOUT_NATS)]),
             schema: || serde_json::json!({ "type": "object", "description": WITHOUT_NATS }),
             files: no_files,
+            uses: no_uses,
         },
         Row {
             name: "demo",
             prepare: |options| prepare(options, demo::Demo::new),
             schema: schema_of::<demo::Options>,
             files: no_files,
+            uses: no_uses,
         },
     ],
 };
+
+fn socket_uses(options: &Value) -> Vec<Use> {
+    uses::socket(options, Used::Listens).into_iter().collect()
+}
 
 fn prepare<O: DeserializeOwned, S: Source + 'static>(
     options: &Value,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use wattle_manifest::{EndpointKind, Endpoints};
-use wattle_options::OptionError;
+use wattle_options::{OptionError, Use};
 
 /// Built-in sources and sinks.
 pub(crate) struct Builtin;
@@ -28,6 +28,13 @@ impl Endpoints for Builtin {
         match kind {
             EndpointKind::Source => wattle_source::TYPES.files(type_name, options),
             EndpointKind::Sink => wattle_sink::TYPES.files(type_name, options),
+        }
+    }
+
+    fn uses(&self, kind: EndpointKind, type_name: &str, options: &Value) -> Vec<Use> {
+        match kind {
+            EndpointKind::Source => wattle_source::TYPES.uses(type_name, options),
+            EndpointKind::Sink => wattle_sink::TYPES.uses(type_name, options),
         }
     }
 }

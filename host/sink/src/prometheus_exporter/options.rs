@@ -86,11 +86,14 @@ pub(super) struct Options {
     dead_letter: Option<PathBuf>,
 }
 
+/// Where a sink without the option `address` listens.
+pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:9598";
+
 impl Default for Options {
     fn default() -> Self {
         let minutes = Period(Duration::from_mins(5));
         Self {
-            address: "127.0.0.1:9598".to_owned(),
+            address: DEFAULT_ADDRESS.to_owned(),
             path: "/metrics".to_owned(),
             default_namespace: None,
             labels: BTreeMap::new(),

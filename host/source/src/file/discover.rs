@@ -143,6 +143,21 @@ impl Patterns {
         roots.max_by_key(|root| root.as_os_str().len()).unwrap_or(path.parent().unwrap_or(path))
     }
 
+    /// Returns the folders that a search starts in.
+    pub(super) fn folders(&self) -> impl Iterator<Item = &Path> {
+        self.roots.iter().map(|root| root.folder.as_path())
+    }
+
+    /// Returns the globs of `include` as absolute paths.
+    pub(super) fn absolute(&self) -> Vec<String> {
+        self.written.iter().map(|glob| absolute_glob(glob)).collect()
+    }
+
+    /// Returns whether `include` selects a file.
+    pub(super) fn is_included(&self, path: &Path) -> bool {
+        self.include.is_match(path)
+    }
+
     /// Returns whether the options exclude a file.
     pub(crate) fn is_excluded(&self, path: &Path) -> bool {
         self.exclude.is_match(path) || self.moved_to.as_ref().is_some_and(|folder| path.starts_with(folder))

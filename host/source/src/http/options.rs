@@ -88,6 +88,25 @@ macro_rules! server_options {
         }
 
         impl $name {
+            /// The addresses that a source with these options listens on.
+            pub(crate) fn uses(options: &serde_json::Value) -> Vec<wattle_options::Use> {
+                let addresses = [$((stringify!($address), $address_default)),*];
+                // The others are not addresses.
+                let addresses = addresses.into_iter().filter(|(option, _)| option.ends_with("address"));
+                let listens = |(option, default)| {
+                    let text = wattle_options::uses::text(options, option).unwrap_or(default);
+                    let address = wattle_options::Address::new(wattle_options::Network::Tcp, text)?;
+                    Some(wattle_options::Use { option, what: wattle_options::Used::Listens(address) })
+                };
+                let mut uses: Vec<wattle_options::Use> = addresses.filter_map(listens).collect();
+                // One socket, if two options have the same address.
+                uses.dedup_by(|one, other| match (&one.what, &other.what) {
+                    (wattle_options::Used::Listens(one), wattle_options::Used::Listens(other)) => one == other,
+                    _ => false,
+                });
+                uses
+            }
+
             /// The settings of the server, which listens on the addresses of these options. Its own ones are those of a
             /// server that accepts every client and makes lines and JSON documents to events.
             fn server(
