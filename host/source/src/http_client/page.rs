@@ -120,6 +120,8 @@ pub(super) struct Page {
     pub(super) has_more: Option<bool>,
     /// The body has nothing at `items_path`.
     pub(super) is_without_items: bool,
+    /// Bytes that are not UTF-8 became U+FFFD.
+    pub(super) is_repaired: bool,
 }
 
 impl Page {
@@ -132,12 +134,17 @@ impl Page {
         let headers = &response.headers;
         let body = unpack(response, settings.max_response_bytes)?;
         let body = if body.starts_with(b"\xef\xbb\xbf") { body.slice(3..) } else { body };
+        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let needs_json = settings.items_path.is_some() || settings.pagination.reads_body();
+        let reads_json = needs_json || settings.framing == PageFraming::Auto && is_json(content_type);
+        // JSON is UTF-8. Without the repair, one such byte would refuse the page each time that it is asked for.
+        let repaired = if reads_json { repair(&body) } else { None };
+        let is_repaired = repaired.is_some();
+        let body = repaired.unwrap_or(body);
         let is_blank = body.iter().all(u8::is_ascii_whitespace);
         if needs_json && !is_blank {
             wattle_json::check(&body, MAX_JSON_DEPTH).map_err(|error| not_json(&error))?;
         }
-        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let mut is_without_items = false;
         let (spans, empty) = match (&settings.items_path, settings.framing) {
             _ if is_blank => (Vec::new(), 0),
@@ -147,7 +154,7 @@ impl Page {
                 (found.unwrap_or_default(), 0)
             }
             (None, PageFraming::Document) => (vec![span(0, body.len())], 0),
-            (None, PageFraming::Auto) if is_json(content_type) || needs_json => (documents_of(&body)?, 0),
+            (None, PageFraming::Auto) if reads_json => (documents_of(&body)?, 0),
             (None, PageFraming::Auto | PageFraming::Lines) => lines(&body, &mut unlimited())
                 .map_err(|refusal| Failure::passing(FailureKind::Content, refusal.reason))?,
         };
@@ -171,7 +178,7 @@ impl Page {
             Item { span, id: since.map(|_| EventId::of(text)), mark: since.and_then(|since| since.mark(text)) }
         };
         let items = spans.into_iter().map(item).collect();
-        Ok(Self { items, body, empty, next, has_more, is_without_items })
+        Ok(Self { items, body, empty, next, has_more, is_without_items, is_repaired })
     }
 }
 
@@ -191,6 +198,14 @@ fn find_next(
         Pagination::Cursor { path, has_more } => (path.text(body, headers)?, more(has_more)?),
         Pagination::Page { has_more, .. } | Pagination::Offset { has_more, .. } => (None, more(has_more)?),
     })
+}
+
+/// The body with U+FFFD for bytes that are not UTF-8; `None` without such bytes.
+fn repair(body: &[u8]) -> Option<Bytes> {
+    match String::from_utf8_lossy(body) {
+        std::borrow::Cow::Borrowed(_) => None,
+        std::borrow::Cow::Owned(text) => Some(text.into()),
+    }
 }
 
 /// Decompresses a body.

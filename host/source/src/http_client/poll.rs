@@ -126,6 +126,7 @@ enum After {
 struct Warned {
     no_items: bool,
     no_mark: bool,
+    not_utf8: bool,
     forgets: bool,
     same_page: bool,
 }
@@ -390,6 +391,12 @@ impl Poller {
     }
 
     fn warn_of(&mut self, page: &Page) {
+        if page.is_repaired && !std::mem::replace(&mut self.warned.not_utf8, true) {
+            tracing::warn!(
+                source = %self.context.name,
+                "a page of JSON has bytes that are not UTF-8; they are replaced by U+FFFD, and events are delivered"
+            );
+        }
         if page.is_without_items && !std::mem::replace(&mut self.warned.no_items, true) {
             tracing::warn!(
                 source = %self.context.name,

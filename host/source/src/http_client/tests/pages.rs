@@ -18,6 +18,28 @@ async fn elements_are_events_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn a_byte_that_is_not_utf_8_becomes_a_replacement_and_the_next_page_is_asked_for() {
+    for (page, options, expected) in [
+        (
+            &b"{\"items\":[{\"a\":\"caf\xe9\"},{\"a\":\"caf\xc3\xa9\"}],\"next\":\"p2\"}"[..],
+            json!({
+                "items_path": "body.items", "query": { "cursor": "{{ cursor }}" },
+                "pagination": { "strategy": "cursor", "path": "body.next" },
+            }),
+            &["{\"a\":\"caf\u{fffd}\"}", "{\"a\":\"caf\u{e9}\"}", "1"][..],
+        ),
+        (b"[\"\xff\xfe\", 2]", json!({}), &["\"\u{fffd}\u{fffd}\"", "2"]),
+    ] {
+        let api = Api::start(move |asked| match asked.query("cursor") {
+            Some(_) => Reply::text("{\"items\":[1]}"),
+            None => Reply::json(&json!(null)).with_body(page),
+        })
+        .await;
+        assert_eq!(Place::new().once().read(&api, options).await, expected);
+    }
+}
+
+#[tokio::test]
 async fn pages_without_a_path_are_framed_by_their_type() {
     for (reply, framing, expected) in [
         (Reply::json(&json!([1, {"a": 2}])), "auto", &["1", r#"{"a":2}"#][..]),
