@@ -19,7 +19,7 @@ use crate::encode::{Codec, Encoding, EncodingOptions, schema_for_people};
 use crate::error::SinkError;
 use crate::output::{Output, Todo};
 use crate::preview::{self, Preview};
-use crate::retry::{Backoff, Outage};
+use crate::retry::{Backoff, Outage, Recovery};
 use crate::sink::{Built, Payload, Prepared, Running, Sink, SinkContext};
 
 /// Initial and maximum wait between attempts to write.
@@ -197,8 +197,8 @@ async fn write_all(target: Target, mut output: Box<dyn Output>, context: SinkCon
             match done {
                 Ok(()) => {
                     backoff.reset();
-                    if let Some(lasted) = outage.over() {
-                        tracing::info!(sink = %context.name, ?lasted, "console accepts events again");
+                    if let Some(Recovery { lasted, attempts }) = outage.over() {
+                        tracing::info!(sink = %context.name, ?lasted, attempts, "console accepts events again");
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {

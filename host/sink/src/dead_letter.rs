@@ -15,7 +15,7 @@ use wattle_batch::Ack;
 use crate::append::{ends_with, needs_operator, open_or_create};
 use crate::batcher::RequestBatch;
 use crate::http::Destination;
-use crate::retry::{Backoff, Outage};
+use crate::retry::{Backoff, Outage, Recovery};
 use crate::sink::SinkStats;
 
 /// Why events were rejected.
@@ -130,7 +130,10 @@ impl DeadLetters {
                 }
                 tokio::time::sleep(backoff.next()).await;
             }
-            self.write_failures.lock().over();
+            if let Some(Recovery { lasted, attempts }) = self.write_failures.lock().over() {
+                let path = path.display();
+                tracing::info!(sink = %self.sink, %path, ?lasted, attempts, "dead-letter file is writable again");
+            }
             self.stats.clear_broken();
         }
         self.stats.rejected_events.fetch_add(events as u64, Ordering::Relaxed);

@@ -21,7 +21,7 @@ use self::options::Settings;
 use self::writer::Files;
 use crate::append::needs_operator;
 use crate::error::SinkError;
-use crate::retry::{Backoff, Outage};
+use crate::retry::{Backoff, Outage, Recovery};
 use crate::sink::{Built, Encoder, Prepared, Running, Sink, SinkContext};
 use crate::sorting::SortingEncoder;
 
@@ -86,8 +86,8 @@ async fn write_all(settings: Settings, context: SinkContext) -> Result<(), SinkE
                 // Events may wait for a sync until they count as delivered, which clears the error
                 // as well.
                 context.stats.clear_broken();
-                if let Some(lasted) = outage.over() {
-                    tracing::info!(sink = %context.name, ?lasted, "files are writable again");
+                if let Some(Recovery { lasted, attempts }) = outage.over() {
+                    tracing::info!(sink = %context.name, ?lasted, attempts, "files are writable again");
                 }
                 if closed && files.is_done() {
                     return Ok(());

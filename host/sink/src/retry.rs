@@ -33,12 +33,24 @@ impl Backoff {
     }
 }
 
-/// An outage of a destination: logged when it begins, every ten seconds, and when it ends.
+/// An outage of a destination: logged when it begins, every ten seconds, and when it ends. Outages that follow each other
+/// within ten seconds have no lines, so a server that fails now and then does not flood the log.
 #[derive(Debug, Default)]
 pub(crate) struct Outage {
     attempts: u64,
     since: Option<Instant>,
     logged: Option<Instant>,
+    /// Whether the log has a line about this outage.
+    is_logged: bool,
+}
+
+/// The end of an outage that is in the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recovery {
+    /// How long it lasted.
+    pub(crate) lasted: Duration,
+    /// How many attempts failed.
+    pub(crate) attempts: u64,
 }
 
 impl Outage {
@@ -51,14 +63,17 @@ impl Outage {
             return None;
         }
         self.logged = Some(now);
+        self.is_logged = true;
         Some(self.attempts)
     }
 
-    /// Ends the outage after a success; returns how long it lasted, if there was one.
-    pub(crate) fn over(&mut self) -> Option<Duration> {
-        self.attempts = 0;
+    /// Ends the outage after a success; returns what to log, if there was one that is in the log.
+    pub(crate) fn over(&mut self) -> Option<Recovery> {
         // `logged` stays set, so that alternating failures and successes do not flood the log.
-        self.since.take().map(|since| since.elapsed())
+        let attempts = std::mem::take(&mut self.attempts);
+        let is_logged = std::mem::take(&mut self.is_logged);
+        let since = self.since.take().filter(|_| is_logged)?;
+        Some(Recovery { lasted: since.elapsed(), attempts })
     }
 }
 
@@ -83,10 +98,11 @@ mod tests {
     #[test]
     fn a_long_outage_is_logged_at_intervals() {
         let mut outage = Outage::default();
-        assert_eq!(outage.over(), None);
+        assert!(outage.over().is_none());
         assert_eq!(outage.failed(), Some(1));
         assert_eq!(outage.failed(), None);
-        assert!(outage.over().is_some());
+        assert_eq!(outage.over().map(|recovery| recovery.attempts), Some(2));
         assert_eq!(outage.failed(), None, "the interval also counts after a success");
+        assert!(outage.over().is_none(), "an outage whose begin is not in the log has no end there");
     }
 }

@@ -17,7 +17,7 @@ use super::options::Settings;
 use super::upload::{Failure, Step, Upload, write};
 use crate::batcher::RequestBatch;
 use crate::dead_letter::{DeadLetters, Rejection};
-use crate::retry::{Backoff, Outage};
+use crate::retry::{Backoff, Outage, Recovery};
 use crate::sink::SinkStats;
 
 /// State shared by all objects of a sink.
@@ -205,9 +205,9 @@ impl Delivery {
     }
 
     fn recovered(&self) {
-        if let Some(lasted) = self.outage.lock().over() {
+        if let Some(Recovery { lasted, attempts }) = self.outage.lock().over() {
             let bucket = &self.settings.object.bucket;
-            tracing::info!(sink = %self.sink, bucket, ?lasted, "objects are written again");
+            tracing::info!(sink = %self.sink, bucket, ?lasted, attempts, "objects are written again");
         }
     }
 }

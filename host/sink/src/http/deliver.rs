@@ -19,7 +19,7 @@ use crate::batcher::RequestBatch;
 use crate::compress::Compression;
 use crate::dead_letter::{DeadLetters, Rejection};
 use crate::refusal::refusal;
-use crate::retry::{Backoff, Outage};
+use crate::retry::{Backoff, Outage, Recovery};
 use crate::sink::SinkStats;
 
 /// Maximum number of requests that search for the rejected events of one request batch. After that, all events that are
@@ -283,8 +283,8 @@ impl Delivery {
     }
 
     fn recovered(&self) {
-        if let Some(lasted) = self.outage.lock().over() {
-            tracing::info!(sink = %self.sink, address = self.address, ?lasted, "server accepts events again");
+        if let Some(Recovery { lasted, attempts }) = self.outage.lock().over() {
+            tracing::info!(sink = %self.sink, address = self.address, ?lasted, attempts, "server accepts events again");
         }
     }
 }

@@ -16,7 +16,7 @@ use super::options::Settings;
 use crate::batcher::RequestBatch;
 use crate::dead_letter::{DeadLetters, Rejection};
 use crate::error::SinkError;
-use crate::retry::{Backoff, Outage};
+use crate::retry::{Backoff, Outage, Recovery};
 use crate::sink::{Payload, SinkContext};
 
 /// Name of the client in the logs of brokers.
@@ -350,8 +350,8 @@ impl Delivery {
 
     fn recovered(&mut self) {
         self.backoff.reset();
-        if let Some(lasted) = self.outage.over() {
-            tracing::info!(sink = %self.context.name, ?lasted, "brokers accept events again");
+        if let Some(Recovery { lasted, attempts }) = self.outage.over() {
+            tracing::info!(sink = %self.context.name, ?lasted, attempts, "brokers accept events again");
         }
     }
 }

@@ -18,7 +18,7 @@ use super::options::Settings;
 use crate::batcher::RequestBatch;
 use crate::dead_letter::{DeadLetters, Rejection};
 use crate::error::SinkError;
-use crate::retry::{Backoff, Outage};
+use crate::retry::{Backoff, Outage, Recovery};
 use crate::sink::{Payload, SinkContext};
 
 /// Bounds of the wait before messages that failed are sent again.
@@ -284,8 +284,8 @@ impl Delivery {
 
     fn recovered(&mut self) {
         self.backoff.reset();
-        if let Some(lasted) = self.outage.over() {
-            tracing::info!(sink = %self.context.name, ?lasted, "the server accepts events again");
+        if let Some(Recovery { lasted, attempts }) = self.outage.over() {
+            tracing::info!(sink = %self.context.name, ?lasted, attempts, "the server accepts events again");
         }
     }
 }

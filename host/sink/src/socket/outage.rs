@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use super::options::Settings;
-use crate::retry::{Backoff, Outage};
+use crate::retry::{Backoff, Outage, Recovery};
 use crate::sink::SinkStats;
 
 /// Attempts of one sink.
@@ -57,8 +57,8 @@ impl Attempts {
     /// Begins again after events were delivered.
     pub(super) fn succeeded(&mut self) {
         self.restart();
-        if let Some(lasted) = self.outage.over() {
-            tracing::info!(sink = %self.sink, address = self.address, ?lasted, "server accepts events again");
+        if let Some(Recovery { lasted, attempts }) = self.outage.over() {
+            tracing::info!(sink = %self.sink, address = self.address, ?lasted, attempts, "server accepts events again");
         }
     }
 

@@ -17,7 +17,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::http::client::Client;
 use crate::http::destination::Target;
 use crate::http::options::Settings;
-use crate::retry::Outage;
+use crate::retry::{Outage, Recovery};
 
 /// The requests that wait for an acknowledgement.
 #[derive(Debug)]
@@ -79,7 +79,9 @@ impl Acks {
             }
             match self.ask(settings, client, &target, &ids).await {
                 Ok(acknowledged) => {
-                    self.outage.lock().over();
+                    if let Some(Recovery { lasted, attempts }) = self.outage.lock().over() {
+                        tracing::info!(uri = %self.uri, ?lasted, attempts, "acknowledgements are answered again");
+                    }
                     for id in acknowledged {
                         if let Some(sender) = self.waiting.lock().remove(&id) {
                             // The request may have given up by now.
