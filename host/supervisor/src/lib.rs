@@ -13,6 +13,7 @@
 //! - If a step of a reload fails, the running generation stays.
 
 pub mod admin;
+mod certificates;
 mod configuration;
 pub mod control;
 pub mod counts;

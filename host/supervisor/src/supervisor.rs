@@ -20,6 +20,7 @@ use wattle_topology::{BuildError, NodeFactory, Observer, Topology, TopologySetti
 pub use self::problem::Problem;
 use self::problem::{CHECK_INTERVAL, broken, lost, skipped, unread};
 use crate::admin::{Admin, ListenError, State};
+use crate::certificates;
 use crate::configuration::Configuration;
 use crate::control::{Command, CommandRequest, Control};
 use crate::data_folder::{self, DataFolderError};
@@ -220,6 +221,7 @@ impl Supervisor {
                 services.report_suppressed(false);
             }
         });
+        let certificate_watch = tokio::spawn(certificates::watch(self.state.clone()));
         // Not when every source runs, as `/readyz`: a server that is down would make systemd end the agent.
         self.manager.ready(&running.line());
         Ok(Agent {
@@ -234,6 +236,7 @@ impl Supervisor {
             is_bounded,
             drain_timeout: self.drain_timeout,
             suppressed_reports,
+            certificate_watch,
             _lock: self.lock,
         })
     }
@@ -312,6 +315,7 @@ pub struct Agent {
     is_bounded: bool,
     drain_timeout: Duration,
     suppressed_reports: JoinHandle<()>,
+    certificate_watch: JoinHandle<()>,
     /// Held while the agent uses its data folder.
     _lock: Option<File>,
 }
@@ -403,6 +407,7 @@ impl Agent {
         let Running { topology, admin: _admin, state, .. } = self.running;
         self.manager.stopping();
         self.suppressed_reports.abort();
+        self.certificate_watch.abort();
         state.drain();
         let is_closed = matches!(end, End::Closed);
         let mut problems = Vec::new();

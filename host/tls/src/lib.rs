@@ -7,6 +7,7 @@ mod accept;
 #[cfg(feature = "ureq")]
 mod client;
 mod config;
+mod expiry;
 mod failure;
 mod follow;
 mod options;
@@ -21,6 +22,7 @@ pub use accept::{AcceptError, accept};
 #[cfg(feature = "ureq")]
 pub use client::{explain, ureq_config};
 pub use config::{ClientOptions, TlsConfigError, client_config};
+pub use expiry::expiry;
 pub use failure::{TlsFailure, find_cause, system_error_text};
 pub use follow::{ClientTls, Endpoint, Words};
 pub use options::TlsOptions;

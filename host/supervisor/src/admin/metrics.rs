@@ -81,6 +81,12 @@ fn agent(out: &mut Exposition, state: &State, generation: u64) {
             family.sample(&[&info.name, node, node_type], 1);
         }
     }
+    let mut family = out.family(names::CERTIFICATE_EXPIRY);
+    for certificate in state.certificates().iter() {
+        let Some(expiry) = certificate.expiry() else { continue };
+        let file = certificate.path.to_string_lossy();
+        family.sample(&[certificate.kind, &certificate.name, &file], expiry.as_second());
+    }
     let mut family = out.family(names::RELOADS);
     for outcome in Outcome::ALL {
         family.sample(&[outcome.name()], state.reloads(outcome));

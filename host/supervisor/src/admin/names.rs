@@ -28,6 +28,7 @@ metrics! {
     PIPELINE_QUARANTINE Gauge "wattle_pipeline_quarantine_bytes" ["pipeline"] "Size of the quarantine file of a pipeline in bytes, bounded by `max_size` in [agent.quarantine]. Stays after the pipeline is removed, until the file is empty.";
     PIPELINE_STOPPED Gauge "wattle_pipeline_stopped" ["pipeline"] "1 if a pipeline of the running configuration stopped because a node faulted too often.";
     NODE_INFO Gauge "wattle_node_info" ["pipeline", "node", "type"] "Always 1; the labels name the artifact and version of a node of the running configuration.";
+    CERTIFICATE_EXPIRY Gauge "wattle_certificate_expiry_timestamp_seconds" ["kind", "name", "file"] "Unix time after which a certificate of the agent is not valid: the one in `tls.crt_file` of a source or sink. The agent also warns in its log, from 14 days before.";
     RELOADS Counter "wattle_reloads_total" ["outcome"] "Reloads by outcome: `applied`, `unchanged`, `invalid` (the configuration was refused), or `failed` (it could not be built).";
     RELOAD_SUCCESSFUL Gauge "wattle_last_reload_successful" [] "0 if the last reload was refused and the previous configuration still runs, else 1.";
     CONFIG_TIMESTAMP Gauge "wattle_config_loaded_timestamp_seconds" [] "Unix time at which the running configuration was applied.";

@@ -17,6 +17,7 @@ use wattle_topology::{EndpointState, Observer, QuarantineStore};
 
 use super::api::{Live, graph, packs};
 use super::rates::Rates;
+use crate::certificates::CertificateFile;
 use crate::outcome::Outcome;
 use crate::rollout::Progress;
 use crate::trial::trials::Trials;
@@ -78,6 +79,7 @@ struct Current {
     pipelines: Arc<[PipelineInfo]>,
     graph: Arc<graph::Running>,
     packs: Arc<Packs>,
+    certificates: Arc<[CertificateFile]>,
     /// Digests of packs that passed their tests.
     tested: BTreeSet<String>,
     /// What the operator allows.
@@ -92,6 +94,7 @@ impl Current {
         self.pipelines = pipelines(plan);
         self.graph = Arc::new(graph::Running::new(plan, self.observer.generation()));
         self.packs = Arc::new(packs::packs(plan, &self.tested));
+        self.certificates = CertificateFile::of(plan);
         self.settings = Arc::new(plan.agent.admin.clone().unwrap_or_default());
         self.loaded = SystemTime::now();
     }
@@ -140,6 +143,7 @@ impl State {
                 pipelines: Arc::default(),
                 graph: Arc::default(),
                 packs: Arc::default(),
+                certificates: Arc::default(),
                 tested: BTreeSet::new(),
                 settings: Arc::default(),
                 loaded: started,
@@ -293,6 +297,11 @@ impl State {
     /// The graph that runs; empty before anything runs.
     pub(crate) fn graph(&self) -> Arc<graph::Running> {
         self.current.lock().graph.clone()
+    }
+
+    /// The certificates of the sources and sinks that run.
+    pub(crate) fn certificates(&self) -> Arc<[CertificateFile]> {
+        self.current.lock().certificates.clone()
     }
 
     /// The packs that run.
