@@ -104,6 +104,7 @@ mod writer;
 
 pub use acknowledge::Acknowledger;
 pub use files::{Folder, Storage, StoredFile};
+pub use format::FORMAT_VERSION;
 pub use keeper::Keeper;
 pub use reader::{Delivery, Reader};
 pub use recovery::{DiskQueue, DiskSettings, open};

@@ -19,6 +19,8 @@ mod entries;
 mod log;
 mod staged;
 
+pub use self::log::VERSION as KV_VERSION;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

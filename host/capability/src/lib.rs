@@ -28,13 +28,13 @@ pub use ambient::{Clock, Random, RandomError};
 pub use capability::Capability;
 pub use facts::{Facts, UnknownFact};
 pub use http::{Budget, Client, Failure, FailureKind, Request, Response};
-pub use kv::{KvError, KvUsage, Staged, Store};
+pub use kv::{KV_VERSION, KvError, KvUsage, Staged, Store};
 pub use log::{LINES_PER_CALL, LogTarget, level_name};
 pub use lookup::{FindError, LookupError, NetworkError, OpenTable, Table, TableError, Tables};
 pub use meters::{Meter, Meters};
 pub use metrics::{
     FamilySnapshot, Kind, Label, MetricChange, MetricError, NodeMetrics, PREFIX, Reading, samples, write_labels,
 };
-pub use seen::{Claims, SeenUsage};
+pub use seen::{Claims, SEEN_VERSION, SeenUsage};
 pub use services::{MissingMocks, Mock, MockHttp, NodeServices, NodeSnapshot, Services};
 pub use values::{TooLarge, Values, ValuesBuilder};

@@ -21,6 +21,8 @@ mod flush;
 mod log;
 mod memory;
 
+pub use self::log::VERSION as SEEN_VERSION;
+
 use std::ops::Range;
 use std::sync::Arc;
 

@@ -139,6 +139,15 @@ impl LockManifest {
             ));
             return None;
         }
+        let format = reader.optional("format").map(|entry| (entry.item.place, &entry.item.data));
+        if let Some((place, Data::Integer(format))) = format
+            && u64::try_from(*format).is_ok_and(|format| format > FORMAT)
+        {
+            let message = format!("the lock has format {format} of a newer agent; this agent reads up to {FORMAT}");
+            let hint = "run the newer agent; or delete the file, and pin again with `wattle pack upgrade`";
+            findings.report(codes::BAD_VALUE.at(place, message).hint(hint));
+            return None;
+        }
         reader.number("format", FORMAT..=FORMAT, findings);
         let pins = tables(&mut reader, "pin", findings);
         let pins = pins.into_iter().filter_map(|(table, place)| read_pin(table, place, false, findings));

@@ -55,6 +55,7 @@ mod waits;
 pub use assemble::BatchLimits;
 pub use error::SourceError;
 pub use input::{InputFraming, InputRead, InputSettings, read_input};
+pub use positions::VERSION as POSITIONS_VERSION;
 pub use sample::{Sample, sample};
 pub use source::{Batches, Source, SourceContext, Stop};
 pub use stats::{DELAY_SECONDS, DelaySnapshot, LagStats, LostBytes, QueueStats, SourceStats};

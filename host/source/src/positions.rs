@@ -21,7 +21,7 @@ use serde_json::error::Category;
 use crate::error::SourceError;
 
 /// Version of the format.
-const VERSION: u32 = 1;
+pub const VERSION: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
 struct Checkpoints<E> {

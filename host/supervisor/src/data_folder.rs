@@ -1,5 +1,7 @@
 //! The data folder: private to the user of the agent, for one agent at a time.
 
+mod formats;
+
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -27,6 +29,23 @@ pub enum DataFolderError {
         /// The error of the system.
         error: io::Error,
     },
+    /// A newer agent wrote to it, in a format that this agent does not read.
+    #[error(
+        "`{}` holds {contents} in version {version} of the format, and this agent reads up to {known}: a newer agent wrote \
+         it. Nothing was changed; start the newer agent again and let it drain, set [agent] data_dir to another folder, or \
+         move the file away, which loses what it holds",
+        .path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// What it holds.
+        contents: &'static str,
+        /// Version of its format.
+        version: u64,
+        /// Newest version that this agent reads.
+        known: u64,
+    },
     /// Another agent uses it.
     #[error(
         "data folder `{}` is used by another agent; stop that one, or set [agent] data_dir to another folder",
@@ -45,7 +64,7 @@ const HINT: &str = "set [agent] data_dir or WATTLE_DATA_DIR to a folder that thi
 ///
 /// # Errors
 ///
-/// The folder cannot be created or locked, or another agent uses it.
+/// The folder cannot be created or locked, another agent uses it, or a newer agent wrote files that this one does not read.
 pub fn lock(data_dir: &Path) -> Result<File, DataFolderError> {
     let path = || data_dir.to_owned();
     create(data_dir).map_err(|error| DataFolderError::Create { path: path(), error })?;
@@ -63,7 +82,12 @@ pub fn lock(data_dir: &Path) -> Result<File, DataFolderError> {
     {
         tracing::warn!(%error, "cannot set the mode of the lock file to 0600; other users can lock it");
     }
-    Ok(file)
+    match formats::newer(data_dir) {
+        Some(formats::Newer { path, contents, version, known }) => {
+            Err(DataFolderError::Newer { path, contents, version, known })
+        }
+        None => Ok(file),
+    }
 }
 
 fn create(data_dir: &Path) -> io::Result<()> {

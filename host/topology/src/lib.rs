@@ -56,6 +56,7 @@ pub use quarantine::{QuarantineError, QuarantineStore, Quarantined, Retried, Ret
 pub use ratio::Ratio;
 pub use running::{Drained, Left, Swapped, Topology, TopologySettings};
 pub use shadow::{Difference, OutputReport, ShadowReport, ShadowSnapshot};
+pub use states::STATE_VERSION;
 pub use stops::{Stopped, Stops};
 pub use tally::Tally;
 pub use tap::{

@@ -20,6 +20,8 @@
 //! that another one still needs, moved slots get file names with the next number: `<index>.<number>`.
 
 mod file;
+
+pub use self::file::VERSION as STATE_VERSION;
 #[cfg(test)]
 mod tests;
 

@@ -20,7 +20,9 @@ pub(super) const RECORD_MAGIC: &[u8; 4] = b"WREC";
 const NUMBERS: u64 = 1 << 62;
 const SEGMENT_MAGIC: &[u8; 8] = b"WATTLEBF";
 const SLOT_MAGIC: &[u8; 8] = b"WATTLEBP";
-const VERSION: u32 = 2;
+/// Version of the format of segments.
+pub const FORMAT_VERSION: u32 = 2;
+const VERSION: u32 = FORMAT_VERSION;
 const SLOT: usize = 40;
 const MARK: usize = 12;
 

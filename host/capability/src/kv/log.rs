@@ -20,7 +20,8 @@ use bytes::{Buf as _, Bytes};
 use super::entries::Value;
 
 const MAGIC: &[u8; 8] = b"WATTLEKV";
-const VERSION: u32 = 1;
+/// Version of the format.
+pub const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 16;
 /// Largest file. The values live in memory, and a log has at most a few times their bytes.
 const MAX_BYTES: u64 = 4 << 30;

@@ -20,7 +20,8 @@ use std::path::{Path, PathBuf};
 use super::memory::Firm;
 
 const MAGIC: &[u8; 8] = b"WATTLESN";
-const VERSION: u32 = 1;
+/// Version of the format.
+pub const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 16;
 const CONTENT_BYTES: usize = 24;
 pub(super) const RECORD_BYTES: usize = CONTENT_BYTES + 4;

@@ -191,6 +191,19 @@ mod tests {
     }
 
     #[test]
+    fn the_lock_of_a_newer_agent_is_refused_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(LOCK_FILE);
+        let body = "format = 2\n[[pin]]\nkind = \"other\"\n";
+        let text = format!("# A comment.\nchecksum = \"{}\"\n{body}", hex_digest(body.as_bytes()));
+        std::fs::write(&path, &text).unwrap();
+        let refused = Lock::read(&path).unwrap_err();
+        assert_eq!(refused.diagnostics.len(), 1, "{}", refused.text());
+        assert!(refused.text().contains("format 2 of a newer agent"), "{}", refused.text());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+
+    #[test]
     fn an_upgrade_of_one_pack_leaves_the_pins_of_the_others() {
         let lock = upgraded(&Lock::default(), &[used("a@^1", "1.0.0", "x"), used("b@1", "1.0.0", "y")], &[]);
         let lock = upgraded(&lock, &[used("a@^1", "1.2.0", "z"), used("b@1", "1.9.0", "w")], &["a"]);

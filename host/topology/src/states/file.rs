@@ -17,6 +17,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use wattle_runtime::Snapshot;
 
+/// Version of the format, as in `HEAD`.
+pub const VERSION: u64 = 2;
 const HEAD: &[u8] = b"wattle state 2\n";
 /// The head of any version.
 const ANY_HEAD: &[u8] = b"wattle state ";
