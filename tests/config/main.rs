@@ -33,6 +33,8 @@ const KINDS: &[(&str, &str)] = &[
     ("cycle", "E0301"),
     ("dangling-link", "E0304"),
     ("two-writers", "E0315"),
+    ("two-listeners", "E0317"),
+    ("own-output", "E0319"),
     ("untaken-output", "E0313"),
     ("bad-regex", "E0211"),
     ("wrong-option-type", "E0211"),

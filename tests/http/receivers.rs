@@ -5,6 +5,9 @@ use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use wattle_tests::{Agent, Config, Endpoint, Folder, Rsyslog, finish, free_address, wait_until};
@@ -201,4 +204,141 @@ fn what_the_sinks_send_arrives_as_it_was() {
         .map(|line| serde_json::from_str::<Value>(line).map_or(line.to_owned(), |value| value["n"].to_string()))
         .collect();
     assert_eq!(bulk, sent);
+}
+
+/// How the clients of one receiver send.
+struct Receiver {
+    type_name: &'static str,
+    /// The option that has the address, and the others.
+    address: &'static str,
+    options: &'static str,
+    path: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+    body: fn(&str) -> String,
+}
+
+const RECEIVERS: [Receiver; 4] = [
+    Receiver {
+        type_name: "http",
+        address: "address",
+        options: "",
+        path: "/",
+        headers: &[],
+        body: |text| text.to_owned(),
+    },
+    Receiver {
+        type_name: "otlp",
+        address: "http_address",
+        options: "grpc_address = \"\"",
+        path: "/v1/logs",
+        headers: &[("content-type", "application/json")],
+        body: |text| {
+            let record = json!({"body": {"stringValue": text}});
+            json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}).to_string()
+        },
+    },
+    Receiver {
+        type_name: "splunk_hec",
+        address: "address",
+        options: "valid_tokens = [\"12345678\"]",
+        path: "/services/collector/event",
+        headers: &[("authorization", "Splunk 12345678")],
+        body: |text| json!({"event": text}).to_string(),
+    },
+    Receiver {
+        type_name: "elasticsearch_bulk",
+        address: "address",
+        options: "",
+        path: "/logs/_bulk",
+        headers: &[("content-type", "application/x-ndjson")],
+        body: |text| format!("{{\"index\":{{}}}}\n{}\n", json!({"message": text})),
+    },
+];
+
+/// Sends one event after the other over connections that stay open; returns those that were delivered.
+fn send_until(receiver: &Receiver, address: SocketAddr, client: usize, is_over: &AtomicBool) -> Vec<String> {
+    let config =
+        ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(60))).build();
+    let agent = ureq::Agent::from(config);
+    let mut delivered = Vec::new();
+    while !is_over.load(Ordering::Relaxed) {
+        let text = format!("{}-{client}-{}", receiver.type_name, delivered.len());
+        // A source that stops asks for a repetition, or closes a connection without a request.
+        loop {
+            let mut request = agent.post(format!("http://{address}{}", receiver.path));
+            for (name, value) in receiver.headers {
+                request = request.header(*name, *value);
+            }
+            match request.send((receiver.body)(&text)) {
+                Ok(mut response) if response.status() == 200 => {
+                    let answer = response.body_mut().read_to_string().unwrap();
+                    assert!(!answer.contains("\"errors\":true"), "{answer}");
+                    break delivered.push(text);
+                }
+                Ok(response) => assert_eq!(response.status(), 503, "{}", receiver.type_name),
+                Err(ureq::Error::Io(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                    panic!("{}: {error}", receiver.type_name)
+                }
+                Err(_) => {}
+            }
+        }
+    }
+    delivered
+}
+
+#[test]
+fn reloads_under_load_lose_no_event_of_any_receiver() {
+    let (folder, addresses) = (Folder::new(), RECEIVERS.each_ref().map(|_| free_address()));
+    let config = |round: u32| {
+        let sources = RECEIVERS.iter().zip(&addresses).fold(Config::new(), |config, (receiver, address)| {
+            config
+                .source(receiver.type_name, receiver.type_name)
+                .set(receiver.address, address.to_string())
+                .set("max_connections", 50 + i64::from(round))
+                .with(receiver.options)
+        });
+        sources.file_sink("out", &RECEIVERS.each_ref().map(|receiver| receiver.type_name), "out.ndjson")
+    };
+    let mut agent = start(&folder, &addresses, &config(0));
+    let is_over = AtomicBool::new(false);
+    let delivered: BTreeSet<String> = thread::scope(|scope| {
+        let clients: Vec<_> = RECEIVERS
+            .iter()
+            .zip(addresses)
+            .flat_map(|(receiver, address)| (0..2).map(move |client| (receiver, address, client)))
+            .map(|(receiver, address, client)| {
+                scope.spawn({
+                    let is_over = &is_over;
+                    move || send_until(receiver, address, client, is_over)
+                })
+            })
+            .collect();
+        let written = || folder.path("out.ndjson").metadata().map_or(0, |file| file.len());
+        for round in 1..6 {
+            let before = written();
+            wait_until("events arrive", || written() > before + 5_000);
+            folder.replace("agent.toml", config(round).text());
+            agent.signal("HUP");
+            agent.wait_for("reloaded");
+        }
+        let before = written();
+        wait_until("events arrive after the last reload", || written() > before + 5_000);
+        is_over.store(true, Ordering::Relaxed);
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    });
+    agent.stop();
+    let arrived: BTreeSet<String> = folder
+        .events("out.ndjson")
+        .iter()
+        .map(|event| {
+            let body = event["body"].as_str().unwrap();
+            let document = serde_json::from_str::<Value>(body).ok();
+            document.and_then(|document| document["message"].as_str().map(str::to_owned)).unwrap_or(body.to_owned())
+        })
+        .collect();
+    for receiver in &RECEIVERS {
+        let of_receiver = |text: &&String| text.starts_with(receiver.type_name);
+        assert!(delivered.iter().filter(of_receiver).count() > 20, "{}", receiver.type_name);
+    }
+    assert_eq!(delivered.difference(&arrived).collect::<Vec<_>>(), Vec::<&String>::new());
 }
