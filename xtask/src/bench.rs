@@ -4,6 +4,7 @@ use std::process::Command;
 
 use crate::nodes;
 use crate::process::{run, target_dir};
+use crate::tools;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -13,7 +14,7 @@ pub(crate) struct Options {
     /// File for the figures; default: target/bench.json
     #[arg(long, value_name = "FILE")]
     out: Option<std::path::PathBuf>,
-    /// Run only these sections: whole, memory, twin, start, small, copies, growth, stateful, shared, s3, flame
+    /// Run only these sections: whole, memory, twin, start, small, copies, growth, stateful, shared, s3, edges, page, flame
     #[arg(long, value_name = "SECTIONS")]
     only: Option<String>,
 }
@@ -31,6 +32,10 @@ pub(crate) fn bench(options: &Options) -> anyhow::Result<()> {
     }
     if let Some(only) = &options.only {
         command.arg("--only").arg(only);
+        // Without the request nothing is installed, and the browser is measured if it is there.
+        if only.split(',').any(|section| section == "page") {
+            command.env("WATTLE_BROWSER", tools::add_chromium()?);
+        }
     }
     run(&mut command)
 }

@@ -152,7 +152,8 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
     Ok(())
 }
 
-fn on_core(core: usize) -> anyhow::Result<()> {
+/// Binds the calling thread to a core.
+pub(crate) fn on_core(core: usize) -> anyhow::Result<()> {
     let mut cores = rustix::thread::CpuSet::new();
     cores.set(core);
     Ok(rustix::thread::sched_setaffinity(None, &cores)?)

@@ -134,8 +134,16 @@ pub(crate) fn status_bytes(pid: u32, key: &str) -> Option<u64> {
 
 /// CPU time that all threads of a running process have used, in seconds.
 pub(crate) fn cpu_seconds(pid: u32) -> f64 {
+    cpu_seconds_of(pid, "")
+}
+
+/// The same of the threads whose names begin so.
+pub(crate) fn cpu_seconds_of(pid: u32, name: &str) -> f64 {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let nanos = tasks.filter_map(|task| {
+        if !name.is_empty() && !std::fs::read_to_string(task.path().join("comm")).ok()?.starts_with(name) {
+            return None;
+        }
         let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
         text.split(' ').next()?.parse::<u64>().ok()
     });

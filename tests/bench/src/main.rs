@@ -13,6 +13,7 @@ mod growth;
 mod job;
 mod memory;
 mod nodes;
+mod page;
 mod peers;
 mod s3;
 mod small;
@@ -43,7 +44,7 @@ struct Cli {
     /// A small corpus and fewer repetitions: under two minutes
     #[arg(long)]
     quick: bool,
-    /// Only these sections: whole, memory, twin, start, small, copies, growth, stateful, shared, s3, edges; and `flame`,
+    /// Only these sections: whole, memory, twin, start, small, copies, growth, stateful, shared, s3, edges, page; and `flame`,
     /// which draws a flame graph
     #[arg(long, value_delimiter = ',')]
     only: Vec<Section>,
@@ -64,6 +65,7 @@ enum Section {
     Shared,
     S3,
     Edges,
+    Page,
     Flame,
 }
 
@@ -141,6 +143,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted(Section::Edges) {
         edges::measure(&bench, &mut report)?;
+    }
+    if wanted(Section::Page) {
+        page::measure(&bench, &mut report)?;
     }
     // A picture and not a figure, and it needs perf: only on request.
     if cli.only.contains(&Section::Flame) {

@@ -1,0 +1,67 @@
+// Measures the page for `cargo xtask bench --only page`: `node paint.mjs SPEC`. Prints a line of JSON for each load, then
+// opens pages with a running tap, prints `open`, and keeps them open until its standard input ends. It repeats the latter
+// for each line that it reads.
+
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+const spec = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const require = createRequire(join(spec.modules, "node_modules/"));
+const puppeteer = require("puppeteer-core");
+const WAIT = 30_000;
+
+const browser = await puppeteer.launch({ executablePath: spec.chromium || "/usr/bin/chromium", pipe: true, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+
+// Milliseconds from the start of the navigation to the first paint, and until the graph is drawn.
+async function load() {
+  const page = await browser.newPage();
+  await page.setViewport({ width: 1440, height: 900 });
+  await page.evaluateOnNewDocument(() => {
+    new MutationObserver((_, observer) => {
+      if (!document.querySelector("svg.graph .box")) return;
+      window.drawnAt = performance.now();
+      observer.disconnect();
+    }).observe(document, { childList: true, subtree: true });
+  });
+  await page.goto(spec.url, { timeout: WAIT });
+  await page.waitForFunction(() => window.drawnAt && performance.getEntriesByName("first-contentful-paint").length > 0, { timeout: WAIT, polling: 50 });
+  const times = await page.evaluate(() => ({
+    first_paint: performance.getEntriesByName("first-paint")[0].startTime,
+    content: performance.getEntriesByName("first-contentful-paint")[0].startTime,
+    graph: window.drawnAt,
+  }));
+  await page.close();
+  return times;
+}
+
+async function watched() {
+  const page = await browser.newPage();
+  await page.setViewport({ width: 1440, height: 900 });
+  await page.goto(`${spec.url}#/graph?${new URLSearchParams({ at: `output:${spec.point}` })}`, { timeout: WAIT });
+  await page.waitForSelector("#panel .tap button.primary", { timeout: WAIT });
+  await page.click("#panel .tap button.primary");
+  await page.waitForSelector("#panel .tapped li", { timeout: WAIT });
+  return page;
+}
+
+try {
+  // The first load warms the browser.
+  await load();
+  for (let run = 0; run < spec.runs; run += 1) console.log(JSON.stringify(await load()));
+  console.log("measured");
+  const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+  while (!(await lines.next()).done) {
+    const pages = [];
+    for (let at = 0; at < spec.pages; at += 1) pages.push(await watched());
+    console.log("open");
+    // The next line closes them.
+    await lines.next();
+    for (const page of pages) await page.close();
+    console.log("closed");
+  }
+} finally {
+  await browser.close();
+}
+process.exit(0);
