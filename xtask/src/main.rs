@@ -13,6 +13,7 @@ mod process;
 mod swap;
 mod test;
 mod tools;
+mod upgrade;
 
 use clap::{Parser, Subcommand};
 
@@ -41,6 +42,8 @@ enum Command {
     Chaos(chaos::Options),
     /// Swap the version of a pack under full load, verify that no event is lost, and write target/swap.json
     Swap(swap::Options),
+    /// Upgrade from another agent and go back, under load and with kills, and verify that no event is lost
+    Upgrade(upgrade::Options),
     /// Fuzz every parser of untrusted input
     Fuzz(fuzz::Options),
     /// Build, check and measure nodes in every available language, and write target/languages.json
@@ -65,6 +68,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench(options) => bench::bench(&options),
         Command::Chaos(options) => chaos::chaos(&options),
         Command::Swap(options) => swap::swap(&options),
+        Command::Upgrade(options) => upgrade::upgrade(&options),
         Command::Fuzz(options) => fuzz::fuzz(&options),
         Command::Languages(options) => languages::languages(&options),
         Command::Package(options) => package::package(&options),
