@@ -4,12 +4,14 @@ mod bench;
 mod chaos;
 mod demo;
 mod deny;
+mod dist;
 mod fuzz;
 mod languages;
 mod nodes;
 mod package;
 mod picture;
 mod process;
+mod remap;
 mod swap;
 mod test;
 mod tools;
@@ -50,6 +52,8 @@ enum Command {
     Languages(languages::Options),
     /// Write the packages for Debian and RPM to target/packages
     Package(package::Options),
+    /// Write a release to target/dist: static binaries, packages, the image, SBOM, provenance and signed digests
+    Dist(dist::Options),
     /// Check licences, sources and advisories of all dependencies
     Deny,
     /// Check formatting and lints
@@ -72,6 +76,7 @@ fn main() -> anyhow::Result<()> {
         Command::Fuzz(options) => fuzz::fuzz(&options),
         Command::Languages(options) => languages::languages(&options),
         Command::Package(options) => package::package(&options),
+        Command::Dist(options) => dist::dist(&options),
         Command::Deny => deny::deny(),
         Command::Lint => test::lint(),
     }

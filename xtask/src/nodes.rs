@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::process::{cargo, run, target_dir};
+use crate::remap::{Remap, flags_for};
 
-const TARGET: &str = "wasm32-unknown-unknown";
+pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Nodes that are built into the agent: folder in `nodes/`, which is also the name of the artifact.
-const BUILTIN: &[&str] = &[
+pub(crate) const BUILTIN: &[&str] = &[
     "aggregate",
     "anomaly",
     "dedup",
@@ -47,6 +48,8 @@ fn build_artifacts(guests: &[&str], examples: &[&str]) -> anyhow::Result<()> {
     let target = target_dir()?;
     let mut command = cargo();
     command.args(["build", "--profile", "node", "--target", TARGET]);
+    // The same commit gives the same digests on every machine.
+    command.args(["--config", &flags_for(TARGET, &Remap::of_this_machine()?.rust_flags())]);
     let mut artifacts = Vec::new();
     for (kind, folder, names) in [("node", "nodes", BUILTIN), ("guest", "guests", guests)] {
         for name in names {
@@ -71,10 +74,15 @@ fn build_artifacts(guests: &[&str], examples: &[&str]) -> anyhow::Result<()> {
     run(&mut wrap)
 }
 
+/// Builds the built-in nodes alone.
+pub(crate) fn build_builtin() -> anyhow::Result<()> {
+    build_artifacts(&[], &[])
+}
+
 /// Builds the agent with its built-in nodes, moves its symbols to `wattle.debug` beside it, and
 /// returns the path of the binary. It leaves out the test guests.
 pub(crate) fn build_agent() -> anyhow::Result<PathBuf> {
-    build_artifacts(&[], &[])?;
+    build_builtin()?;
     run(cargo().args(["build", "--release", "--package", "wattle"]))?;
     let binary = target_dir()?.join("release/wattle");
     split_symbols(&binary)?;

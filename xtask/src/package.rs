@@ -68,12 +68,17 @@ const FILES: &[(&str, &str)] = &[
 pub(crate) fn package(options: &Options) -> anyhow::Result<()> {
     tools::add_packagers();
     let program = options.binary.clone().map_or_else(nodes::build_agent, Ok)?;
-    let binary = Binary::read(&program)?;
     let time = options.time.map_or_else(last_commit, Ok)?;
-    fs::create_dir_all(&options.out).with_context(|| options.out.display().to_string())?;
+    write(&program, &program, &options.out, time)
+}
+
+/// Writes both packages of a binary to a folder. `speaker` is the same program for this machine, which prints its help.
+pub(crate) fn write(program: &Path, speaker: &Path, out: &Path, time: u64) -> anyhow::Result<()> {
+    let binary = Binary::read(program, speaker)?;
+    fs::create_dir_all(out).with_context(|| out.display().to_string())?;
     let root = target_dir()?.join("package-root");
-    let package = Package { binary, root, out: std::path::absolute(&options.out)?, time };
-    stage(&package.root, &program).context("collecting the files to install")?;
+    let package = Package { binary, root, out: std::path::absolute(out)?, time };
+    stage(&package.root, program, speaker).context("collecting the files to install")?;
     for file in [deb::build(&package)?, rpm::build(&package)?] {
         println!("{} ({:.1} MB)", file.display(), fs::metadata(&file)?.len() as f64 / 1e6);
     }
@@ -88,7 +93,7 @@ fn last_commit() -> anyhow::Result<u64> {
 }
 
 /// Makes the folder that is installed.
-fn stage(root: &Path, program: &Path) -> anyhow::Result<()> {
+fn stage(root: &Path, program: &Path, speaker: &Path) -> anyhow::Result<()> {
     if root.exists() {
         fs::remove_dir_all(root)?;
     }
@@ -99,9 +104,9 @@ fn stage(root: &Path, program: &Path) -> anyhow::Result<()> {
         place(&root.join(to), &fs::read(from).with_context(|| (*from).to_owned())?, mode)?;
     }
     for (shell, to) in COMPLETIONS {
-        place(&root.join(to), &printed(&installed, &["completions", shell])?, 0o644)?;
+        place(&root.join(to), &printed(speaker, &["completions", shell])?, 0o644)?;
     }
-    for (name, page) in man::pages(&|arguments| Ok(String::from_utf8(printed(&installed, arguments)?)?))? {
+    for (name, page) in man::pages(&|arguments| Ok(String::from_utf8(printed(speaker, arguments)?)?))? {
         place(&root.join(format!("usr/share/man/man1/{name}.1")), page.as_bytes(), 0o644)?;
     }
     fs::set_permissions(root.join("etc/wattle"), fs::Permissions::from_mode(0o750))?;

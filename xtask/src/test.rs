@@ -18,6 +18,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     tools::add_prometheus();
     tools::add_journal();
     tools::add_packagers();
+    tools::add_emulator();
     let moto = tools::add_moto()?;
     let noida = tools::add_noida()?;
     let elasticsearch = tools::add_elasticsearch()?;

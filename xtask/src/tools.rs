@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::process::{cargo, run, target_dir};
+use crate::remap::printed;
 
 /// A tool: its crate, which is also the name of its program, and its version.
 pub(crate) struct Tool {
@@ -161,6 +162,24 @@ pub(crate) fn add_chromium() -> anyhow::Result<PathBuf> {
         }
     }
     Ok(root)
+}
+
+/// Version of zig, which contains clang.
+pub(crate) const ZIG: &str = "0.15.1";
+
+/// Installs zig, the compiler of the C in static binaries. Returns the path of its program.
+pub(crate) fn add_zig() -> anyhow::Result<PathBuf> {
+    let works = ["python3", "-m", "ziglang", "version"];
+    let programs = add_from_pypi("zig", &[&format!("ziglang=={ZIG}")], &works, "static binaries cannot be built")?;
+    // The module would start Python for each file.
+    let place = "import os, ziglang; print(os.path.join(os.path.dirname(ziglang.__file__), 'zig'))";
+    Ok(PathBuf::from(printed(Command::new(programs.join("python3")).args(["-c", place]))?.trim()))
+}
+
+/// Installs what runs the agent for another architecture, and images.
+pub(crate) fn add_emulator() {
+    add_from_debian(&["qemu-aarch64-static"], &["qemu-user-static"], "the agent for arm64 is not tried");
+    add_from_debian(&["bwrap"], &["bubblewrap"], "the image is not tried");
 }
 
 /// Installs packages from PyPI, each at a fixed version, in an environment of their own below the target folder, unless

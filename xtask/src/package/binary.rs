@@ -22,10 +22,11 @@ pub(crate) struct Arch {
 }
 
 impl Binary {
-    pub(crate) fn read(program: &Path) -> anyhow::Result<Self> {
+    /// Reads a binary. `speaker` is the same program for this machine, which prints its version.
+    pub(crate) fn read(program: &Path, speaker: &Path) -> anyhow::Result<Self> {
         let bytes = fs::read(program).with_context(|| program.display().to_string())?;
-        let said = Command::new(program).arg("--version").output();
-        let said = said.with_context(|| format!("could not start {}", program.display()))?;
+        let said = Command::new(speaker).arg("--version").output();
+        let said = said.with_context(|| format!("could not start {}", speaker.display()))?;
         let said = String::from_utf8_lossy(&said.stdout).trim().to_owned();
         let version = said.strip_prefix("wattle ").with_context(|| format!("`--version` prints `{said}`"))?;
         Ok(Self { version: version.to_owned(), arch: arch(&bytes)?, glibc: glibc(&bytes) })

@@ -94,4 +94,21 @@ fn the_same_program_gives_the_same_packages_with_every_file() {
     assert_eq!(red_hat, debian, "both packages have the same files");
     let kept = said("rpm", &["--query", "--configfiles", "--package"], rpm);
     assert_eq!(files(&kept), ["etc/default/wattle", "etc/wattle/agent.toml"], "an upgrade keeps what was changed");
+
+    // A binary for another machine, which cannot run here: the header says which one.
+    let other = folder.0.join("other");
+    let mut bytes = fs::read(&binary).unwrap();
+    let (machine, debian, red_hat) = if bytes[18] == 62 { (183, "arm64", "aarch64") } else { (62, "amd64", "x86_64") };
+    bytes[18] = machine;
+    fs::write(&other, bytes).unwrap();
+    let out = folder.0.join("third");
+    super::write(&other, &binary, &out, 1_700_000_000).unwrap();
+    let field = said(
+        "dpkg-deb",
+        &["--show", "--showformat=${Architecture} ${Version}"],
+        &out.join(format!("wattle_1.2.3_{debian}.deb")),
+    );
+    assert_eq!(field, format!("{debian} 1.2.3"));
+    let rpm = out.join(format!("wattle-1.2.3-1.{red_hat}.rpm"));
+    assert_eq!(said("rpm", &["--query", "--queryformat", "%{ARCH}", "--package"], &rpm), red_hat);
 }
