@@ -21,7 +21,8 @@ pub(crate) fn upgrade(options: &Options) -> anyhow::Result<()> {
     ensure!(options.from.is_file(), "`{}` is not a file", options.from.display());
     nodes::build_all()?;
     let mut command = cargo();
-    command.args(["test", "--release", "-p", "wattle-tests", "--test", "upgrade", "--", "--nocapture"]);
+    // The whole workspace is selected, because cargo unifies features per selection of packages.
+    command.args(["test", "--release", "--workspace", "--test", "upgrade", "--", "--nocapture"]);
     // One case at a time, so that the kills are at the times that the figures say.
     command.arg("--test-threads=1");
     command.env("WATTLE_UPGRADE_FROM", options.from.canonicalize()?);

@@ -12,7 +12,7 @@ use wattle_node::Node;
 use wattle_node::native::Native;
 use wattle_options::OptionError;
 use wattle_pack::Library;
-use wattle_plan::{Artifact, ArtifactLimits, ConfigOrigin, NodePlan, Plan};
+use wattle_plan::{Artifact, ArtifactLimits, NodePlan, Origin, Plan};
 use wattle_runtime::{Catalog, Compiled, Fault, NodeStats, Process, Runner, RunnerSettings, Runtime};
 use wattle_topology::{InstanceError, NodeFactory, sandboxed};
 
@@ -53,7 +53,7 @@ impl Workbench {
         let artifact = |folder: &str, name: &str| {
             let path = target.join(folder).join(format!("{name}.wasm"));
             let bytes = std::fs::read(&path).with_context(|| format!("{}: run cargo xtask nodes", path.display()))?;
-            anyhow::Ok(Artifact::new(name, bytes, ConfigOrigin::Builtin))
+            anyhow::Ok(Artifact::new(name, bytes, Origin::Builtin))
         };
         let builtin = BUILTIN.iter().map(|name| artifact("nodes", name)).collect::<anyhow::Result<_>>()?;
         let packs: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "..", "packs"].iter().collect();

@@ -143,6 +143,8 @@ fn base<'a>(image: &Image<'a>, authorities: &'a [u8]) -> Vec<Entry<'a>> {
         b"root:x:0:0:root:/:/sbin/nologin\nwattle:x:65532:65532:wattle:/var/lib/wattle:/sbin/nologin\n";
     const GROUP: &[u8] = b"root:x:0:\nwattle:x:65532:\n";
     vec![
+        // A runtime mounts what belongs there, also if it cannot add folders.
+        Entry::folder("dev/", 0o755, 0),
         Entry::folder("etc/", 0o755, 0),
         Entry::file("etc/group", 0o644, GROUP),
         Entry::file("etc/passwd", 0o644, PASSWD),
@@ -151,8 +153,10 @@ fn base<'a>(image: &Image<'a>, authorities: &'a [u8]) -> Vec<Entry<'a>> {
         Entry::file("etc/ssl/certs/ca-certificates.crt", 0o644, authorities),
         Entry::folder("etc/wattle/", 0o755, 0),
         Entry::file("etc/wattle/agent.toml", 0o644, image.agent_toml),
+        Entry::folder("proc/", 0o555, 0),
         Entry::folder("run/", 0o755, 0),
         Entry::folder("run/wattle/", 0o700, USER),
+        Entry::folder("sys/", 0o555, 0),
         Entry::folder("tmp/", 0o1777, 0),
         Entry::folder("usr/", 0o755, 0),
         Entry::folder("usr/bin/", 0o755, 0),
