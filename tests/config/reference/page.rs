@@ -16,7 +16,7 @@ Every key of `agent.toml`, written from the schema that `wattle schema agent` pr
 | table | further keys, written here as `table.key` |
 
 `NAME` stands for a name of your choice, `[]` for each element of a list.
-Every string may hold `${VARIABLE}` or `${VARIABLE:-default}`, which the agent replaces from its environment; `$$` is a dollar sign.
+Every string may hold `${VARIABLE}` or `${VARIABLE:-default}`, which the agent replaces from its environment, and `${file:PATH}` or `${credential:NAME}` for a secret in a file; `$$` is a dollar sign.
 
 "#;
 
