@@ -1,13 +1,13 @@
 //! Fakes of the sandbox and of the endpoints: they check options as strictly as the real ones, and
 //! run nothing.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
 use wattle_diagnostics::{Diagnostic, Invalid};
 use wattle_manifest::{ConfigOrigin, EndpointKind, Endpoints};
-use wattle_options::OptionError;
-use wattle_options::{Address, Network, PathPattern, Selects, Use, Used, uses};
+use wattle_options::{Address, Network, OptionError, PathPattern, Selects, Use, Used, uses};
 use wattle_pack::{BuiltinPack, Library};
 use wattle_plan::{Artifact, Grants, NodeError, NodeLimits, NodeShape, Nodes, Origin, Plan, Sharing, StateSettings};
 
