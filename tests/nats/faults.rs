@@ -122,7 +122,9 @@ fn a_consumer_that_is_deleted_is_made_again_and_continues() {
     wait_for_acks(&server);
     let doubled = check(&server, 5000);
     println!("consumer deleted twice: 0 of 5000 lost, {doubled} doubled");
-    assert!(doubled < 5000, "it did not begin at the first message again");
+    // How many are sent again depends on the speed of the machine. The first ones were acknowledged long before.
+    let once = server.values("out").values().filter(|times| **times == 1).count();
+    assert!(once >= 500, "it began at the first message again: {once} messages arrived once");
     agent.stop();
 }
 

@@ -1,7 +1,7 @@
 //! Messages that a server or a stream refuses, and limits of the source.
 
 use serde_json::{Value, json};
-use wattle_tests::{Folder, wait_until};
+use wattle_tests::{Agent, Folder, wait_until};
 
 use crate::server::Server;
 use crate::{Relay, base64, check, message, relay, until_written, wait_for_acks};
@@ -110,7 +110,9 @@ fn a_consumer_that_exists_is_used_as_it_is_and_must_be_of_the_right_kind() {
     crate::streams(&server);
     let create = |config: Value| server.api("CONSUMER.CREATE.in.c", &json!({ "stream_name": "in", "config": config }));
     create(json!({ "durable_name": "c", "ack_policy": "none" }));
-    let mut agent = folder.start(&relay(&server));
+    folder.write("agent.toml", relay(&server));
+    // The line can come before that of the start.
+    let mut agent = Agent::start(folder.wattle().args(["run", "--config", "agent.toml"]));
     let line = agent.wait_for("cannot use the consumer until an operator acts");
     assert!(line.contains("`none`"), "{line}");
     server.api("CONSUMER.DELETE.in.c", &Value::Null);

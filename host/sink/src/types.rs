@@ -58,7 +58,7 @@ pub const TYPES: &Table<Prepared> = &Table {
             uses: uses::endpoint,
         },
         Row { name: "file", prepare: file::prepare, schema: file::schema, files: no_files, uses: uses::file },
-        Row { name: "http", prepare: http::prepare, schema: http::schema, files: http::files, uses: uses::http },
+        Row { name: "http", prepare: http::prepare, schema: http::schema, files: http::files, uses: uses::uri },
         Row {
             name: "loki",
             prepare: http::loki::prepare,
@@ -71,7 +71,7 @@ pub const TYPES: &Table<Prepared> = &Table {
             prepare: http::otlp::prepare,
             schema: http::otlp::schema,
             files: http::files,
-            uses: uses::endpoint,
+            uses: uses::uri,
         },
         Row {
             name: "prometheus",

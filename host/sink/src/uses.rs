@@ -16,8 +16,8 @@ pub(crate) fn endpoint(options: &Value) -> Vec<Use> {
     sends_to_url(options, "endpoint").into_iter().chain(dead_letter(options)).collect()
 }
 
-/// The sink `http`.
-pub(crate) fn http(options: &Value) -> Vec<Use> {
+/// The sinks `http` and `otlp`.
+pub(crate) fn uri(options: &Value) -> Vec<Use> {
     sends_to_url(options, "uri").into_iter().chain(dead_letter(options)).collect()
 }
 
@@ -91,7 +91,7 @@ mod tests {
                     let options = json!({ "path": "a/{{ body.x }}.log", "rotate_bytes": 9 });
                     (options, &["path writes a/*.log", "path writes a/*-*.log"])
                 }
-                "http" => {
+                "http" | "otlp" => {
                     (json!({ "uri": url, "dead_letter": "d" }), &["uri sends localhost:8080", "dead_letter writes d"])
                 }
                 "socket" | "syslog" => (json!({ "mode": "udp", "address": "h:5" }), &["address sends h:5"]),
@@ -108,6 +108,10 @@ mod tests {
                 _ => (json!({ "endpoint": url }), &["endpoint sends localhost:8080"]),
             };
             assert_eq!(of(type_name, &options), expected, "{type_name}");
+            let schema = serde_json::to_string(&crate::TYPES.schema(type_name)).unwrap();
+            for option in expected.iter().filter_map(|used| used.split(' ').next()) {
+                assert!(schema.contains(&format!("\"{option}\":")), "{type_name} has no option `{option}`");
+            }
         }
         assert_eq!(of("kafka", &json!({ "bootstrap_servers": "a:1", "topic": "t-{{ body.x }}" })), [""; 0]);
         let default = serde_json::to_string(&crate::TYPES.schema("prometheus")).unwrap();

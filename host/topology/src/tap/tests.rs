@@ -80,7 +80,11 @@ async fn nothing_unmasked_leaves_at_any_point_while_versions_are_swapped() {
         let mut trace = taps.trace(&options(&[])).unwrap();
         let mut blind = taps.trace(&filtered(&["p/tag.out"], "body~SECRET")).unwrap();
         let (mut events, mut found, mut traces, mut blindly) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for round in 0..40 {
+        // Where a filter may find them, samples must have met such events, which takes some rounds.
+        for round in 0..2000 {
+            if round >= 40 && (is_safe || !found.is_empty()) {
+                break;
+            }
             for _ in 0..5 {
                 rig.feed(secrets(20).into_iter().chain(["unmaskable SECRET".to_owned()]));
             }
