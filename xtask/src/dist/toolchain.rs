@@ -63,7 +63,9 @@ pub(crate) fn prepare() -> anyhow::Result<PathBuf> {
 
 /// A compiler as the crate `cc` calls it, which passes the name that rustc has for the target.
 fn compiler(target: &Target, zig: &Path, remap: &Remap) -> String {
-    let flags: Vec<String> = remap.c_flags().iter().map(|flag| quote(Path::new(flag))).collect();
+    // mimalloc names the time at which it was compiled.
+    let times = ["-Wno-builtin-macro-redefined", "-D__DATE__=\"\"", "-D__TIME__=\"\""].map(str::to_owned);
+    let flags: Vec<String> = remap.c_flags().into_iter().chain(times).map(|flag| quote(Path::new(&flag))).collect();
     format!(
         "#!/bin/sh\n\
          for argument do\n  \
@@ -135,5 +137,6 @@ mod tests {
         assert!(said.starts_with("cc -target aarch64-linux-musl -mcpu=generic -g0 "), "{said}");
         assert!(said.ends_with(" -DA=\"b  c\" -c\n"), "{said}");
         assert!(!said.contains("unknown-linux-musl"), "{said}");
+        assert!(said.contains(" -D__TIME__=\"\" "), "the time of the build is not in the binary: {said}");
     }
 }
