@@ -8,21 +8,12 @@ use wattle_manifest::{ConfigOrigin, Shown, files_of, load, read_settings, show};
 use wattle_plan::Plan;
 
 use crate::fakes::{FakeEndpoints, FakeNodes, env, library};
+use crate::packs::folder;
 
 const SOURCE: &str = "[sources.in]\ntype = \"stdin\"\n";
 const PIPELINE: &str =
     "[pipelines.main]\ninputs = [\"in\"]\n[pipelines.main.outputs.o]\ninputs = [\"input\"]\n[pipelines.main.nodes]\n";
 const SINK: &str = "[sinks.out]\ntype = \"console\"\ninputs = [\"main.o\"]\n";
-
-fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for (name, text) in files {
-        let path = folder.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-    folder
-}
 
 fn load_from(folder: &Path, names: &[&str]) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
     let paths: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();

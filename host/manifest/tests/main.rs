@@ -1,7 +1,7 @@
 //! Tests of the public interface of the crate.
 //!
-//! `golden` has one folder for each kind of invalid configuration, `plan` and `links` check valid
-//! ones, `builtin` the built-in packs, and `robust` that no input makes the crate panic. `fakes`
+//! `golden` has one folder for each kind of invalid configuration, `plan`, `packs` and `links` check
+//! valid ones, `builtin` the built-in packs, and `robust` that no input makes the crate panic. `fakes`
 //! replaces the nodes and endpoints.
 #![allow(
     clippy::unwrap_used,
@@ -17,6 +17,7 @@ mod fakes;
 mod files;
 mod golden;
 mod links;
+mod packs;
 mod plan;
 mod robust;
 mod settings;
