@@ -5,6 +5,7 @@
 //! outputs as the ports of that node, and its graph then replaces the node (`compound.rs`).
 
 mod artifact;
+mod built;
 mod candidate;
 mod compound;
 
@@ -12,8 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::{Map, Value as Json};
+use serde_json::Map;
 
+pub(crate) use self::built::Built;
 use crate::params::Params;
 use crate::raw::agent::{PipelineGraph, PipelineManifest};
 use crate::raw::capabilities::CapabilityManifest;
@@ -23,57 +25,14 @@ use crate::wire;
 use wattle_diagnostics::{Data, Entry, Findings, Item, Place, Table, Text, bytes_to_text, codes, value};
 use wattle_pack::{FileList, Found, Library, MANIFEST, PackFiles, trust};
 use wattle_plan::{
-    Artifact, CanarySettings, CandidatePlan, CircuitSettings, Grants, NodeLimits, NodePlan, NodeShape, Nodes,
-    OutputPlan, PackId, PackUse, PipelinePlan, PortPlan, ShadowSettings, Target, TrustPolicy,
+    Artifact, CircuitSettings, Grants, NodeLimits, NodePlan, NodeShape, Nodes, OutputPlan, PackId, PackUse, PortPlan,
+    Target, TrustPolicy,
 };
 
 /// Maximum nesting of packs in packs.
 const MAX_DEPTH: usize = 8;
 /// Maximum number of nodes of a pipeline with nested packs.
 const MAX_NODES: usize = 1000;
-
-/// A graph with known outputs, and with its plan if there were no errors.
-pub(crate) struct Built {
-    pub(crate) pack: Option<PackId>,
-    pub(crate) outputs: Vec<OutputPlan>,
-    reference: Option<String>,
-    parameters: Map<String, Json>,
-    shadow: Option<Box<CandidatePlan<ShadowSettings>>>,
-    canary: Option<Box<CandidatePlan<CanarySettings>>>,
-    graph: Option<(Vec<Target>, Vec<NodePlan>)>,
-}
-
-impl Built {
-    /// A graph without nodes, which passes all events to one output.
-    pub(crate) fn direct() -> Self {
-        let output = OutputPlan {
-            name: "events".to_owned(),
-            title: "Events".to_owned(),
-            description: "All events of the source, unchanged.".to_owned(),
-            discard: false,
-        };
-        let graph = Some((vec![Target::Output(0)], Vec::new()));
-        Self {
-            pack: None,
-            outputs: vec![output],
-            reference: None,
-            parameters: Map::new(),
-            shadow: None,
-            canary: None,
-            graph,
-        }
-    }
-
-    pub(crate) fn into_plan(self, name: String, sources: Vec<usize>, discard: &[bool]) -> Option<PipelinePlan> {
-        let Self { pack, mut outputs, reference, parameters, shadow, canary, graph } = self;
-        for (output, discard) in outputs.iter_mut().zip(discard) {
-            output.discard = *discard;
-        }
-        let (entry, nodes) = graph?;
-        let inputs = Vec::new();
-        Some(PipelinePlan { name, pack, sources, inputs, entry, nodes, outputs, reference, parameters, shadow, canary })
-    }
-}
 
 /// Where a graph is defined.
 enum Root<'a> {
