@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hyper::StatusCode;
-use serde::Deserialize;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use wattle_http_client::beginning;
 
@@ -68,10 +69,35 @@ impl Item {
 /// The response of the bulk API of Elasticsearch and OpenSearch:
 /// <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-bulk>.
 #[derive(Deserialize)]
-struct Bulk {
+struct Bulk<I> {
     errors: bool,
     /// A filter on the way to the client can leave them out.
-    items: Option<Vec<BTreeMap<String, BulkItem>>>,
+    items: Option<I>,
+}
+
+/// The number of items, without what they say.
+struct Count(usize);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Items;
+        impl<'de> Visitor<'de> for Items {
+            type Value = Count;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a list of items")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Count, A::Error> {
+                let mut count = 0;
+                while items.next_element::<IgnoredAny>()?.is_some() {
+                    count += 1;
+                }
+                Ok(Count(count))
+            }
+        }
+        deserializer.deserialize_seq(Items)
+    }
 }
 
 #[derive(Deserialize)]
@@ -87,17 +113,20 @@ struct BulkItem {
 ///
 /// The body is not the response of a bulk API, so the outcome of the events is unknown.
 pub(super) fn items(body: &[u8], events: usize) -> Result<Option<Vec<Item>>, RequestError> {
-    let bulk: Bulk = serde_json::from_slice(body).map_err(RequestError::NotBulk)?;
-    let given = match (bulk.errors, bulk.items) {
+    // Usually there is no error. Reading each item would then take most of the time of the sink.
+    let bulk: Bulk<Count> = serde_json::from_slice(body).map_err(RequestError::NotBulk)?;
+    let found = match (bulk.errors, bulk.items) {
         (false, None) => return Ok(None),
-        (_, given) => given.unwrap_or_default(),
+        (_, items) => items.map_or(0, |Count(count)| count),
     };
-    if given.len() != events {
-        return Err(RequestError::BulkItems { found: given.len(), expected: events });
+    if found != events {
+        return Err(RequestError::BulkItems { found, expected: events });
     }
     if !bulk.errors {
         return Ok(None);
     }
+    let bulk: Bulk<Vec<BTreeMap<String, BulkItem>>> = serde_json::from_slice(body).map_err(RequestError::NotBulk)?;
+    let given = bulk.items.unwrap_or_default();
     let items: Vec<Item> = given.into_iter().flat_map(BTreeMap::into_values).map(item).collect();
     if items.len() != events {
         return Err(RequestError::BulkItems { found: items.len(), expected: events });
