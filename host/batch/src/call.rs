@@ -147,6 +147,8 @@ pub struct Call {
     groups: Option<Groups>,
     made: Vec<(usize, Batch)>,
     counts: CallCounts,
+    /// Whether it is a call of several nodes in a row as one.
+    is_fused: bool,
 }
 
 /// The outcome of a call. Every row of the batch is in exactly one of these fields; copies and made
@@ -206,7 +208,26 @@ impl Call {
             groups: None,
             made: Vec::new(),
             counts: CallCounts::default(),
+            is_fused: false,
         }
+    }
+
+    /// Begins a call of several nodes in a row as one. Every row must go on, so that what the nodes received and sent is
+    /// known: [`finish`](Self::finish) refuses decisions other than replacements, times and counts.
+    pub fn of_several(batch: Batch, node: Arc<NodeInfo>) -> Self {
+        Self { is_fused: true, ..Self::new(batch, node) }
+    }
+
+    /// Whether every row goes on as one event on port 0, whatever it contains.
+    fn only_edits(&self) -> bool {
+        let is_edit = |change: &Change| matches!(change, Change::Replace { .. } | Change::Timestamps(_));
+        self.changes.iter().all(is_edit)
+            && self.fates.iter().all(|fate| *fate == Fate::Goes)
+            && self.routes.is_none()
+            && self.copies.is_empty()
+            && self.split.is_none()
+            && self.groups.is_none()
+            && self.made.is_empty()
     }
 
     /// Ends the call without any effect and returns the batch.
@@ -377,12 +398,15 @@ impl Call {
             return invalid(format!("split: {} parents, {} starts, {} ends", parents.len(), starts.len(), ends.len()));
         }
         let (text, ..) = self.read(handle, form)?;
+        let path = self.readable(handle)?;
+        let is_body = path.root == Root::Body && path.is_whole();
+        let known = self.batch.body().known_contiguous().filter(|_| is_body);
         for (index, (&start, &end)) in starts.iter().zip(&ends).enumerate() {
             if start > end || end as usize > text.len() {
                 return invalid(format!("split: child {index} has a span out of bounds"));
             }
         }
-        self.set_split(parents, Bodies::Spans { text, starts, ends, prefix, suffix })
+        self.set_split(parents, Bodies::Spans { text, known, starts, ends, prefix, suffix })
     }
 
     /// Decides to split rows into bodies that the node made.

@@ -5,12 +5,13 @@ use bytes::Bytes;
 
 use crate::batch::Batch;
 use crate::column::{Column, ColumnBuilder, Span};
+use crate::known::Known;
 
 /// The bodies of children.
 #[derive(Debug)]
 pub(crate) enum Bodies {
     /// `prefix + text[start..end] + suffix` for each child.
-    Spans { text: Bytes, starts: Vec<u32>, ends: Vec<u32>, prefix: Vec<u8>, suffix: Vec<u8> },
+    Spans { text: Bytes, known: Option<Known>, starts: Vec<u32>, ends: Vec<u32>, prefix: Vec<u8>, suffix: Vec<u8> },
     /// Bodies that the node made.
     Column(Column),
 }
@@ -20,8 +21,9 @@ impl Bodies {
     pub(crate) fn select(&self, parents: &[u32], children: &[u32]) -> (Vec<u32>, Self) {
         let pick = |all: &[u32]| children.iter().filter_map(|&child| all.get(child as usize).copied()).collect();
         let bodies = match self {
-            Self::Spans { text, starts, ends, prefix, suffix } => Self::Spans {
+            Self::Spans { text, known, starts, ends, prefix, suffix } => Self::Spans {
                 text: text.clone(),
+                known: known.clone(),
                 starts: pick(starts),
                 ends: pick(ends),
                 prefix: prefix.clone(),
@@ -78,7 +80,7 @@ impl Children {
                 }
                 (column.select(&rows), rows.len())
             }
-            Bodies::Spans { text, starts, ends, prefix, suffix } => {
+            Bodies::Spans { text, known, starts, ends, prefix, suffix } => {
                 let spans = starts.iter().zip(ends).skip(first);
                 let around = prefix.len() + suffix.len();
                 let (mut bytes, mut taken) = (0, 0);
@@ -91,14 +93,14 @@ impl Children {
                     }
                     taken += 1;
                 }
-                let own = spans.take(taken);
+                let own = spans.take(taken).map(|(&start, &end)| Span { start, end });
                 // Without prefix and suffix, the children share the text of their parents.
                 if around == 0 {
-                    let own = own.map(|(&start, &end)| Span { start, end }).collect();
-                    (Column::from_spans(text.clone(), own)?, taken)
+                    (Column::from_spans(text.clone(), own.collect())?.knowing(known.clone()), taken)
                 } else {
                     let mut builder = ColumnBuilder::with_capacity(bytes, taken);
-                    for (&start, &end) in own {
+                    let known = known.as_ref().and_then(|known| known.wrapped(own.clone(), prefix, suffix));
+                    for Span { start, end } in own {
                         let out = builder.buffer();
                         out.extend_from_slice(prefix);
                         out.extend_from_slice(text.get(start as usize..end as usize).unwrap_or_default());
@@ -108,7 +110,7 @@ impl Children {
                         }
                     }
                     let taken = builder.rows();
-                    (builder.finish(), taken)
+                    (builder.finish().knowing(known), taken)
                 }
             }
         };

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::known::Known;
+
 /// The place of one row in its column's buffer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
@@ -48,6 +50,8 @@ pub struct Column {
     spans: Arc<[Span]>,
     /// Whether the rows cover the buffer from the first byte to the last without gaps.
     contiguous: bool,
+    /// What is known of the buffer.
+    known: Option<Known>,
 }
 
 impl Column {
@@ -66,7 +70,7 @@ impl Column {
                 spans.push(Span { start, end });
             }
         }
-        monotone.then(|| Self { bytes, spans: spans.into(), contiguous: true })
+        monotone.then(|| Self { bytes, spans: spans.into(), contiguous: true, known: None })
     }
 
     /// A column of arbitrary spans. Returns `None` if a span leaves the buffer or ends before it
@@ -82,7 +86,7 @@ impl Column {
             contiguous &= span.start == at;
             at = span.end;
         }
-        Some(Self { bytes, spans: spans.into(), contiguous: contiguous && at == len })
+        Some(Self { bytes, spans: spans.into(), contiguous: contiguous && at == len, known: None })
     }
 
     /// A column with copies of these rows.
@@ -97,7 +101,23 @@ impl Column {
     /// A column of one row that is the whole buffer.
     pub fn from_document(bytes: Bytes) -> Result<Self, ColumnTooLarge> {
         let end = u32::try_from(bytes.len()).map_err(|_| ColumnTooLarge)?;
-        Ok(Self { bytes, spans: Arc::new([Span { start: 0, end }]), contiguous: true })
+        Ok(Self { bytes, spans: Arc::new([Span { start: 0, end }]), contiguous: true, known: None })
+    }
+
+    /// The same column, with what is known of its buffer.
+    pub fn knowing(self, known: Option<Known>) -> Self {
+        Self { known, ..self }
+    }
+
+    /// What is known of the buffer of [`to_contiguous`](Self::to_contiguous).
+    pub(crate) fn known_contiguous(&self) -> Option<Known> {
+        let known = self.known.as_ref()?;
+        if self.contiguous { Some(known.clone()) } else { known.in_rows(&self.spans) }
+    }
+
+    /// Whether a row is known to be a JSON array or object without white space around it.
+    pub fn is_known(&self, row: usize) -> bool {
+        self.known.as_ref().zip(self.spans.get(row)).is_some_and(|(known, span)| known.has(*span))
     }
 
     /// Number of rows.
@@ -141,7 +161,7 @@ impl Column {
     /// one out of range gives an empty row.
     pub fn select(&self, rows: &[u32]) -> Self {
         let spans: Vec<Span> = rows.iter().map(|&r| self.spans.get(r as usize).copied().unwrap_or_default()).collect();
-        Self { bytes: self.bytes.clone(), spans: spans.into(), contiguous: false }
+        Self { bytes: self.bytes.clone(), spans: spans.into(), contiguous: false, known: self.known.clone() }
     }
 
     /// One buffer with all rows in order, and their offsets. Copies only if there are gaps.
@@ -238,7 +258,7 @@ impl ColumnBuilder {
     /// Returns the column. Bytes after the last finished row are not part of it.
     pub fn finish(mut self) -> Column {
         self.bytes.truncate(self.start as usize);
-        Column { bytes: self.bytes.into(), spans: self.spans.into(), contiguous: true }
+        Column { bytes: self.bytes.into(), spans: self.spans.into(), contiguous: true, known: None }
     }
 }
 

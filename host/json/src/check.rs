@@ -9,7 +9,7 @@ mod boundary;
 mod exact;
 mod nest;
 
-pub use boundary::{Boundary, DocumentEnd};
+pub use boundary::{Boundary, Containers, DocumentEnd};
 
 use crate::scan::white;
 use crate::{Error, Kind};

@@ -44,7 +44,7 @@ mod path;
 mod scan;
 mod text;
 
-pub use check::{Boundary, DocumentEnd, check};
+pub use check::{Boundary, Containers, DocumentEnd, check};
 pub use elements::{Elements, elements, elements_from, members, members_with_escapes};
 pub use error::{Error, ErrorKind};
 pub use find::{each, find, locate};

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use wattle_batch::{Column, Span};
+use wattle_batch::{Column, Known, Span};
 use wattle_options::{OptionError, Size};
 
 use crate::assemble::{BatchLimits, Chunk, cut, last_batch};
@@ -163,6 +163,9 @@ pub(crate) struct Framer {
     group: Option<Group>,
     joiner: Joiner,
     spans: Vec<Span>,
+    /// JSON containers in the buffer, in order, and how deep they nest.
+    known: Vec<Span>,
+    known_depth: usize,
     /// One for each of `spans`, if the lines are those of containers.
     marks: Vec<Mark>,
     /// Texts of events that are not in the buffer, with their indices in `spans`.
@@ -194,6 +197,8 @@ impl Framer {
             group: None,
             joiner: Joiner::default(),
             spans: Vec::new(),
+            known: Vec::new(),
+            known_depth: 0,
             marks: Vec::new(),
             joined: Vec::new(),
             span_bytes: 0,
@@ -220,6 +225,7 @@ impl Framer {
         } else if self.buffer.len() == self.filled && self.spans.is_empty() && self.start > 0 {
             // The bytes at the front were skipped, so move the rest over them.
             self.input_base = self.input_position(self.start);
+            self.known.clear();
             self.buffer.copy_within(self.start..self.filled, 0);
             self.filled -= self.start;
             self.base += self.start as u64;
@@ -317,6 +323,7 @@ impl Framer {
         self.span_bytes = kept.iter().map(|span| span.len()).sum();
         let moved = u32::try_from(used).unwrap_or(u32::MAX);
         self.spans.extend(kept.iter().map(|span| Span { start: span.start - moved, end: span.end - moved }));
+        let known = self.take_known(used);
         let joined = std::mem::take(&mut self.joined);
         if !joined.is_empty() {
             let chunk = with_joined(&full, &spans, joined).map(|column| Chunk { column, end, marks });
@@ -332,9 +339,19 @@ impl Framer {
             }
             // A restart must read held and unfinished events again.
             chunk.end = chunk.end.min(end);
+            chunk.column = std::mem::take(&mut chunk.column).knowing(known.clone());
             chunk.marks = marks.drain(..chunk.column.rows().min(marks.len())).collect();
         }
         chunks
+    }
+
+    /// Takes what is known of the first `used` bytes of the buffer, which leave it.
+    fn take_known(&mut self, used: usize) -> Option<Known> {
+        let moved = u32::try_from(used).unwrap_or(u32::MAX);
+        let mut known = std::mem::take(&mut self.known);
+        let rest = known.split_off(known.partition_point(|span| span.start < moved));
+        self.known.extend(rest.iter().map(|span| Span { start: span.start - moved, end: span.end - moved }));
+        if known.is_empty() { None } else { Known::new(known, self.known_depth) }
     }
 
     /// Takes the buffer, and moves the bytes after the first `used` ones to the next one.

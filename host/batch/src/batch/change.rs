@@ -19,10 +19,12 @@ impl Batch {
     ///
     /// The first span that breaks a rule; the batch is then unchanged.
     pub fn replace_body(&mut self, starts: &[u32], ends: &[u32], with: &Replacement) -> Result<(), SpliceError> {
-        let (bytes, offsets) = self.body.to_contiguous();
-        let (bytes, offsets) = splice(&bytes, &offsets, starts, ends, with)?;
+        let (text, offsets) = self.body.to_contiguous();
+        let (bytes, offsets) = splice(&text, &offsets, starts, ends, with)?;
         if let Some(column) = Column::from_offsets(bytes.into(), &offsets) {
-            self.set_body_column(column);
+            let edits = starts.iter().zip(ends).enumerate().map(|(edit, (&start, &end))| (start, end, with.text(edit)));
+            let known = self.body.known_contiguous().and_then(|known| known.after(&text, edits));
+            self.set_body_column(column.knowing(known));
         }
         Ok(())
     }

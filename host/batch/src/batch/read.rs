@@ -15,7 +15,13 @@ impl Batch {
     /// The JSON kind of each body; 0 if it is not valid JSON. The batch checks once and keeps the
     /// result.
     pub fn body_kinds(&self) -> &Arc<[u8]> {
-        self.body_kinds.get_or_init(|| check_rows(self.body.iter()))
+        self.body_kinds.get_or_init(|| {
+            let kind = |(row, text): (usize, &[u8])| match self.body.is_known(row) {
+                true => text.first().map_or(0, |&byte| Kind::of_first_byte(byte) as u8),
+                false => check_row(text),
+            };
+            self.body.iter().enumerate().map(kind).collect()
+        })
     }
 
     /// The JSON kind of the text of a field, as in [`body_kinds`](Self::body_kinds); 0 also if the
@@ -29,7 +35,7 @@ impl Batch {
             [start, end] => bytes.get(start as usize..end as usize).unwrap_or_default(),
             _ => &[],
         });
-        let mut checked: Vec<u8> = check_rows(rows).to_vec();
+        let mut checked: Vec<u8> = rows.map(check_row).collect();
         for (value, kind) in checked.iter_mut().zip(&kinds) {
             if *kind == 0 {
                 *value = 0;
@@ -198,6 +204,6 @@ impl Batch {
     }
 }
 
-fn check_rows<'r>(rows: impl Iterator<Item = &'r [u8]>) -> Arc<[u8]> {
-    rows.map(|row| wattle_json::check(row, MAX_JSON_DEPTH).map_or(0, |kind| kind as u8)).collect()
+fn check_row(text: &[u8]) -> u8 {
+    wattle_json::check(text, MAX_JSON_DEPTH).map_or(0, |kind| kind as u8)
 }

@@ -38,6 +38,10 @@ impl Call {
         deadline: Option<Instant>,
         max_carried: u64,
     ) -> Result<Outcome, Box<(Batch, Refusal)>> {
+        if self.is_fused && !self.only_edits() {
+            let error = InvalidDecision("several nodes as one can only replace, set timestamps and count".into());
+            return Err(Box::new((self.batch, Refusal::Invalid(error))));
+        }
         // Changes apply to a second batch, so that an error can return the original one.
         let mut changed = self.batch.share();
         for (index, change) in std::mem::take(&mut self.changes).into_iter().enumerate() {

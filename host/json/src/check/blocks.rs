@@ -65,7 +65,7 @@ pub(super) struct State {
     in_scalar: u64,
     /// Escapes before this offset are already checked.
     escapes_to: usize,
-    not_ascii: u64,
+    pub(super) not_ascii: u64,
     /// After an opening bracket or a comma: a key or an element follows, or a closing bracket.
     begin: Behind,
     /// After a key: a colon follows.
@@ -122,6 +122,11 @@ impl State {
             colon: Behind(1),
             end: Behind(0),
         }
+    }
+
+    /// The same state for a check that goes on from here.
+    pub(super) fn fork(&self) -> Self {
+        Self { nest: self.nest.fork(), ..*self }
     }
 
     /// Checks the block at `at`; returns `None` if it is invalid.
@@ -238,7 +243,7 @@ impl State {
             let place = both.trailing_zeros();
             let byte = text.get(at + place as usize)?;
             if open >> place & 1 == 1 {
-                self.nest.push(*byte == b'{', 0).ok()?;
+                self.nest.push(*byte == b'{', at + place as usize).ok()?;
             } else {
                 if self.nest.depth == 0 || self.nest.in_object() != (*byte == b'}') {
                     return None;

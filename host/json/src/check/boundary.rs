@@ -3,7 +3,6 @@
 //! Checks the text in the blocks of [`check`](super::check). A block is final only when no later
 //! byte can change its result; the rest of the text is checked on a copy of the state. So the
 //! result does not depend on how the text is cut into pieces, and every byte is checked about once.
-//! pieces, the answers are the same, and every byte is looked at about once.
 
 use super::blocks::State;
 use super::exact;
@@ -34,13 +33,43 @@ pub struct DocumentEnd {
     /// Number of bytes with a final result; a multiple of the block size.
     at: usize,
     max_depth: usize,
+    /// The outer containers of the complete document.
+    containers: Option<Containers>,
+}
+
+/// The outer containers of a valid document: itself, those in it, and those in these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Containers {
+    /// First byte of each, and one past its last byte; in the order of their first bytes.
+    pub spans: Vec<(u32, u32)>,
+    /// How deep the document nests.
+    pub depth: usize,
 }
 
 impl DocumentEnd {
     /// Starts a document whose containers may nest up to `max_depth` levels.
     #[must_use]
     pub fn new(max_depth: usize) -> Self {
-        Self { state: State::new(max_depth), at: 0, max_depth }
+        let mut state = State::new(max_depth);
+        state.nest.noted = Some(Vec::new());
+        Self { state, at: 0, max_depth, containers: None }
+    }
+
+    /// Takes over the state of a check that found the end.
+    fn finish(&mut self, state: State) {
+        let before = self.state.nest.noted.take().unwrap_or_default();
+        let not_ascii = self.state.not_ascii | state.not_ascii;
+        self.state = state;
+        self.state.not_ascii = not_ascii;
+        if let Some(noted) = &mut self.state.nest.noted {
+            noted.splice(0..0, before);
+        }
+    }
+
+    /// The outer containers of the document, each of which is a valid JSON text for [`check`](super::check) too. `None` before
+    /// [`look`](Self::look) found its end, and for a document that is not UTF-8.
+    pub fn containers(&mut self) -> Option<Containers> {
+        self.containers.take()
     }
 
     /// Checks the text that has arrived so far. It always starts at the first byte, which must be a
@@ -54,6 +83,15 @@ impl DocumentEnd {
         let Some(sure_text) = text.get(..sure) else { return Boundary::Open };
         let boundary = dispatch(Look { document: self, text: sure_text, is_whole: is_cut_between_tokens });
         match boundary {
+            Boundary::End(len) => {
+                let is_utf8 = self.state.not_ascii == 0
+                    || sure_text.get(..len).is_some_and(|document| std::str::from_utf8(document).is_ok());
+                let nest = &mut self.state.nest;
+                let brackets = nest.noted.take().unwrap_or_default();
+                let containers = || Containers { spans: pairs(sure_text, &brackets), depth: nest.deepest };
+                self.containers = is_utf8.then(containers);
+                boundary
+            }
             Boundary::Wrong(block) => {
                 let judged = sure_text.get(..block + BLOCK).unwrap_or(sure_text);
                 let fault = exact::check(judged, self.max_depth).err().map_or(block, |error| error.offset);
@@ -68,6 +106,26 @@ impl std::fmt::Debug for DocumentEnd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DocumentEnd").field("at", &self.at).finish_non_exhaustive()
     }
+}
+
+/// The containers that these brackets of a valid document enclose, in the order of their first bytes.
+fn pairs(text: &[u8], brackets: &[u32]) -> Vec<(u32, u32)> {
+    let mut spans = Vec::with_capacity(brackets.len() / 2);
+    let mut open = Vec::new();
+    for &at in brackets {
+        match text.get(at as usize) {
+            Some(b'{' | b'[') => {
+                open.push(spans.len());
+                spans.push((at, at));
+            }
+            _ => {
+                if let Some((_, end)) = open.pop().and_then(|index: usize| spans.get_mut(index)) {
+                    *end = at.saturating_add(1);
+                }
+            }
+        }
+    }
+    spans
 }
 
 /// Returns the end of the last complete token. A run of bytes that is too long for a word is inside
@@ -109,7 +167,7 @@ impl Work for Look<'_> {
             }
         }
         // These bytes are checked again when more have arrived, so the final state must not change.
-        let mut state = document.state.clone();
+        let mut state = document.state.fork();
         let mut at = document.at;
         while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
             let mut block = [b' '; BLOCK];
@@ -120,6 +178,10 @@ impl Work for Look<'_> {
             match judge(&mut state, text, at, &block, len, &classify) {
                 Boundary::Open => at += BLOCK,
                 Boundary::Wrong(_) if !is_whole => return Boundary::Open,
+                Boundary::End(end) => {
+                    document.finish(state);
+                    return Boundary::End(end);
+                }
                 other => return other,
             }
         }
@@ -188,6 +250,54 @@ mod tests {
                 assert_eq!(look(text.as_bytes(), piece), Boundary::End(document.len()), "{text} by {piece}");
             }
         }
+    }
+
+    /// The containers that [`check`](crate::check::check) accepts at these places, by a walk over all of the text.
+    fn outer_containers(text: &[u8]) -> Vec<(u32, u32)> {
+        let (mut spans, mut open, mut inside, mut escaped) = (Vec::new(), Vec::new(), false, false);
+        for (at, byte) in (0..).zip(text) {
+            let is_bracket = !inside && matches!(byte, b'{' | b'[' | b'}' | b']');
+            inside ^= *byte == b'"' && !escaped;
+            escaped = *byte == b'\\' && !escaped;
+            match byte {
+                b'{' | b'[' if is_bracket => {
+                    open.push(spans.len());
+                    spans.push((at, 0, open.len()));
+                }
+                b'}' | b']' if is_bracket => spans[open.pop().unwrap()].1 = at + 1,
+                _ => {}
+            }
+        }
+        spans.into_iter().filter(|(.., depth)| *depth <= 3).map(|(start, end, _)| (start, end)).collect()
+    }
+
+    #[test]
+    fn the_outer_containers_are_known_however_the_text_is_cut() {
+        let pad = "x".repeat(150);
+        for document in [
+            "{}".to_owned(),
+            format!("{{\"Records\":[{{\"a\":{{\"b\":[1]}}}},{{\"c\":\"{pad}]\\\"}}\"}},[[[[]]]],{{}}],\"d\":[]}}"),
+            format!("[{{\"ä\":\"{pad}\"}},  {{\"e\" : [ ] }}\n]"),
+        ] {
+            let text = document.as_bytes();
+            for piece in 1..text.len() + 1 {
+                let mut boundary = DocumentEnd::new(8);
+                let ends = (piece..text.len()).step_by(piece).find(|end| {
+                    assert_eq!(boundary.containers(), None);
+                    boundary.look(&text[..*end], false) != Boundary::Open
+                });
+                assert_eq!(ends, None);
+                assert_eq!(boundary.look(text, true), Boundary::End(text.len()));
+                let containers = boundary.containers().unwrap();
+                assert_eq!(containers.spans, outer_containers(text), "{document} by {piece}");
+                for (start, end) in containers.spans {
+                    crate::check(&text[start as usize..end as usize], containers.depth).unwrap();
+                }
+            }
+        }
+        let mut boundary = DocumentEnd::new(8);
+        assert_eq!(boundary.look(b"[\"\xff\"]", true), Boundary::End(5));
+        assert_eq!(boundary.containers(), None, "it is not UTF-8");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Adds found events to those of the next batch, and counts what is skipped.
 
 use wattle_batch::Span;
+use wattle_json::Containers;
 
 use super::Framer;
 use super::cri::{LineFormat, Mark, Outcome};
@@ -30,6 +31,16 @@ impl Framer {
             self.span_bytes += (end - start) as usize;
             self.spans.push(Span { start, end });
             self.push_mark(mark);
+        }
+    }
+
+    /// Notes the outer containers of the document that begins at `start`.
+    pub(super) fn know(&mut self, containers: Option<Containers>) {
+        if let Some(Containers { spans, depth }) = containers
+            && let Ok(start) = u32::try_from(self.start)
+        {
+            self.known.extend(spans.iter().map(|(first, end)| Span { start: start + first, end: start + end }));
+            self.known_depth = self.known_depth.max(depth);
         }
     }
 

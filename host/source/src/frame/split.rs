@@ -8,7 +8,7 @@
 
 use memchr::{memchr, memchr2_iter, memmem, memrchr};
 use wattle_batch::MAX_JSON_DEPTH;
-use wattle_json::{Boundary, DocumentEnd};
+use wattle_json::{Boundary, Containers, DocumentEnd};
 
 use super::cri::{Line, LineFormat};
 use super::multiline::Meaning;
@@ -56,7 +56,7 @@ impl Framer {
             State::Idle => self.begin(rest, is_end),
             State::Line { like_json, max } => self.line(rest, like_json, max, is_end),
             State::Document(document) => self.document(rest, document, is_end),
-            State::Complete(len) => self.complete(rest, len, is_end),
+            State::Complete(len, containers) => self.complete(rest, len, containers, is_end),
             State::Broken { max } => self.broken(rest, max, is_end),
             State::Skip { kind, from, from_input } => self.skip(rest, kind, (from, from_input), is_end),
         }
@@ -247,19 +247,19 @@ impl Framer {
 
     fn document(&mut self, rest: &[u8], mut document: Box<DocumentEnd>, is_end: bool) -> bool {
         let mut boundary = document.look(rest, is_end);
-        if boundary == Boundary::Open
-            && !is_end
-            && let Some(feed) = memrchr(b'\n', rest.get(self.scan..).unwrap_or_default())
-        {
-            // All bytes up to the line feed are known, and a line that is not JSON must not wait
-            // for the next one.
-            let end = self.scan + feed + 1;
-            boundary = document.look(rest.get(..end).unwrap_or_default(), true);
-            self.scan = end;
+        if boundary == Boundary::Open && !is_end {
+            if let Some(feed) = memrchr(b'\n', rest.get(self.scan..).unwrap_or_default()) {
+                // All bytes up to the line feed are known, and a line that is not JSON must not wait
+                // for the next one.
+                let end = self.scan + feed + 1;
+                boundary = document.look(rest.get(..end).unwrap_or_default(), true);
+            }
+            // Later line feeds come with later bytes. Searching these again would take quadratic time for a long line.
+            self.scan = rest.len();
         }
         let max = self.rules.max_event_bytes;
         match boundary {
-            Boundary::End(len) if len as u64 <= max => self.state = State::Complete(len),
+            Boundary::End(len) if len as u64 <= max => self.state = State::Complete(len, document.containers()),
             Boundary::Wrong(fault) if fault as u64 <= max => self.fault(rest, fault),
             Boundary::Open if is_end && rest.len() as u64 <= max => self.cut_document(rest),
             // The parser detects an error only some bytes later.
@@ -272,16 +272,18 @@ impl Framer {
         true
     }
 
-    fn complete(&mut self, rest: &[u8], len: usize, is_end: bool) -> bool {
+    fn complete(&mut self, rest: &[u8], len: usize, containers: Option<Containers>, is_end: bool) -> bool {
         let behind = rest.get(len..).unwrap_or_default();
         let space = behind.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | 0 | 0x1e)).count();
         match behind.get(space) {
-            Some(b'\n') => self.finish_event(len, len + space + 1),
+            Some(b'\n') => self.finish_document(len, len + space + 1, containers),
             // A line of text may start like `[1] {"a": 2}`.
-            Some(b'{' | b'[') if space == 0 || rest.first() == Some(&b'{') => self.finish_event(len, len + space),
-            None if is_end => self.finish_event(len, len + space),
+            Some(b'{' | b'[') if space == 0 || rest.first() == Some(&b'{') => {
+                self.finish_document(len, len + space, containers);
+            }
+            None if is_end => self.finish_document(len, len + space, containers),
             None => {
-                self.state = State::Complete(len);
+                self.state = State::Complete(len, containers);
                 return false;
             }
             // A line of text that starts like a document, such as `[INFO] ...`.
@@ -408,9 +410,9 @@ impl Framer {
     /// Ends events that wait for more: an event of several lines, parts of lines, a document at the
     /// end of its line.
     pub(crate) fn flush(&mut self) {
-        if let State::Complete(len) = self.state {
-            self.state = State::Idle;
-            self.finish_event(len, len);
+        match std::mem::take(&mut self.state) {
+            State::Complete(len, containers) => self.finish_document(len, len, containers),
+            other => self.state = other,
         }
         if self.group.is_some() {
             self.end_group();
@@ -423,12 +425,18 @@ impl Framer {
 
     /// Returns whether [`flush`](Self::flush) would end an event.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.group.is_some() || self.joiner.held_from().is_some() || matches!(self.state, State::Complete(_))
+        self.group.is_some() || self.joiner.held_from().is_some() || matches!(self.state, State::Complete(..))
     }
 
     fn finish_event(&mut self, end: usize, next: usize) {
         self.push(0, end);
         self.start += next;
+    }
+
+    /// Creates an event of a JSON document with these outer containers.
+    fn finish_document(&mut self, end: usize, next: usize, containers: Option<Containers>) {
+        self.know(containers);
+        self.finish_event(end, next);
     }
 
     /// Creates an event of whole lines, without the last line feed.

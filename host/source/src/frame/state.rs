@@ -1,6 +1,6 @@
 //! State of the unfinished event.
 
-use wattle_json::DocumentEnd;
+use wattle_json::{Containers, DocumentEnd};
 
 /// Quotes of a record of CSV, as far as it was searched.
 #[derive(Debug, Default)]
@@ -21,8 +21,8 @@ pub(super) enum State {
     Line { like_json: bool, max: u64 },
     /// A JSON document.
     Document(Box<DocumentEnd>),
-    /// A JSON document of this length; the rest of its line decides.
-    Complete(usize),
+    /// A JSON document of this length, with its outer containers if it is UTF-8; the rest of its line decides.
+    Complete(usize, Option<Containers>),
     /// A broken JSON document of several lines; it ends before a line that does not look like its
     /// rest.
     Broken { max: u64 },

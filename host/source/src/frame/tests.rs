@@ -2,6 +2,7 @@
 
 use super::*;
 use std::time::Duration;
+use wattle_batch::{Ack, Batch, MAX_JSON_DEPTH, Origin};
 
 const LIMITS: BatchLimits = BatchLimits { max_bytes: 1 << 20, max_events: 10_000, max_age: Duration::ZERO };
 
@@ -20,7 +21,34 @@ fn feed(framer: &mut Framer, mut input: &[u8], at_once: usize) -> Vec<Chunk> {
     chunks
 }
 
+/// What a batch knows of its JSON without a check is true.
+#[track_caller]
+fn check_known(chunks: &[Chunk]) {
+    for chunk in chunks {
+        let origin = Origin { source: "test".into(), resource: "{}".into(), observed: 0 };
+        let batch = Batch::new(chunk.column.clone(), Arc::new(origin), Ack::none());
+        for (text, kind) in batch.body().iter().zip(batch.body_kinds().iter()) {
+            let checked = wattle_json::check(text, MAX_JSON_DEPTH).map_or(0, |kind| kind as u8);
+            assert_eq!(*kind, checked, "{}", String::from_utf8_lossy(text));
+        }
+    }
+}
+
+#[test]
+fn documents_are_known_to_be_json() {
+    for at_once in [1, 7, 64, 100_000] {
+        let mut framer = Framer::new(auto(), 0, 4 << 10);
+        let text = "{\"a\":[1]}\n[{}]{\"b\":\"x\"}\n[INFO] text\n {\"c\":1}\n{\"d\":\n  2}\n";
+        let mut chunks = feed(&mut framer, text.as_bytes(), at_once);
+        chunks.extend(framer.finish(&LIMITS));
+        let known = chunks.iter().flat_map(|chunk| (0..chunk.column.rows()).map(|row| chunk.column.is_known(row)));
+        assert_eq!(known.collect::<Vec<_>>(), [true, true, true, false, false, true], "{:?}", rows(&chunks));
+        check_known(&chunks);
+    }
+}
+
 fn rows(chunks: &[Chunk]) -> Vec<String> {
+    check_known(chunks);
     chunks.iter().flat_map(|c| c.column.iter()).map(|row| String::from_utf8_lossy(row).into_owned()).collect()
 }
 
