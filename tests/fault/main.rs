@@ -11,6 +11,7 @@
 
 mod circuit;
 mod corrupt;
+mod fused;
 mod guests;
 mod limits;
 mod quarantine;

@@ -32,7 +32,8 @@ pub(crate) const BUILTIN: &[&str] = &[
     "user-agent",
 ];
 /// Guests for tests only: folder in `tests/guests/`.
-const GUESTS: &[&str] = &["capable", "counter", "counter-2", "faulty", "hostile", "json-per-event", "memory", "shifty"];
+const GUESTS: &[&str] =
+    &["capable", "counter", "counter-2", "faulty", "fusible", "hostile", "json-per-event", "memory", "shifty"];
 
 /// The example nodes in Rust, in one component.
 const EXAMPLES: &str = "wattle-examples";

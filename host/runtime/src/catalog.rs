@@ -15,7 +15,7 @@ use wattle_plan::{Artifact, Durability, Grants, NodeError, NodeLimits, NodeShape
 use crate::artifact::{ArtifactError, Compiled};
 use crate::bindings::is_contract;
 use crate::inspect::imported_interfaces;
-use crate::instance::{ConfigureError, Instance};
+use crate::instance::{ConfigureError, Instance, Options};
 use crate::runtime::Runtime;
 
 /// The runtime and the built-in artifacts.
@@ -149,7 +149,7 @@ impl Nodes for Catalog {
         let name: Arc<str> = artifact.name.as_str().into();
         // This configuration is only a check, so it must have no visible effect.
         let services = self.services.dry("", &name, grants);
-        match Instance::new(&compiled, &name, options, limits, Some(&services)) {
+        match Instance::new(&compiled, &name, Options::One(options), limits, Some(&services)) {
             Ok((instance, info, requested)) => {
                 let durability = if compiled.description.holds_events { Durability::Disk } else { Durability::Memory };
                 let state = StateSettings { sharing: requested.sharing, durability, ..StateSettings::default() };

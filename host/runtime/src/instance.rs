@@ -30,6 +30,7 @@ pub(crate) struct Exports {
     configure: ComponentExportIndex,
     process: ComponentExportIndex,
     tick: Option<ComponentExportIndex>,
+    fuse: Option<ComponentExportIndex>,
     pub(crate) state: Option<StateExports>,
     pub(crate) contract: Contract,
 }
@@ -43,14 +44,21 @@ impl Exports {
         let node = component.get_export_index(None, contract.interface("node"))?;
         let find = |name| component.get_export_index(Some(&node), name);
         let timer = component.get_export_index(None, contract.interface("timer"));
+        let fusion = component.get_export_index(None, contract.interface("fusion"));
         Some(Self {
             describe: find("describe")?,
             configure: find("configure")?,
             process: find("process")?,
             tick: timer.and_then(|timer| component.get_export_index(Some(&timer), "tick")),
+            fuse: fusion.and_then(|fusion| component.get_export_index(Some(&fusion), "configure")),
             state: StateExports::find(component, contract),
             contract,
         })
+    }
+
+    /// Whether one instance may be able to do the work of several nodes.
+    pub(crate) fn is_fusible(&self) -> bool {
+        self.fuse.is_some() && self.state.is_none() && self.tick.is_none()
     }
 
     /// Whether the node acts on the time.
@@ -97,9 +105,20 @@ pub(crate) fn not_granted(capability: Capability) -> Fault {
 /// What `process` and `tick` return.
 type Done = (Result<(), String>,);
 
+/// The options of an instance.
+#[derive(Clone, Copy)]
+pub(crate) enum Options<'a> {
+    /// Of one node.
+    One(&'a str),
+    /// Of several nodes in a row, whose work it does.
+    Several(&'a [Arc<str>]),
+}
+
 pub(crate) struct Instance {
     store: Store<State>,
     kind: Kind,
+    /// Whether it does the work of several nodes in a row.
+    is_fused: bool,
     /// Whether fuel is counted. Reading fuel without metering would create an error, possibly with
     /// a backtrace, in each call.
     metered: bool,
@@ -124,7 +143,7 @@ impl Instance {
     pub(crate) fn new(
         compiled: &Compiled,
         name: &Arc<str>,
-        options: &str,
+        options: Options<'_>,
         limits: &NodeLimits,
         services: Option<&NodeServices>,
     ) -> Result<(Self, NodeInfo, Requested), ConfigureError> {
@@ -199,7 +218,9 @@ impl Instance {
         };
         let metered = compiled.runtime.metered;
         let max_memory_bytes = RECYCLE_BYTES;
-        Ok((Self { store, kind: code.kind, metered, process, tick, state, max_memory_bytes }, info, requested))
+        let is_fused = matches!(options, Options::Several(_));
+        let made = Self { store, kind: code.kind, is_fused, metered, process, tick, state, max_memory_bytes };
+        Ok((made, info, requested))
     }
 
     /// Calls the timer.
@@ -320,7 +341,11 @@ impl Instance {
         // Replaces the batch if the call is missing afterwards, so a bug of the host loses no
         // events.
         let spare = batch.share();
-        self.store.data_mut().begin(Call::new(batch, info.clone()), input_bytes, charged_bytes);
+        let call = match self.is_fused {
+            true => Call::of_several(batch, info.clone()),
+            false => Call::new(batch, info.clone()),
+        };
+        self.store.data_mut().begin(call, input_bytes, charged_bytes);
         self.store.data_mut().held.requested = requests.take();
         let process = self.process;
         let ended = self.call(|store| process.call(store, ()));
@@ -426,9 +451,22 @@ fn configure(
     store: &mut Store<State>,
     instance: &wasmtime::component::Instance,
     exports: &Exports,
-    options: &str,
+    options: Options<'_>,
 ) -> wasmtime::Result<Result<Configured, Vec<GuestOptionError>>> {
     type Answer<T> = (Result<T, Vec<GuestOptionError>>,);
+    let options = match (options, &exports.fuse) {
+        (Options::One(options), _) => options,
+        (Options::Several(options), Some(fuse)) => {
+            let fuse = instance.get_typed_func::<(&[&str],), (bool,)>(&mut *store, fuse)?;
+            let options: Vec<&str> = options.iter().map(|options| &**options).collect();
+            let (is_fused,) = fuse.call(store, (&options,))?;
+            // The nodes have one port each.
+            let ports = vec!["out".to_owned()];
+            let configured = Configured { ports, tick_milliseconds: None, sharing: GivenSharing::Worker };
+            return Ok(is_fused.then_some(configured).ok_or_else(Vec::new));
+        }
+        (Options::Several(_), None) => return Ok(Err(Vec::new())),
+    };
     match exports.contract {
         Contract::V01 => {
             let configure =

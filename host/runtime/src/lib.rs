@@ -42,7 +42,7 @@ pub use fault::{Blame, Fault, FaultKind};
 pub use inspect::{Inspection, imported_interfaces, inspect};
 pub use memory::address_space;
 pub use resident::unmap_idle_code;
-pub use runner::{Process, Runner, RunnerSettings};
+pub use runner::{Follower, FusedOutcome, Process, Runner, RunnerSettings};
 pub use runtime::{CacheCounts, Runtime, RuntimeError};
 pub use single::{Refused, SingleInstance};
 pub use slot::{Staged, StateSlot, Waiting};

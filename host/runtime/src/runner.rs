@@ -6,6 +6,7 @@
 //! So one poisonous row costs about 2 log2(rows) calls. The number of calls and the time for one
 //! batch are limited; at a limit, the undecided rows fail together.
 
+mod fused;
 mod instances;
 mod save;
 
@@ -17,6 +18,8 @@ use wattle_batch::{Batch, Failure, NodeInfo, Outcome};
 use wattle_capability::{Budget, NodeServices};
 use wattle_plan::{NodeLimits, NodePlan, Sharing};
 
+use self::fused::Fused;
+pub use self::fused::{Follower, FusedOutcome};
 use self::instances::{SavedState, Timer, make};
 use crate::artifact::Compiled;
 use crate::bindings::Snapshot;
@@ -29,6 +32,22 @@ use crate::stats::{MemoryShare, NodeStats};
 pub trait Process: Send {
     /// Processes a batch. The outcomes contain every row of it, in any case.
     fn process(&mut self, batch: Batch) -> Vec<Outcome>;
+
+    /// Prepares to do the work of this node and of those after it as one, and rests as a single node. Returns whether it
+    /// can.
+    fn fuse(&mut self, followers: &[Follower<'_>]) -> bool {
+        let _ = followers;
+        false
+    }
+
+    /// Processes a batch as all nodes that [`fuse`](Self::fuse) got, or returns it unchanged to be processed node by node.
+    ///
+    /// # Errors
+    ///
+    /// The batch, if one call cannot do what the nodes would do one after the other.
+    fn process_fused(&mut self, batch: Batch) -> Result<FusedOutcome, Batch> {
+        Err(batch)
+    }
 
     /// Whether a call for the last batch faulted.
     fn has_faulted(&self) -> bool {
@@ -137,6 +156,8 @@ pub struct Runner {
     saved: Option<SavedState>,
     timer: Option<Timer>,
     sharing: Sharing,
+    /// Does the work of this node and of those after it.
+    fused: Option<Box<Fused>>,
 }
 
 /// Remaining budget to find the poisonous rows of one batch.
@@ -179,6 +200,7 @@ impl Runner {
             saved: None,
             timer: requested.tick.map(|interval| Timer::new(interval, clock)),
             sharing: requested.sharing,
+            fused: None,
         })
     }
 
@@ -328,6 +350,18 @@ impl Process for Runner {
         outcomes
     }
 
+    fn fuse(&mut self, followers: &[Follower<'_>]) -> bool {
+        let is_fused = self.fuse_with(followers);
+        if is_fused {
+            self.rest_alone();
+        }
+        is_fused
+    }
+
+    fn process_fused(&mut self, batch: Batch) -> Result<FusedOutcome, Batch> {
+        self.process_as_one(batch)
+    }
+
     fn has_faulted(&self) -> bool {
         self.faulted
     }
@@ -349,6 +383,7 @@ impl Process for Runner {
             saved: None,
             timer: self.timer.as_ref().map(|timer| Timer::new(timer.interval, timer.clock.clone())),
             sharing: self.sharing.clone(),
+            fused: self.fused.as_ref().map(|fused| Box::new(fused.resting_twin())),
         }))
     }
 
@@ -432,8 +467,7 @@ impl Process for Runner {
     }
 
     fn rest(&mut self) {
-        self.save();
-        self.resting = self.instance.take().is_some() || self.resting;
-        self.memory.set(0);
+        self.rest_alone();
+        self.fused.iter_mut().for_each(|fused| fused.rest());
     }
 }

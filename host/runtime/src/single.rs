@@ -11,7 +11,7 @@ use wattle_plan::{NodeLimits, Sharing};
 use crate::artifact::Compiled;
 use crate::bindings::{GuestOptionError, Snapshot};
 use crate::fault::Fault;
-use crate::instance::{ConfigureError, Instance, Processed, Requested, not_granted};
+use crate::instance::{ConfigureError, Instance, Options, Processed, Requested, not_granted};
 use crate::snapshot::Saved;
 
 /// Why a node was not configured.
@@ -193,7 +193,7 @@ fn make(
     limits: &NodeLimits,
     services: Option<&NodeServices>,
 ) -> Result<(Instance, NodeInfo, Requested), Refused> {
-    Instance::new(compiled, name, options, limits, services).map_err(|error| match error {
+    Instance::new(compiled, name, Options::One(options), limits, services).map_err(|error| match error {
         ConfigureError::Options(errors) => Refused::Options(errors),
         ConfigureError::Capability(capability) => Refused::Fault(not_granted(capability)),
         ConfigureError::Fault(fault) => Refused::Fault(fault),

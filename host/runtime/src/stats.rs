@@ -163,6 +163,10 @@ impl MemoryShare {
         Self { stats, bytes: 0 }
     }
 
+    pub(crate) fn stats(&self) -> &Arc<NodeStats> {
+        &self.stats
+    }
+
     /// Sets the share. Memory rarely changes, and then this is a comparison.
     pub(crate) fn set(&mut self, bytes: usize) {
         let bytes = bytes as u64;

@@ -69,9 +69,14 @@ impl Circuit {
         Self { settings: settings.clone(), policy, open: AtomicBool::new(false), state: Mutex::new(state) }
     }
 
+    /// Whether it is open, and perhaps due for a probe.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
     /// Decides whether the node may be called.
     pub(crate) fn admit(&self, now: impl FnOnce() -> Instant) -> Admission {
-        if !self.open.load(Ordering::Acquire) {
+        if !self.is_open() {
             return Admission::Call;
         }
         let mut state = self.state.lock();

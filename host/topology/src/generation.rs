@@ -2,6 +2,7 @@
 //! it.
 
 mod builder;
+mod fusion;
 mod order;
 mod points;
 

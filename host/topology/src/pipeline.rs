@@ -7,6 +7,7 @@
 
 mod count;
 mod faults;
+mod fused;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -67,6 +68,8 @@ pub(crate) struct NodeLinks {
     pub(crate) version: Arc<str>,
     pub(crate) circuit: Circuit,
     pub(crate) ports: Vec<Port>,
+    /// The nodes after this one that its instances can do the work of, in order.
+    pub(crate) fused: Vec<usize>,
     pub(crate) counts: Arc<NodeCounts>,
     /// Samples of failed events; `None` in a shadow.
     pub(crate) samples: Option<Arc<NodeSamples>>,
@@ -194,6 +197,13 @@ impl Pipeline {
         if links.shared.is_some() {
             return emitter.deferred.add(links.rank, index, batch);
         }
+        let batch = match links.fused.is_empty() {
+            true => batch,
+            false => match self.run_fused(nodes, index, links, batch, emitter) {
+                Ok(()) => return,
+                Err(batch) => batch,
+            },
+        };
         for outcome in self.call(nodes, index, links, batch, emitter) {
             self.apply(nodes, links, outcome, emitter);
         }

@@ -21,6 +21,7 @@ pub const WIT: &[(&str, &str)] = &[
     ("diagnostics.wit", include_str!("../../../wit/diagnostics.wit")),
     ("events.wit", include_str!("../../../wit/events.wit")),
     ("fields.wit", include_str!("../../../wit/fields.wit")),
+    ("fusion.wit", include_str!("../../../wit/fusion.wit")),
     ("host.wit", include_str!("../../../wit/host.wit")),
     ("http-client.wit", include_str!("../../../wit/http-client.wit")),
     ("kv.wit", include_str!("../../../wit/kv.wit")),
@@ -45,7 +46,7 @@ const VERSION: &str = "0.2.0";
 const ALWAYS: &[&str] = &["types", "fields", "batch", "events", "diagnostics"];
 /// Interface that every node exports, and those that it can export in addition.
 const NODE: &str = "node";
-const OPTIONAL: &[&str] = &["state", "timer"];
+const OPTIONAL: &[&str] = &["fusion", "state", "timer"];
 /// Module name of WASI imports in old toolchains.
 const PREVIEW1: &str = "wasi_snapshot_preview1";
 /// Implements every WASI import (preview 1): assembled from `stub.wat`. A test compares the two.

@@ -113,6 +113,32 @@ struct Buffers {
     unread: Vec<Unread>,
     recent: Vec<u8>,
     bounds: Bounds,
+    matches: Matches,
+}
+
+/// What the matches of a column read, to tell whether one can depend on the replacement of another.
+#[derive(Default)]
+struct Matches {
+    /// The text of each key with its value.
+    read: Vec<(usize, usize)>,
+    /// Whether a match reads further than that: a container, a decoded text, or another notation than JSON.
+    any_wide: bool,
+}
+
+impl Matches {
+    fn clear(&mut self) {
+        self.read.clear();
+        self.any_wide = false;
+    }
+
+    /// Whether no match reads what another one masks.
+    fn are_independent(&mut self) -> bool {
+        if self.any_wide {
+            return false;
+        }
+        self.read.sort_unstable();
+        self.read.array_windows().all(|[(_, end), (start, _)]| end <= start)
+    }
 }
 
 /// A part of the text that must be decoded.
@@ -148,6 +174,12 @@ impl KeySearch {
         Some(Self { suspects, longest, rules, buffers: Buffers::default() })
     }
 
+    /// Whether no match of the latest search read what another one masks, so that rules that are applied one after the
+    /// other find the same.
+    pub(crate) fn are_independent(&mut self) -> bool {
+        self.buffers.matches.are_independent()
+    }
+
     /// What [`find`](Self::find) needs the places of: suspicious escapes, then needles.
     pub(crate) fn windows(&self) -> impl Iterator<Item = Window> {
         let suspects = self.suspects.pairs().iter().map(|pair| {
@@ -170,6 +202,7 @@ impl KeySearch {
         let Self { rules, suspects, longest, buffers } = self;
         buffers.suspects.clear();
         buffers.bounds.clear();
+        buffers.matches.clear();
         let suspicious = suspects.pairs().len();
         for (&[first, second], places) in suspects.pairs().iter().zip(places.by_ref()) {
             let is_suspect =
@@ -186,6 +219,7 @@ impl KeySearch {
                 find_raw(rule, needle, places.next().unwrap_or_default(), column, buffers, out);
             }
             if !buffers.unread.is_empty() {
+                buffers.matches.any_wide = true;
                 buffers.unread.sort_unstable_by_key(|u| u.at);
                 find_decoded(rule, *longest, column, buffers, out, &mut too_deep);
             }
@@ -206,7 +240,7 @@ fn find_raw(
     buffers: &mut Buffers,
     out: &mut Vec<Span>,
 ) {
-    let Buffers { suspects, found, unread, bounds, .. } = buffers;
+    let Buffers { suspects, found, unread, bounds, matches, .. } = buffers;
     let mut walk = Walk::default();
     // Everything before `done` is masked or goes to the decoder, so skip it.
     let mut done = 0;
@@ -229,16 +263,19 @@ fn find_raw(
             if start >= inside
                 && let Some(value) = tolerant::find(text, row.start, start, end, bounds)
             {
+                matches.any_wide = true;
                 done = value.end;
                 found.push(value);
                 spans(rule.rule, found, out);
             }
             return;
         };
+        let open = start - 1 - length_of(depth);
         let mut reader = RawReader::new(text, after, suspects);
         match after_key(&mut reader, depth, start < inside, found) {
-            Ok(After::Nothing) => {}
+            Ok(After::Nothing) => matches.read.push((open, after)),
             Ok(After::Odd) => {
+                matches.any_wide = true;
                 if let Some(value) = tolerant::after_key(text, row.start, after, depth, bounds) {
                     done = value.end;
                     found.push(value);
@@ -246,13 +283,18 @@ fn find_raw(
             }
             Ok(After::Scalar(end)) => {
                 done = end;
+                matches.read.push((open, end));
                 if let Some(last) = found.last_mut()
                     && let Some(end) = tolerant::with_joined(text, row.start, last, bounds)
                 {
+                    matches.any_wide = true;
                     (last.end, done) = (end, end);
                 }
             }
-            Ok(After::Container(end)) => inside = end,
+            Ok(After::Container(end)) => {
+                matches.any_wide = true;
+                inside = end;
+            }
             Err(at) => {
                 found.clear();
                 unread.push(Unread { at: start, until: at.0 });

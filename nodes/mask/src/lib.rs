@@ -6,6 +6,7 @@
 
 mod column;
 mod fit;
+mod fuse;
 mod json_key;
 mod literals;
 mod masker;
@@ -23,4 +24,4 @@ mod undecided;
 pub use node::Mask;
 pub use options::{Group, Keys, OnUndecidable, Options, Replacement, Rule};
 
-wattle_node::export_node!(Mask);
+wattle_node::export_node!(Mask, fusion);

@@ -153,6 +153,16 @@ impl Masker {
         }
     }
 
+    /// Whether the rules, applied one after the other, each to the result of the one before, give the result of the latest
+    /// search. May say no where they do.
+    pub(crate) fn are_rules_independent(&mut self) -> bool {
+        let is_certain = |span: &Span| !matches!(span.place, Place::Text);
+        self.undecided.is_empty()
+            && self.rules.is_empty()
+            && self.spans.iter().all(is_certain)
+            && self.keys.as_mut().is_none_or(KeySearch::are_independent)
+    }
+
     /// The result of the latest search.
     pub(crate) fn spans(&self) -> &[Span] {
         &self.spans

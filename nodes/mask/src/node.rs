@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use wattle_node::json::{Kind, check};
-use wattle_node::{Batch, Column, ColumnWriter, Field, Form, Node, Reasons, Setup};
+use wattle_node::{Batch, Column, ColumnWriter, Field, Form, Fusible, Node, Reasons, Setup};
 
+use crate::fuse;
 use crate::masker::Masker;
 use crate::options::Options;
 use crate::plan;
@@ -18,6 +19,8 @@ pub struct Mask {
     fields: Vec<MaskedField>,
     masker: Masker,
     tally: Tally,
+    /// Whether it does the work of several nodes in a row.
+    is_fused: bool,
     /// Positions for the host, kept for the next batch.
     starts: Vec<u32>,
     ends: Vec<u32>,
@@ -47,15 +50,19 @@ impl Node for Mask {
             })
             .collect();
         let masker = plan::masker(&options, setup)?;
-        Some(Self { fields, masker, tally: Tally::new(&options.rules), starts: Vec::new(), ends: Vec::new() })
+        let tally = Tally::new(&options.rules);
+        Some(Self { fields, masker, tally, is_fused: false, starts: Vec::new(), ends: Vec::new() })
     }
 
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
-        let Self { fields, masker, tally, starts, ends } = self;
+        let Self { fields, masker, tally, is_fused, starts, ends } = self;
         let mut failures = Failures::default();
         for MaskedField { path, field } in fields {
             let column = batch.read(*field, Form::Text);
             masker.find(&column, |(row, why)| failures.add(row, why.code(), path, why.message()));
+            if *is_fused && !masker.are_rules_independent() {
+                return Err("the rules of one node can find what those of another one leave".into());
+            }
             if masker.spans().is_empty() {
                 continue;
             }
@@ -74,6 +81,13 @@ impl Node for Mask {
         batch.fail(&failures.reasons);
         tally.report(batch, &failures.reasons);
         Ok(())
+    }
+}
+
+impl Fusible for Mask {
+    fn fuse(options: Vec<Options>, setup: &mut Setup<'_>) -> Option<Self> {
+        let (options, names) = fuse::fuse(options)?;
+        Some(Self { tally: Tally::named(names), is_fused: true, ..Self::configure(options, setup)? })
     }
 }
 

@@ -22,7 +22,11 @@ pub(crate) struct Tally {
 impl Tally {
     /// A tally of these rules.
     pub(crate) fn new(rules: &[Rule]) -> Self {
-        let mut names: Vec<Box<str>> = rules.iter().enumerate().map(|(index, rule)| name(index, rule)).collect();
+        Self::named(rules.iter().enumerate().map(|(index, rule)| name(index, rule)).collect())
+    }
+
+    /// A tally of rules with these names.
+    pub(crate) fn named(mut names: Vec<Box<str>>) -> Self {
         names.push(WHOLE.into());
         Self { counts: vec![0; names.len()], names, masked: Vec::new() }
     }
@@ -54,7 +58,7 @@ impl Tally {
 }
 
 /// The name of the rule, or its default.
-fn name(index: usize, rule: &Rule) -> Box<str> {
+pub(crate) fn name(index: usize, rule: &Rule) -> Box<str> {
     let name = match (&rule.name, &rule.json_key, &rule.preset) {
         (Some(name), ..) => name.clone(),
         (_, Some(Keys::One(key)), _) => key.clone(),

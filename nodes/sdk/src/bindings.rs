@@ -3,7 +3,7 @@
 
 use crate::batch::{Batch, ChildSpans, Form, Io};
 use crate::column::{Column, ColumnWriter};
-use crate::node::{Node, Resolve, Sharing, Stateful, Timed};
+use crate::node::{Fusible, Node, Resolve, Sharing, Stateful, Timed};
 use crate::tick::{Emit, EventKind, Events, Tick};
 
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
@@ -54,6 +54,24 @@ pub mod timer {
     pub use generated::*;
 }
 
+/// The additional export of a node that can do the work of several.
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
+pub mod fusion {
+    mod generated {
+        wit_bindgen::generate!({
+            inline: "package wattle:sdk; world fusible { export wattle:node/fusion@0.2.0; }",
+            path: "../../wit",
+            pub_export_macro: true,
+            export_macro_name: "export_fusion",
+            runtime_path: "wit_bindgen::rt",
+        });
+    }
+    pub use generated::export_fusion;
+    pub use generated::exports::wattle::node::fusion::Guest;
+    #[doc(hidden)]
+    pub use generated::*;
+}
+
 pub use generated::export;
 pub use generated::exports::wattle::node::node::{Configured, Description, Guest, OptionError};
 #[doc(hidden)]
@@ -85,11 +103,15 @@ impl Resolve for HostFields {
     }
 }
 
-/// Configures the node of this instance.
-pub fn configure<N: Node>(node: &mut Option<N>, options: &str) -> Result<Configured, Vec<OptionError>> {
+fn report_panics() {
     std::panic::set_hook(Box::new(|info| {
         generated::wattle::node::diagnostics::panicked(&info.to_string());
     }));
+}
+
+/// Configures the node of this instance.
+pub fn configure<N: Node>(node: &mut Option<N>, options: &str) -> Result<Configured, Vec<OptionError>> {
+    report_panics();
     let (made, requested) = crate::node::configure::<N>(options, &mut HostFields).map_err(|errors| {
         errors.into_iter().map(|e| OptionError { path: e.path, message: e.message }).collect::<Vec<_>>()
     })?;
@@ -101,6 +123,13 @@ pub fn configure<N: Node>(node: &mut Option<N>, options: &str) -> Result<Configu
         Sharing::Key(fields) => HostSharing::Key(fields),
     };
     Ok(Configured { ports: requested.ports, tick_milliseconds: requested.tick.map(milliseconds), sharing })
+}
+
+/// Configures the node of this instance for the work of several nodes.
+pub fn fuse<N: Fusible>(node: &mut Option<N>, options: &[String]) -> bool {
+    report_panics();
+    *node = crate::node::fuse::<N>(options.iter().map(String::as_str), &mut HostFields);
+    node.is_some()
 }
 
 /// Calls the timer of the node of this instance.

@@ -53,8 +53,8 @@ mod tick;
 pub use batch::{Batch, ChildSpans, Field, Form, Io, Reasons};
 pub use column::{Column, ColumnWriter};
 pub use node::{
-    Node, OptionError, Requested, Resolve, Setup, Sharing, Snapshot, Stateful, Timed, configure, option_message,
-    takes_any_value,
+    Fusible, Node, OptionError, Requested, Resolve, Setup, Sharing, Snapshot, Stateful, Timed, configure, fused_name,
+    option_message, takes_any_value,
 };
 pub use tick::{Emit, EventKind, Events, Tick, write_object};
 pub use wattle_json as json;
@@ -63,7 +63,7 @@ pub use wattle_pattern::bad_pattern;
 /// Makes a component from a [`Node`]. Has no effect if the target is not WebAssembly.
 ///
 /// `export_node!(N, state)`, `export_node!(N, timer)` and `export_node!(N, state, timer)` also export
-/// the node's [`Stateful`] and [`Timed`].
+/// the node's [`Stateful`] and [`Timed`], and `export_node!(N, fusion)` its [`Fusible`].
 #[macro_export]
 macro_rules! export_node {
     ($node:ty $(, $export:ident)*) => {
@@ -120,6 +120,14 @@ macro_rules! __export {
             }
         }
         $crate::bindings::timer::export_timer!($component with_types_in $crate::bindings::timer);
+    };
+    (fusion, $node:ty, $component:ident, $static:ident) => {
+        impl $crate::bindings::fusion::Guest for $component {
+            fn configure(options: ::std::vec::Vec<::std::string::String>) -> bool {
+                $static.with_borrow_mut(|node| $crate::bindings::fuse(node, &options))
+            }
+        }
+        $crate::bindings::fusion::export_fusion!($component with_types_in $crate::bindings::fusion);
     };
 }
 

@@ -12,7 +12,7 @@ use wattle_batch::{
 
 use crate::batch::{Batch, ChildSpans, Form, Io};
 use crate::column::{Column, ColumnWriter};
-use crate::node::{Node, OptionError, Requested, Resolve, Snapshot, Stateful, Timed, configure};
+use crate::node::{Fusible, Node, OptionError, Requested, Resolve, Snapshot, Stateful, Timed, configure, fuse};
 use crate::tick::{Emit, EventKind, Events, Tick};
 
 /// A configured node.
@@ -31,6 +31,28 @@ pub enum CallError {
     Node(String),
 }
 
+/// The fields that a node resolved.
+#[derive(Default)]
+struct Fields(Vec<Field>);
+
+impl Resolve for Fields {
+    fn resolve(&mut self, path: &str, read: bool, write: bool) -> Result<u32, String> {
+        let path = FieldPath::parse(path).map_err(|e| e.to_string())?;
+        self.0.push(Field { path, read, write });
+        u32::try_from(self.0.len() - 1).map_err(|e| e.to_string())
+    }
+}
+
+impl<N: Fusible> Native<N> {
+    /// Configures a node that does the work of several, given their options in JSON; `None` if one node cannot.
+    pub fn fuse(name: &str, options: &[&str]) -> Option<Self> {
+        let mut fields = Fields::default();
+        let node = fuse::<N>(options.iter().copied(), &mut fields)?;
+        let requested = Requested { ports: vec!["out".into()], ..Requested::default() };
+        Some(Self::new(node, name, fields, requested))
+    }
+}
+
 impl<N: Node> Native<N> {
     /// Configures a node with options in JSON.
     ///
@@ -38,21 +60,16 @@ impl<N: Node> Native<N> {
     ///
     /// All errors in the options.
     pub fn configure(name: &str, options: &str) -> Result<Self, Vec<OptionError>> {
-        #[derive(Default)]
-        struct Fields(Vec<Field>);
-        impl Resolve for Fields {
-            fn resolve(&mut self, path: &str, read: bool, write: bool) -> Result<u32, String> {
-                let path = FieldPath::parse(path).map_err(|e| e.to_string())?;
-                self.0.push(Field { path, read, write });
-                u32::try_from(self.0.len() - 1).map_err(|e| e.to_string())
-            }
-        }
         let mut fields = Fields::default();
         let (node, requested) = configure::<N>(options, &mut fields)?;
+        Ok(Self::new(node, name, fields, requested))
+    }
+
+    fn new(node: N, name: &str, fields: Fields, requested: Requested) -> Self {
         let version = format!("{}@{}", N::NAME, N::VERSION);
         let ports = requested.ports.clone();
         let info = NodeInfo { name: name.into(), version: version.into(), ports, fields: fields.0 };
-        Ok(Self { node, info: Arc::new(info), requested })
+        Self { node, info: Arc::new(info), requested }
     }
 
     /// What the node asked for while it was configured.

@@ -69,6 +69,21 @@ pub trait Timed: Node {
     fn tick(&mut self, tick: &mut Tick<'_>) -> Result<(), String>;
 }
 
+/// A node of which one instance can do the work of several in a row. Exported by
+/// [`export_node!(N, fusion)`](crate::export_node). `wit/fusion.wit` has the rules.
+pub trait Fusible: Node {
+    /// Prepares a node that does what nodes with these options do one after the other; `None` if one node cannot. The
+    /// options are valid. Names of counts are those of [`fused_name`].
+    fn fuse(options: Vec<Self::Options>, setup: &mut Setup<'_>) -> Option<Self>;
+}
+
+/// The name of a count that belongs to one of several fused nodes; `None` if it is too long for the host.
+#[must_use]
+pub fn fused_name(node: usize, name: &str) -> Option<String> {
+    const MAX_BYTES: usize = 64;
+    Some(format!("{node}/{name}")).filter(|name| name.len() <= MAX_BYTES)
+}
+
 /// How the workers share the state of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Sharing {
@@ -246,4 +261,14 @@ pub fn configure<N: Node>(options: &str, resolve: &mut dyn Resolve) -> Result<(N
         }
         _ => Err(setup.errors),
     }
+}
+
+/// Prepares a node for the work of several. `None` if one node cannot do it, or needs what several do not have: other
+/// ports, or a timer.
+pub(crate) fn fuse<'o, N: Fusible>(options: impl Iterator<Item = &'o str>, resolve: &mut dyn Resolve) -> Option<N> {
+    let options: Result<Vec<N::Options>, _> = options.map(serde_json::from_str).collect();
+    let mut setup = Setup::new(resolve);
+    let requested = setup.requested.clone();
+    let node = N::fuse(options.ok()?, &mut setup)?;
+    (setup.errors.is_empty() && setup.requested == requested).then_some(node)
 }

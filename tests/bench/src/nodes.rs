@@ -13,7 +13,9 @@ use wattle_node::native::Native;
 use wattle_options::OptionError;
 use wattle_pack::Library;
 use wattle_plan::{Artifact, ArtifactLimits, NodePlan, Origin, Plan};
-use wattle_runtime::{Catalog, Compiled, Fault, NodeStats, Process, Runner, RunnerSettings, Runtime};
+use wattle_runtime::{
+    Catalog, Compiled, Fault, Follower, FusedOutcome, NodeStats, Process, Runner, RunnerSettings, Runtime,
+};
 use wattle_topology::{InstanceError, NodeFactory, sandboxed};
 
 /// The form of nodes.
@@ -122,7 +124,7 @@ impl Endpoints for BuiltinEndpoints {
 fn native(plan: &NodePlan) -> Result<Box<dyn Process>, String> {
     match plan.artifact.name.as_str() {
         "extract" => linked::<wattle_node_extract::Extract>(plan),
-        "mask" => linked::<wattle_node_mask::Mask>(plan),
+        "mask" => Ok(Box::new(Masks::new(plan)?)),
         "parse" => linked::<wattle_node_parse::Parse>(plan),
         "route" => linked::<wattle_node_route::Route>(plan),
         "unroll" => linked::<wattle_node_unroll::Unroll>(plan),
@@ -131,11 +133,50 @@ fn native(plan: &NodePlan) -> Result<Box<dyn Process>, String> {
 }
 
 fn linked<N: Node + Send + 'static>(plan: &NodePlan) -> Result<Box<dyn Process>, String> {
-    let node = Native::<N>::configure(&plan.name, &plan.options).map_err(|errors| format!("{errors:?}"))?;
-    Ok(Box::new(Linked(node)))
+    Ok(Box::new(Linked::<N>::new(plan)?))
 }
 
 struct Linked<N>(Native<N>);
+
+impl<N: Node> Linked<N> {
+    fn new(plan: &NodePlan) -> Result<Self, String> {
+        let node = Native::configure(&plan.name, &plan.options).map_err(|errors| format!("{errors:?}"))?;
+        Ok(Self(node))
+    }
+}
+
+/// A mask, which can be fused as in the sandbox.
+struct Masks {
+    own: Linked<wattle_node_mask::Mask>,
+    options: String,
+    fused: Option<Native<wattle_node_mask::Mask>>,
+}
+
+impl Masks {
+    fn new(plan: &NodePlan) -> Result<Self, String> {
+        Ok(Self { own: Linked::new(plan)?, options: plan.options.clone(), fused: None })
+    }
+}
+
+impl Process for Masks {
+    fn process(&mut self, batch: Batch) -> Vec<Outcome> {
+        self.own.process(batch)
+    }
+
+    fn fuse(&mut self, followers: &[Follower<'_>]) -> bool {
+        let options = followers.iter().map(|follower| follower.plan.options.as_str());
+        let options: Vec<&str> = std::iter::once(self.options.as_str()).chain(options).collect();
+        self.fused = Native::fuse("masks", &options);
+        self.fused.is_some()
+    }
+
+    fn process_fused(&mut self, batch: Batch) -> Result<FusedOutcome, Batch> {
+        let Some(fused) = &mut self.fused else { return Err(batch) };
+        let mut outcome = fused.process(batch).map_err(|back| back.0)?;
+        // The counts by name are not compared here.
+        Ok(FusedOutcome { batch: outcome.emitted.pop().map(|(_, batch)| batch), counts: Vec::new() })
+    }
+}
 
 impl<N: Node + Send> Process for Linked<N> {
     fn process(&mut self, batch: Batch) -> Vec<Outcome> {

@@ -9,7 +9,7 @@ use wattle_capability::Clock;
 use super::{Process as _, Runner, RunnerSettings, SAY_AGAIN};
 use crate::artifact::Compiled;
 use crate::fault::{Fault, FaultKind};
-use crate::instance::{ConfigureError, Instance, Processed, Requested, not_granted};
+use crate::instance::{ConfigureError, Instance, Options, Processed, Requested, not_granted};
 use crate::time;
 
 /// State is saved after a call if this many times the duration of the last save has passed, so
@@ -140,6 +140,13 @@ impl Runner {
         }
     }
 
+    /// Frees the memory of the instance until the next batch.
+    pub(super) fn rest_alone(&mut self) {
+        self.save();
+        self.resting = self.instance.take().is_some() || self.resting;
+        self.memory.set(0);
+    }
+
     /// Creates another instance. Its `configure` must return the same result as the first:
     /// decisions are checked against those ports and fields.
     fn same(&self) -> Result<Instance, Fault> {
@@ -198,7 +205,7 @@ impl Runner {
 /// Creates and configures an instance.
 pub(super) fn make(compiled: &Compiled, settings: &RunnerSettings) -> Result<(Instance, NodeInfo, Requested), Fault> {
     let RunnerSettings { name, options, limits, services } = settings;
-    Instance::new(compiled, name, options, limits, services.as_ref()).map_err(|error| match error {
+    Instance::new(compiled, name, Options::One(options), limits, services.as_ref()).map_err(|error| match error {
         ConfigureError::Capability(capability) => not_granted(capability).while_instantiating(),
         ConfigureError::Fault(fault) => fault.while_instantiating(),
         ConfigureError::Options(errors) => {

@@ -12,6 +12,7 @@ use wattle_plan::{
 };
 use wattle_runtime::{Process, StateSlot};
 
+use super::fusion;
 use super::order::ranks;
 use super::points::Points;
 use super::{BuildContext, BuildError, NodeScope, NodeSet};
@@ -74,8 +75,11 @@ impl Builder<'_> {
         let counted = counts.pipeline(name);
         let shared = self.shared(planned, name, scope, &counted)?;
         let mut instances = Vec::with_capacity(self.nodes.len());
+        let mut chains = fusion::chains(planned);
         for _ in 0..self.context.workers {
-            instances.push(self.instances(planned, name, scope, &counted, &shared)?);
+            let mut own = self.instances(planned, name, scope, &counted, &shared)?;
+            fusion::fuse(planned, &counted, &mut own, &mut chains);
+            instances.push(own);
         }
         // The spare worker's instances are created when it must help.
         let first = instances.first();
@@ -143,7 +147,7 @@ impl Builder<'_> {
         });
         let outputs = outputs.collect();
         let ends = Ends { points, outputs, quarantine: Some(quarantine) };
-        Ok(self.connect(planned, name, counted, memories, ends))
+        Ok(self.connect(planned, name, counted, chains, memories, ends))
     }
 
     /// Creates the instances of nodes whose state all workers share.
@@ -221,6 +225,7 @@ impl Builder<'_> {
         planned: &PipelinePlan,
         name: &str,
         counted: Arc<PipelineCounts>,
+        chains: Vec<Vec<usize>>,
         memories: Vec<Memory>,
         ends: Ends,
     ) -> Pipeline {
@@ -229,7 +234,7 @@ impl Builder<'_> {
         let mut order: Vec<usize> = (0..planned.nodes.len()).collect();
         order.sort_by_key(|&node| ranks.get(node).copied().unwrap_or(0));
         let nodes = planned.nodes.iter().zip(points.nodes);
-        let links = nodes.zip(memories).zip(&ranks).map(|(((node, points), memory), &rank)| {
+        let links = nodes.zip(memories).zip(chains).zip(&ranks).map(|((((node, points), memory), fused), &rank)| {
             let Memory { slots, inherits, shared } = memory;
             let counts = counted.node(&node.name);
             counts.masks.store(node.shape.masks, Ordering::Relaxed);
@@ -245,6 +250,7 @@ impl Builder<'_> {
                 circuit: Circuit::new(&node.circuit, node.on_fault),
                 quarantine: quarantine.clone().filter(|_| node.shape.masks),
                 ports,
+                fused,
                 counts,
                 slots,
                 inherits,
@@ -297,7 +303,9 @@ impl Builder<'_> {
         let counted = Arc::new(PipelineCounts::default());
         let scope = NodeScope { pipeline: &planned.name, is_dry: true };
         // Its only thread shares no state.
-        let nodes = self.instances(candidate, &planned.name, scope, &counted, &[])?;
+        let mut nodes = self.instances(candidate, &planned.name, scope, &counted, &[])?;
+        let mut chains = fusion::chains(candidate);
+        fusion::fuse(candidate, &counted, &mut nodes, &mut chains);
         let outputs = candidate.outputs.iter().map(|output| Output {
             point: Point::unseen(),
             sinks: Vec::new(),
@@ -308,7 +316,7 @@ impl Builder<'_> {
         // No other instance has its state, so it starts without state and saves none.
         let memories = candidate.nodes.iter().map(|_| Memory::default()).collect();
         let ends = Ends { points: Points::unseen(candidate), outputs, quarantine: None };
-        let mut pipeline = self.connect(candidate, &planned.name, counted, memories, ends);
+        let mut pipeline = self.connect(candidate, &planned.name, counted, chains, memories, ends);
         pipeline.stops = Stops::default();
         let names = |plan: &PipelinePlan| plan.outputs.iter().map(|output| output.name.clone()).collect();
         let (outputs, own_outputs) = (names(planned), names(candidate));

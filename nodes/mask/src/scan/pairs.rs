@@ -11,7 +11,7 @@ const STEP: usize = 64;
 /// A step and the byte after it, which forms a pair with the last byte of the step.
 const BLOCK: usize = STEP + 1;
 /// Number of pairs per pass.
-pub(super) const AT_ONCE: usize = 3;
+pub(super) const AT_ONCE: usize = 4;
 
 /// Calls back with the index of the pair and its place for each place of each pair; places of one
 /// pair are in order.
@@ -22,6 +22,7 @@ pub(super) fn find(text: &[u8], pairs: &[[u8; 2]], mut found: impl FnMut(usize, 
             [a] => pass(text, [a], &mut found),
             [a, b] => pass(text, [a, b], &mut found),
             [a, b, c] => pass(text, [a, b, c], &mut found),
+            [a, b, c, d] => pass(text, [a, b, c, d], &mut found),
             _ => {}
         }
     }
