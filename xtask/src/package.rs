@@ -4,6 +4,7 @@
 //! `cargo-generate-rpm` would compile some 200 crates to write the same files, and keep the list of files twice.
 
 mod binary;
+mod check;
 mod deb;
 mod man;
 mod rpm;
@@ -32,6 +33,9 @@ pub(crate) struct Options {
     /// Unix time of all files; the default is that of the last commit
     #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
     time: Option<u64>,
+    /// Also install the package in a clean Debian under systemd: start, data, reload, stop, purge. Needs root
+    #[arg(long)]
+    check: bool,
 }
 
 /// What both formats need.
@@ -69,20 +73,23 @@ pub(crate) fn package(options: &Options) -> anyhow::Result<()> {
     tools::add_packagers();
     let program = options.binary.clone().map_or_else(nodes::build_agent, Ok)?;
     let time = options.time.map_or_else(last_commit, Ok)?;
-    write(&program, &program, &options.out, time)
+    let debian = write(&program, &program, &options.out, time)?;
+    if options.check { check::check(&debian) } else { Ok(()) }
 }
 
-/// Writes both packages of a binary to a folder. `speaker` is the same program for this machine, which prints its help.
-pub(crate) fn write(program: &Path, speaker: &Path, out: &Path, time: u64) -> anyhow::Result<()> {
+/// Writes both packages of a binary to a folder, and returns the path of that for Debian. `speaker` is the same program for
+/// this machine, which prints its help.
+pub(crate) fn write(program: &Path, speaker: &Path, out: &Path, time: u64) -> anyhow::Result<PathBuf> {
     let binary = Binary::read(program, speaker)?;
     fs::create_dir_all(out).with_context(|| out.display().to_string())?;
     let root = target_dir()?.join("package-root");
     let package = Package { binary, root, out: std::path::absolute(out)?, time };
     stage(&package.root, program, speaker).context("collecting the files to install")?;
-    for file in [deb::build(&package)?, rpm::build(&package)?] {
-        println!("{} ({:.1} MB)", file.display(), fs::metadata(&file)?.len() as f64 / 1e6);
+    let debian = deb::build(&package)?;
+    for file in [&debian, &rpm::build(&package)?] {
+        println!("{} ({:.1} MB)", file.display(), fs::metadata(file)?.len() as f64 / 1e6);
     }
-    Ok(())
+    Ok(debian)
 }
 
 /// The time of the last commit, so that the same commit gives the same packages.

@@ -182,6 +182,12 @@ pub(crate) fn add_emulator() {
     add_from_debian(&["bwrap"], &["bubblewrap"], "the image is not tried");
 }
 
+/// Installs what makes a clean Debian and starts it with systemd.
+pub(crate) fn add_debian() {
+    let packages = ["debootstrap", "systemd-container"];
+    add_from_debian(&["debootstrap", "systemd-nspawn"], &packages, "the package is not installed");
+}
+
 /// Installs packages from PyPI, each at a fixed version, in an environment of their own below the target folder, unless
 /// `works`, a program of theirs and its arguments, succeeds. Returns the folder of the programs. If the packages cannot be
 /// installed, this prints a message, and the tests that need them fail.
