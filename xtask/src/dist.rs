@@ -25,7 +25,7 @@ use self::release::{Facts, is_static};
 use self::toolchain::{TARGETS, Target};
 use crate::package;
 use crate::process::{cargo, target_dir};
-use crate::remap::printed;
+use crate::remap::{Remap, printed};
 use crate::tools;
 
 #[derive(Args)]
@@ -62,6 +62,7 @@ pub(crate) fn dist(options: &Options) -> anyhow::Result<()> {
     };
     release::empty(&out)?;
     tools::add_packagers();
+    tools::add_emulator();
     let zig = toolchain::prepare()?;
     let nodes = release::nodes()?;
     let agent_toml = fs::read("packaging/image/agent.toml")?;
@@ -74,14 +75,17 @@ pub(crate) fn dist(options: &Options) -> anyhow::Result<()> {
         agent_toml: &agent_toml,
     };
     let mut layout = Layout::default();
-    // The first one prints the manual pages and completions of all, since this machine may not run the others.
+    // The first one prints the manual pages and completions of all, since others may need an emulator.
     let mut speaker: Option<PathBuf> = None;
     let targets: Vec<&Target> =
         TARGETS.iter().filter(|target| options.arch.iter().any(|it| it == target.oci)).collect();
     let mut binaries = Vec::new();
     for target in &targets {
         let binary = build(target, &zig, &out, &facts, &nodes)?;
-        let speaker = speaker.get_or_insert_with(|| binary.clone());
+        let speaker = match &mut speaker {
+            Some(speaker) => speaker,
+            None => speaker.insert(smoke::program(&binary, target.oci)?),
+        };
         package::write(&binary, speaker, &out, facts.seconds)?;
         let layers = layout.add(&image, target.oci, &fs::read(&binary)?)?;
         println!("image for {}: {:.1} MB compressed", target.oci, layers as f64 / 1e6);
@@ -132,7 +136,9 @@ fn build(
     fs::write(&whole, sbom::compress(document.as_bytes())?)?;
     let binary = out.join(&name);
     toolchain::finish(&built, &binary, &[(".dep-v0", &crates), (".cyclonedx", &whole)])?;
-    ensure!(is_static(&fs::read(&binary)?), "{} is not static", binary.display());
+    let bytes = fs::read(&binary)?;
+    ensure!(is_static(&bytes), "{} is not static", binary.display());
+    Remap::of_this_machine()?.ensure_absent(&name, &bytes)?;
     Ok(binary)
 }
 

@@ -42,6 +42,16 @@ impl Remap {
         self.0.iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())).collect()
     }
 
+    /// Fails if something that was built names a path of this machine. `what` is its name.
+    pub(crate) fn ensure_absent(&self, what: &str, bytes: &[u8]) -> anyhow::Result<()> {
+        for (path, _) in &self.0 {
+            let path = path.display().to_string();
+            let at = memchr::memmem::find(bytes, path.as_bytes());
+            ensure!(at.is_none(), "{what} names {path}, so that another folder gives other bytes");
+        }
+        Ok(())
+    }
+
     /// The flags of a compiler for C.
     pub(crate) fn c_flags(&self) -> Vec<String> {
         self.0.iter().map(|(from, to)| format!("-ffile-prefix-map={}={to}", from.display())).collect()
@@ -77,5 +87,56 @@ mod tests {
         let argument = flags_for("x", &remap.rust_flags());
         assert_eq!(argument, r#"target.x.rustflags=["--remap-path-prefix=/home/a b=/wattle"]"#);
         assert_eq!(remap.c_flags(), ["-ffile-prefix-map=/home/a b=/wattle"]);
+    }
+
+    /// The nodes that `cargo xtask test` has built with these flags.
+    #[test]
+    fn built_in_nodes_name_no_path_of_this_machine() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let mut remap = Remap::of_this_machine().unwrap();
+        // The current folder of a test is that of its package.
+        remap.0.push((root.to_owned(), "/wattle".to_owned()));
+        remap.0.push((root.join("target"), "/target".to_owned()));
+        for name in crate::nodes::BUILTIN {
+            let path = root.join(format!("target/nodes/{name}.wasm"));
+            let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            remap.ensure_absent(name, &bytes).unwrap();
+        }
+    }
+
+    /// Builds a program of Rust and C in `folder`, with or without the flags, and returns its bytes.
+    fn built(folder: &Path, is_remapped: bool) -> Vec<u8> {
+        std::fs::create_dir_all(folder).unwrap();
+        let (rust, c) = (folder.join("main.rs"), folder.join("part.c"));
+        let text = "unsafe extern \"C\" { fn part() -> *const u8; }\n\
+            fn main() { let n = std::env::args().count(); assert!(n < 9 && !unsafe { part() }.is_null(), \"{n}\"); }\n";
+        std::fs::write(&rust, text).unwrap();
+        std::fs::write(&c, "const char *part(void) { return __FILE__; }\n").unwrap();
+        let remap = Remap(vec![(folder.to_owned(), "/wattle".to_owned())]);
+        let (mut compile, mut archive, mut link) = (Command::new("cc"), Command::new("ar"), Command::new("rustc"));
+        compile.arg("-c").arg(&c).arg("-o").arg(folder.join("part.o"));
+        archive.arg("rcsD").arg(folder.join("libpart.a")).arg(folder.join("part.o"));
+        link.args(["--edition", "2024", "-lstatic=part"]).arg("-L").arg(folder).arg(&rust).arg("-o");
+        link.arg(folder.join("main"));
+        if is_remapped {
+            compile.args(remap.c_flags());
+            link.args(remap.rust_flags());
+        }
+        for command in [&mut compile, &mut archive, &mut link] {
+            crate::process::run(command).unwrap();
+        }
+        let bytes = std::fs::read(folder.join("main")).unwrap();
+        assert_eq!(remap.ensure_absent("the program", &bytes).is_ok(), is_remapped);
+        bytes
+    }
+
+    /// What `cargo xtask dist --check` does with the agent, in a second.
+    #[test]
+    fn the_flags_make_builds_in_two_folders_equal() {
+        let folder = std::env::temp_dir().join(format!("wattle-remap-{}", std::process::id()));
+        let (one, other) = (folder.join("one"), folder.join("another/folder"));
+        assert_eq!(built(&one, true), built(&other, true));
+        assert_ne!(built(&one, false), built(&other, false), "the folder is in the program without the flags");
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -10,11 +10,17 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
 use super::hex_digest;
+use super::toolchain::{quote, script};
 use crate::process::{run, target_dir};
-use crate::tools;
 
 /// How long an image may take until it is ready. The first start compiles its nodes.
 const READY: Duration = Duration::from_secs(60);
+
+/// Packs, and those of their outputs that do not depend on the time. The newest pack also measures and summarizes.
+const OUTPUTS: &[(&str, &[&str])] = &[
+    ("cloudtrail@1.0.0", &["processed.ndjson", "get_describe_list.ndjson", "fails.ndjson"]),
+    ("cloudtrail", &["processed.ndjson", "get_describe_list.ndjson", "log_delivery.ndjson"]),
+];
 
 /// The architecture of this machine.
 pub(crate) const OWN: &str = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
@@ -29,30 +35,54 @@ fn on_this_machine(binary: &Path, architecture: &str) -> Command {
     qemu
 }
 
+/// A program that runs a binary here, with the arguments of that.
+pub(crate) fn program(binary: &Path, architecture: &str) -> anyhow::Result<PathBuf> {
+    if architecture == OWN {
+        return Ok(binary.to_owned());
+    }
+    let command = on_this_machine(binary, architecture);
+    let words: Vec<String> =
+        std::iter::once(command.get_program()).chain(command.get_args()).map(|word| quote(Path::new(word))).collect();
+    let folder = target_dir()?.join("dist-tools");
+    script(&folder.join(format!("wattle-{architecture}")), &format!("#!/bin/sh\nexec {} \"$@\"\n", words.join(" ")))
+}
+
 /// Runs the same events through the CloudTrail pack on each architecture, and fails unless the results are the same
-/// bytes.
+/// bytes. The events are generated ones and, if they are beside the workspace, samples of genuine ones.
 pub(crate) fn pipelines(binaries: &[(&str, PathBuf)]) -> anyhow::Result<()> {
-    tools::add_emulator();
     let folder = target_dir()?.join("dist-smoke");
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
     fs::create_dir_all(&folder)?;
+    let samples = samples(Path::new("../shared/data"))?;
+    println!("{} kB of samples of CloudTrail go through the pack", samples.len() / 1000);
     let mut first: Option<(&str, Vec<(String, String)>)> = None;
     for (architecture, binary) in binaries {
         if on_this_machine(binary, architecture).arg("--version").output().is_err() {
             println!("NOT RUN on {architecture}: install qemu-user-static");
             continue;
         }
-        let (events, out) = (folder.join(format!("{architecture}.json")), folder.join(architecture));
+        let generated = folder.join(format!("{architecture}.json"));
         run(on_this_machine(binary, architecture)
             .args(["generate", "--documents", "20"])
-            .stdout(fs::File::create(&events)?))?;
-        let mut pack = on_this_machine(binary, architecture);
-        pack.args(["--log", "warn", "run", "--pack", "cloudtrail", "--out"]).arg(&out);
-        run(pack.stdin(fs::File::open(&events)?).env("WATTLE_DATA_DIR", folder.join(format!("{architecture}-data"))))?;
-        let mut files = super::release::files(&out)?;
-        files.push(("events".to_owned(), hex_digest(&fs::read(&events)?)));
+            .stdout(fs::File::create(&generated)?))?;
+        // Every architecture generates for itself; the digest below tells whether they agree.
+        let events = folder.join(format!("{architecture}.input"));
+        fs::write(&events, [fs::read(&generated)?, samples.clone()].concat())?;
+        let mut files = vec![("events".to_owned(), hex_digest(&fs::read(&events)?))];
+        for (pack, names) in OUTPUTS {
+            let out = folder.join(format!("{architecture}-{pack}"));
+            let mut agent = on_this_machine(binary, architecture);
+            agent.args(["--log", "warn", "run", "--pack", pack, "--out"]).arg(&out);
+            agent.stdin(fs::File::open(&events)?).stdout(Stdio::null());
+            run(agent.env("WATTLE_DATA_DIR", folder.join(format!("{architecture}-data"))))?;
+            for name in *names {
+                let text = without_arrival(&fs::read_to_string(out.join(name))?);
+                ensure!(!text.is_empty(), "{pack} wrote no {name} on {architecture}");
+                files.push((format!("{pack} {name}"), hex_digest(text.as_bytes())));
+            }
+        }
         match &first {
             None => first = Some((architecture, files)),
             Some((other, expected)) => {
@@ -62,6 +92,39 @@ pub(crate) fn pipelines(binaries: &[(&str, PathBuf)]) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Lines of events without the time of their arrival, which is in those that failed before they got one of their own.
+fn without_arrival(lines: &str) -> String {
+    let event = |line: &str| {
+        let rest = line.strip_prefix("{\"timestamp\":\"").and_then(|rest| rest.split_once("\","));
+        format!("{}\n", rest.map_or(line, |(_, rest)| rest))
+    };
+    lines.lines().map(event).collect()
+}
+
+/// The content of all files in the folders of a folder, in the order of their names, each with an end of line; nothing if
+/// the folder is missing.
+fn samples(folder: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let folder = entry?.path();
+        if folder.is_dir() {
+            files.extend(fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?);
+        }
+    }
+    files.sort();
+    let mut all = Vec::new();
+    for file in files {
+        let bytes = fs::read(&file).with_context(|| file.display().to_string())?;
+        if file.extension().is_some_and(|extension| extension == "gz") {
+            flate2::read::MultiGzDecoder::new(&*bytes).read_to_end(&mut all)?;
+        } else {
+            all.extend(bytes);
+        }
+        all.push(b'\n');
+    }
+    Ok(all)
 }
 
 /// Unpacks the image of this machine's architecture and starts it in bubblewrap: another user than root, no network, a

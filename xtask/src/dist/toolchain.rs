@@ -81,12 +81,12 @@ fn compiler(target: &Target, zig: &Path, remap: &Remap) -> String {
 }
 
 /// Text that a shell reads as one word.
-fn quote(text: &Path) -> String {
+pub(super) fn quote(text: &Path) -> String {
     format!("'{}'", text.display().to_string().replace('\'', r"'\''"))
 }
 
 /// Writes a program, unless it is there: a newer one would build all C again.
-fn script(path: &Path, text: &str) -> anyhow::Result<PathBuf> {
+pub(super) fn script(path: &Path, text: &str) -> anyhow::Result<PathBuf> {
     if fs::read_to_string(path).is_ok_and(|found| found == text) {
         return Ok(path.to_owned());
     }

@@ -72,3 +72,16 @@ fn an_agent_that_ends_is_an_error() {
     let error = start("1").unwrap_err().to_string();
     assert!(error.contains("ended with exit status: 9"), "{error}");
 }
+
+#[test]
+fn only_the_time_of_arrival_is_left_out_of_a_comparison() {
+    let line = |time: &str, body: &str| format!("{{\"timestamp\":\"{time}\",\"body\":\"{body}\"}}\n{{\"n\":1}}\n");
+    assert_eq!(
+        without_arrival(&line("2026-12-01T09:46:07Z", "a")),
+        without_arrival(&line("2027-01-01T00:00:00Z", "a"))
+    );
+    assert_ne!(
+        without_arrival(&line("2026-12-01T09:46:07Z", "a")),
+        without_arrival(&line("2026-12-01T09:46:07Z", "b"))
+    );
+}
