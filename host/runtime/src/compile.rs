@@ -350,6 +350,19 @@ mod tests {
         assert!(error.hint.unwrap().contains("max_functions"));
     }
 
+    /// Where unwinders look for these entries, a process with many functions takes long to start and to end.
+    #[test]
+    fn compiled_code_has_no_entries_for_unwinders() {
+        let artifact = Artifact::new("test", wat::parse_str(FOUR).unwrap(), Origin::Builtin);
+        let tiers = [Some(Tier::optimized(false, false).unwrap()), Tier::baseline().ok()];
+        for tier in tiers.iter().flatten() {
+            let component = Compiler::new(ArtifactLimits::default()).compile(tier, None, &artifact).unwrap();
+            let code = component.serialize().unwrap();
+            let has = |name: &str| code.windows(name.len()).any(|window| window == name.as_bytes());
+            assert!(has(".text") && !has(".eh_frame"), "{:?}", tier.kind);
+        }
+    }
+
     #[test]
     fn a_broken_artifact_is_explained() {
         let whole = wat::parse_str(FOUR).unwrap();
