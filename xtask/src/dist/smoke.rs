@@ -54,29 +54,35 @@ pub(crate) fn pipelines(binaries: &[(&str, PathBuf)]) -> anyhow::Result<()> {
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
-    fs::create_dir_all(&folder)?;
-    let samples = samples(Path::new("../shared/data"))?;
+    pipelines_in(&folder, Path::new("../shared/data"), binaries)
+}
+
+/// The same, with results in `folder`. Each binary has a folder of its own there, by its place in the list.
+fn pipelines_in(folder: &Path, data: &Path, binaries: &[(&str, PathBuf)]) -> anyhow::Result<()> {
+    let samples = samples(data)?;
     println!("{} kB of samples of CloudTrail go through the pack", samples.len() / 1000);
     let mut first: Option<(&str, Vec<(String, String)>)> = None;
-    for (architecture, binary) in binaries {
+    for (place, (architecture, binary)) in binaries.iter().enumerate() {
+        let folder = folder.join(place.to_string());
+        fs::create_dir_all(&folder)?;
         if on_this_machine(binary, architecture).arg("--version").output().is_err() {
             println!("NOT RUN on {architecture}: install qemu-user-static");
             continue;
         }
-        let generated = folder.join(format!("{architecture}.json"));
+        let generated = folder.join("generated");
         run(on_this_machine(binary, architecture)
             .args(["generate", "--documents", "20"])
             .stdout(fs::File::create(&generated)?))?;
         // Every architecture generates for itself; the digest below tells whether they agree.
-        let events = folder.join(format!("{architecture}.input"));
+        let events = folder.join("input");
         fs::write(&events, [fs::read(&generated)?, samples.clone()].concat())?;
         let mut files = vec![("events".to_owned(), hex_digest(&fs::read(&events)?))];
         for (pack, names) in OUTPUTS {
-            let out = folder.join(format!("{architecture}-{pack}"));
+            let out = folder.join(pack);
             let mut agent = on_this_machine(binary, architecture);
             agent.args(["--log", "warn", "run", "--pack", pack, "--out"]).arg(&out);
             agent.stdin(fs::File::open(&events)?).stdout(Stdio::null());
-            run(agent.env("WATTLE_DATA_DIR", folder.join(format!("{architecture}-data"))))?;
+            run(agent.env("WATTLE_DATA_DIR", folder.join("data")))?;
             for name in *names {
                 let text = without_arrival(&fs::read_to_string(out.join(name))?);
                 ensure!(!text.is_empty(), "{pack} wrote no {name} on {architecture}");

@@ -85,3 +85,25 @@ fn only_the_time_of_arrival_is_left_out_of_a_comparison() {
         without_arrival(&line("2026-12-01T09:46:07Z", "b"))
     );
 }
+
+/// The agent of `cargo xtask test`, twice: what is compared does not depend on the time of the run.
+#[test]
+fn two_runs_of_the_pack_give_the_same_bytes() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let agent = root.join("target/release/wattle");
+    assert!(agent.is_file(), "{} is missing; run `cargo xtask test`, which builds it", agent.display());
+    let folder = std::env::temp_dir().join(format!("wattle-pipelines-{}", std::process::id()));
+    // The end-to-end tests compile the same nodes.
+    let cache = root.join("target/tests-data/cache");
+    fs::create_dir_all(&cache).unwrap();
+    for place in ["0", "1"] {
+        let data = folder.join(place).join("data");
+        fs::create_dir_all(&data).unwrap();
+        std::os::unix::fs::symlink(&cache, data.join("cache")).unwrap();
+    }
+    pipelines_in(&folder, &root.join("../shared/data"), &[(OWN, agent.clone()), (OWN, agent)]).unwrap();
+    let input = |place: &str| fs::read(folder.join(place).join("input")).unwrap();
+    assert!(!input("0").is_empty());
+    assert_eq!(input("0"), input("1"));
+    fs::remove_dir_all(folder).unwrap();
+}
