@@ -2,7 +2,8 @@
 //! Kafka to Kafka.
 //!
 //! The agent runs on one core; the clients and the server, threads of this process, on the other. Vector and Fluent Bit do
-//! the same if they are on the PATH, with the configurations in `peers/`.
+//! the same if they are on the PATH, with the configurations in `peers/`. Events are counted at their destination: peers
+//! may respond to a client before they deliver, and lose events. The agent may not.
 
 mod http;
 mod kafka;
@@ -28,8 +29,11 @@ const CLIENTS: usize = 4;
 /// Events in a request, and in a piece that a client of syslog writes at once.
 const BATCH: usize = 1000;
 
-/// Time limit for a start, and for the last events to arrive.
+/// Time limit for a start.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Events that are still missing after this long without an arrival are lost.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// A job from a source to a sink.
 struct Edge {
@@ -54,6 +58,9 @@ enum From {
 }
 
 const NDJSON: From = From::Requests("/", "application/x-ndjson");
+
+/// The same for a peer that knows lines of JSON only under this content type.
+const NDJSON_AS_JSON: From = From::Requests("/", "application/json");
 
 const EDGES: [Edge; 5] = [
     Edge {
@@ -107,6 +114,15 @@ const EDGES: [Edge; 5] = [
     },
 ];
 
+/// What a program needed for a job, in each round.
+#[derive(Default)]
+struct Figures {
+    events_per_cpu_s: Samples,
+    mb_per_cpu_s: Samples,
+    peak_mb: Samples,
+    lost: Samples,
+}
+
 /// The rows about connections.
 pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     report.section("Connections: events from clients to a file or server, on one core");
@@ -114,42 +130,82 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
     let programs = Program::found(report);
     for edge in &EDGES {
         let payload = (edge.payload)(BATCH);
-        #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-        let (events, megabytes) = ((batches * BATCH) as f64, mega((batches * payload.len()) as u64));
-        let mut figures: Vec<(&Program, [Samples; 3])> =
-            programs.iter().filter(|program| program.does(edge)).map(|program| (program, Default::default())).collect();
+        let mut figures: Vec<(&Program, Figures)> =
+            programs.iter().filter(|program| program.does(edge)).map(|program| (program, Figures::default())).collect();
         // In turns, so that what else the machine does slows all of them.
         for _ in 0..bench.rounds() {
-            for (program, [rate, speed, peak]) in &mut figures {
-                // Its threads, and only they, run on the other core.
-                let (cpu_s, peak_mb) = std::thread::scope(|scope| {
-                    let run = scope.spawn(|| {
-                        on_core(1)?;
-                        run(bench, edge, program, &payload, batches)
-                    });
-                    run.join().map_err(|_| anyhow::anyhow!("the clients panicked"))?
-                })?;
-                rate.push(events / cpu_s);
-                speed.push(megabytes / cpu_s);
-                peak.push(peak_mb);
-            }
-        }
-        let ours = figures.first().map_or(0.0, |(_, [rate, ..])| rate.median());
-        for (program, [rate, speed, peak]) in &figures {
-            match program {
-                Program::Wattle => {
-                    report.key(&format!("{}_per_cpu_s", edge.key), edge.what, rate, "ev/CPU-s", edge.note)
-                }
-                Program::Peer(peer) => {
-                    report.row(peer.name, rate, "ev/CPU-s", "");
-                    report.row("ours / it", &Samples::from_iter([ours / rate.median()]), "times", "bar 3");
+            let mut failed = Vec::new();
+            for (index, (program, figures)) in figures.iter_mut().enumerate() {
+                match (round(bench, edge, program, &payload, batches, figures), program) {
+                    (Ok(()), _) => {}
+                    (Err(error), Program::Wattle) => return Err(error.context(edge.key)),
+                    (Err(error), Program::Peer(peer)) => {
+                        report.remark(&format!("{}: {} failed: {error:#}", edge.what, peer.name));
+                        failed.push(index);
+                    }
                 }
             }
-            report.row("", speed, "MB/CPU-s", "");
-            report.row("", peak, "MB", "peak memory");
+            for index in failed.into_iter().rev() {
+                figures.remove(index);
+            }
         }
+        show(report, edge, &figures);
     }
     Ok(())
+}
+
+/// Runs a program once. Its threads, and only they, run on the first core.
+fn round(
+    bench: &Bench,
+    edge: &Edge,
+    program: &Program,
+    payload: &[u8],
+    batches: usize,
+    figures: &mut Figures,
+) -> anyhow::Result<()> {
+    let measured = std::thread::scope(|scope| {
+        let run = scope.spawn(|| {
+            on_core(1)?;
+            run(bench, edge, program, payload, batches)
+        });
+        run.join().map_err(|_| anyhow::anyhow!("the clients panicked"))?
+    })?;
+    let lost = measured.sent - measured.arrived;
+    if let Program::Wattle = program {
+        ensure!(lost == 0, "{lost} of {} events did not arrive", measured.sent);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    let (arrived, sent, lost) = (measured.arrived as f64, measured.sent as f64, lost as f64);
+    figures.events_per_cpu_s.push(arrived / measured.cpu_s);
+    figures.mb_per_cpu_s.push(arrived / sent * mega((batches * payload.len()) as u64) / measured.cpu_s);
+    figures.peak_mb.push(measured.peak_mb);
+    figures.lost.push(100.0 * lost / sent);
+    Ok(())
+}
+
+/// Adds the rows of a job to the report.
+fn show(report: &mut Report, edge: &Edge, figures: &[(&Program, Figures)]) {
+    let (mut ours, mut best) = (0.0, 0.0_f64);
+    for (program, figures) in figures {
+        let rate = &figures.events_per_cpu_s;
+        match program {
+            Program::Wattle => {
+                ours = rate.median();
+                report.key(&format!("{}_per_cpu_s", edge.key), edge.what, rate, "ev/CPU-s", edge.note);
+            }
+            Program::Peer(peer) => {
+                best = best.max(rate.median());
+                report.row(peer.name, rate, "ev/CPU-s", "");
+            }
+        }
+        report.row("", &figures.mb_per_cpu_s, "MB/CPU-s", "");
+        report.row("", &figures.peak_mb, "MB", "peak memory");
+        report.row("", &figures.lost, "%", "of the events lost");
+    }
+    if best > 0.0 {
+        let ratio = Samples::from_iter([ours / best]);
+        report.key(&format!("{}_over_peers", edge.key), "ours / the better peer", &ratio, "times", "bar 3");
+    }
 }
 
 /// Binds the calling thread to a core.
@@ -172,9 +228,9 @@ struct Ends {
 }
 
 impl Ends {
-    fn start(edge: &Edge, folder: &Path, payload: &[u8]) -> anyhow::Result<Self> {
+    fn start(edge: &Edge, program: &Program, folder: &Path, payload: &[u8]) -> anyhow::Result<Self> {
         Ok(Self {
-            from: edge.from,
+            from: program.adapt(edge.from),
             // The port is free now, and no other process here opens ports.
             address: TcpListener::bind("127.0.0.1:0")?.local_addr()?,
             receiver: Receiver::start()?,
@@ -222,54 +278,72 @@ impl Ends {
         Ok(())
     }
 
-    /// Waits until so many batches are at their destination.
-    fn wait(&self, batches: usize) -> anyhow::Result<()> {
-        let events = (batches * BATCH) as u64;
-        let since = Instant::now();
+    /// Number of events at the destination.
+    fn arrived(&self) -> u64 {
+        match (&self.broker, self.from) {
+            (Some(broker), _) => broker.arrived(),
+            (None, From::Requests(..)) => self.receiver.events(),
+            // All lines of a batch have the same length.
+            (None, _) => std::fs::metadata(&self.file).map_or(0, |file| file.len()) * BATCH as u64 / self.batch_bytes,
+        }
+    }
+
+    /// Waits until so many events are at their destination, or no more arrive. Returns their number, and the CPU seconds
+    /// of the program at the last arrival.
+    fn wait(&self, wanted: u64, running: &Running) -> (u64, f64) {
+        let (mut last, mut cpu_s, mut since) = (0, running.cpu_s(), Instant::now());
         loop {
-            let (found, wanted) = match (&self.broker, self.from) {
-                (Some(broker), _) => (broker.arrived(), events),
-                // Requests of OTLP are not counted in events; their responses come after the delivery.
-                (None, From::Requests(_, "application/x-protobuf")) => (self.receiver.requests(), 1),
-                (None, From::Requests(..)) => (self.receiver.documents(), events),
-                (None, _) => {
-                    (std::fs::metadata(&self.file).map_or(0, |file| file.len()), self.batch_bytes * batches as u64)
-                }
-            };
-            if found >= wanted {
-                return Ok(());
+            let arrived = self.arrived();
+            if arrived > last {
+                (last, cpu_s, since) = (arrived, running.cpu_s(), Instant::now());
             }
-            ensure!(since.elapsed() < PATIENCE, "{found} of {wanted} arrived");
+            if last >= wanted || since.elapsed() > QUIET {
+                return (last, cpu_s);
+            }
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
 
-/// Sends batches through a program. Returns its CPU seconds without start and end, and its peak memory in MB.
-fn run(bench: &Bench, edge: &Edge, program: &Program, payload: &[u8], batches: usize) -> anyhow::Result<(f64, f64)> {
-    let folder = bench.fresh("edge")?;
-    let ends = Ends::start(edge, &folder, payload)?;
-    let running = program.start(bench, edge, &ends, &folder)?;
-    let measured = send_all(&ends, payload, batches, &running);
-    running.stop(measured)
+/// The result of a run.
+struct Measured {
+    sent: u64,
+    arrived: u64,
+    /// Without start and end.
+    cpu_s: f64,
+    peak_mb: f64,
 }
 
-fn send_all(ends: &Ends, payload: &[u8], batches: usize, running: &Running) -> anyhow::Result<(f64, f64)> {
+/// Sends batches through a program.
+fn run(bench: &Bench, edge: &Edge, program: &Program, payload: &[u8], batches: usize) -> anyhow::Result<Measured> {
+    let folder = bench.fresh("edge")?;
+    let ends = Ends::start(edge, program, &folder, payload)?;
+    let running = program.start(bench, edge, &ends, &folder)?;
+    let measured = send_all(&ends, payload, batches, &running);
+    let measured = running.stop(measured)?;
+    // Events that a program sends again, which it may do until it ends, would hide those that it loses.
+    let (arrived, sent) = (ends.arrived(), BATCH as u64 + measured.sent);
+    ensure!(arrived <= sent, "{arrived} events arrived, but only {sent} were sent");
+    Ok(measured)
+}
+
+fn send_all(ends: &Ends, payload: &[u8], batches: usize, running: &Running) -> anyhow::Result<Measured> {
     let since = Instant::now();
     while ends.broker.is_none() && TcpStream::connect(ends.address).is_err() {
         ensure!(since.elapsed() < PATIENCE, "nothing listens at {}", ends.address);
         std::thread::sleep(Duration::from_millis(10));
     }
     // The first events start what only runs once.
+    let first = BATCH as u64;
     ends.send(payload, 1)?;
-    ends.wait(1)?;
-    let before = running.cpu_s();
+    let (arrived, before) = ends.wait(first, running);
+    ensure!(arrived >= first, "{arrived} of the first {first} events arrived");
+    let share = batches / CLIENTS;
     std::thread::scope(|scope| {
-        let share = batches / CLIENTS;
         let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(move || ends.send(payload, share))).collect();
         clients.into_iter().try_for_each(|client| client.join().map_err(|_| anyhow::anyhow!("a client panicked"))?)
     })?;
-    ends.wait(1 + batches / CLIENTS * CLIENTS)?;
-    let cpu_s = running.cpu_s() - before;
-    Ok((cpu_s, running.peak_mb()?))
+    let sent = (share * CLIENTS * BATCH) as u64;
+    let (arrived, cpu_s) = ends.wait(first + sent, running);
+    Ok(Measured { sent, arrived: sent.min(arrived - first), cpu_s: cpu_s - before, peak_mb: running.peak_mb()? })
 }

@@ -78,11 +78,6 @@ impl Report {
         self.keys.insert(key.into(), json!(samples.median()));
     }
 
-    /// The median of such a figure.
-    pub(crate) fn value(&self, key: &str) -> Option<f64> {
-        self.keys.get(key)?.as_f64()
-    }
-
     pub(crate) fn remark(&mut self, text: &str) {
         println!("  {text}");
         self.rows.push(json!({ "remark": text }));

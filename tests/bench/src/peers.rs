@@ -1,11 +1,12 @@
 //! Other tools on the same corpus, if they are on the PATH. Their configurations are in `peers/`.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, OUTPUTS};
 use crate::corpus::Input;
 use crate::figures::{Report, Samples};
 use crate::job::{Job, on_path};
@@ -19,6 +20,8 @@ struct Peer {
     program: &'static str,
     args: &'static [&'static str],
     configurations: &'static [(&'static str, &'static str)],
+    /// Beginning of the names of its outputs.
+    files: &'static str,
     published: f64,
 }
 
@@ -31,13 +34,15 @@ const PEERS: &[Peer] = &[
             ("vector-tmpl-file.yaml", "masks on the document, templated file sink"),
             ("vector-literal-file.yaml", "masks on each record's text"),
         ],
+        files: "v",
         published: 33.1,
     },
     Peer {
         name: "Fluent Bit",
         program: "fluent-bit",
-        args: &["-c"],
+        args: &["-q", "-c"],
         configurations: &[("fluent-bit-pathsnull-thr-file.yaml", "tail and Lua, masks by known paths")],
+        files: "fb",
         published: 39.7,
     },
 ];
@@ -49,8 +54,21 @@ pub(crate) fn jq(program: &Path, input: &Input) -> anyhow::Result<f64> {
     Ok(job.stdin(&input.path).on_cores("0").run()?.cpu_s)
 }
 
-/// Measures the peers on the PATH; for the others it shows published figures.
+/// A configuration of a peer on the PATH, and what it needed in each round.
+struct Entry {
+    peer: &'static Peer,
+    program: PathBuf,
+    configuration: &'static str,
+    what: &'static str,
+    rate: Samples,
+    peak: Samples,
+    /// Records in each output.
+    records: [u64; OUTPUTS.len()],
+}
+
+/// Measures the peers on the PATH in turns with the agent; for the others it shows published figures.
 pub(crate) fn measure(bench: &Bench, report: &mut Report, input: &Input) -> anyhow::Result<()> {
+    let mut entries = Vec::new();
     for peer in PEERS {
         let Some(program) = on_path(peer.program) else {
             report.remark(&format!(
@@ -62,20 +80,79 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report, input: &Input) -> anyh
             ));
             continue;
         };
-        for (configuration, what) in peer.configurations {
-            let mut rate = Samples::default();
-            for _ in 0..bench.rounds() {
-                let path = prepare(bench, input, configuration)?;
-                let used = Job::new(&program).args(peer.args).args([&path]).stdin(&input.path).on_cores("0").run()?;
-                rate.push(input.megabytes() / used.cpu_s);
-            }
-            report.row(peer.name, &rate, "MB/CPU-s", what);
-            if let Some(ours) = report.value("whole_job_mb_per_cpu_s") {
-                report.row("whole job / it", &Samples::from_iter([ours / rate.median()]), "times", "");
-            }
+        entries.extend(peer.configurations.iter().map(|(configuration, what)| Entry {
+            peer,
+            program: program.clone(),
+            configuration,
+            what,
+            rate: Samples::default(),
+            peak: Samples::default(),
+            records: Default::default(),
+        }));
+    }
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let mut rate = Samples::default();
+    let out = bench.work.join("one");
+    for _ in 0..bench.rounds() {
+        let used = bench.whole_job(input, 1, &bench.fresh("one")?)?.on_cores("0").run()?;
+        rate.push(input.megabytes() / used.cpu_s);
+        for entry in &mut entries {
+            let path = prepare(bench, input, entry.configuration)?;
+            let job = Job::new(&entry.program).args(entry.peer.args).args([&path]);
+            let used = job.stdin(&input.path).on_cores("0").run()?;
+            entry.rate.push(input.megabytes() / used.cpu_s);
+            entry.peak.push(used.peak_mb);
+            let folder = path.parent().context("the folder of the configuration")?;
+            entry.records = [
+                lines(&folder.join(format!("{}-other.json", entry.peer.files)))?,
+                lines(&folder.join(format!("{}-read.json", entry.peer.files)))?,
+                lines(&folder.join(format!("{}-bad.json", entry.peer.files)))?,
+            ];
         }
     }
+    let mut ours = [0; OUTPUTS.len()];
+    for (records, output) in ours.iter_mut().zip(OUTPUTS) {
+        *records = lines(&out.join(format!("{output}.ndjson")))?;
+    }
+    report.row("whole job, in turns with these tools", &rate, "MB/CPU-s", &format!("records {}", shown(&ours)));
+    let mut best = 0.0_f64;
+    for entry in &entries {
+        best = best.max(entry.rate.median());
+        report.row(entry.peer.name, &entry.rate, "MB/CPU-s", entry.what);
+        report.row("", &entry.peak, "MB", "peak memory");
+        let lost: u64 = ours.iter().zip(&entry.records).map(|(ours, theirs)| ours.saturating_sub(*theirs)).sum();
+        #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+        let lost = Samples::from_iter([lost as f64]);
+        report.row("", &lost, "lost", &format!("records {}", shown(&entry.records)));
+    }
+    let ratio = Samples::from_iter([rate.median() / best]);
+    report.key("whole_job_over_peers", "whole job / the best of them", &ratio, "times", "");
     Ok(())
+}
+
+/// Number of lines of a file; none without the file.
+fn lines(path: &Path) -> anyhow::Result<u64> {
+    if !path.exists() {
+        return Ok(0);
+    }
+    let mut lines = 0;
+    let mut file = BufReader::with_capacity(1 << 20, fs::File::open(path)?);
+    loop {
+        let text = file.fill_buf()?;
+        if text.is_empty() {
+            return Ok(lines);
+        }
+        lines += text.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let length = text.len();
+        file.consume(length);
+    }
+}
+
+/// Numbers of records, as in `1 + 2 + 3`.
+fn shown(records: &[u64]) -> String {
+    records.iter().map(u64::to_string).collect::<Vec<_>>().join(" + ")
 }
 
 /// Copies a configuration and the files beside it, and fills in folders.

@@ -73,3 +73,45 @@ fn field(number: u8, value: &[u8]) -> Vec<u8> {
 fn fixed64(number: u8, value: u64) -> Vec<u8> {
     [&[number << 3 | 1][..], &value.to_le_bytes()].concat()
 }
+
+/// Number of log records in a request of OTLP.
+pub(super) fn records(request: &[u8]) -> u64 {
+    let scopes = |logs| fields(logs).filter(|(number, _)| *number == 2).map(|(_, scope)| scope);
+    let resources = fields(request).filter(|(number, _)| *number == 1).map(|(_, logs)| logs);
+    resources.flat_map(scopes).flat_map(fields).filter(|(number, _)| *number == 2).count() as u64
+}
+
+/// The fields of a message of Protobuf whose values have lengths. Messages that contain log records have no others.
+fn fields(mut message: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    std::iter::from_fn(move || {
+        let (tag, mut rest) = message.split_first()?;
+        let (mut length, mut shift) = (0_usize, 0);
+        loop {
+            let (byte, after) = rest.split_first()?;
+            length |= usize::from(byte & 0x7f).checked_shl(shift)?;
+            (rest, shift) = (after, shift + 7);
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        let (value, after) = rest.split_at_checked(length)?;
+        message = after;
+        Some((tag >> 3, value))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_records_are_counted() {
+        for events in [0, 1, 1000] {
+            let request = otlp(events);
+            assert_eq!(records(&request), events as u64);
+            // Resources add up.
+            assert_eq!(records(&[&request[..], &request].concat()), 2 * events as u64);
+        }
+        assert_eq!(records(b"\x0a\xff"), 0);
+    }
+}

@@ -5,10 +5,12 @@ use std::process::Child;
 
 use anyhow::{Context as _, ensure};
 
-use super::{Edge, Ends};
+use super::{Edge, Ends, From, NDJSON, NDJSON_AS_JSON};
 use crate::bench::Bench;
 use crate::figures::{Report, mega};
 use crate::job::{Job, cpu_seconds, on_path, status_bytes};
+
+const FLUENT_BIT: &str = "fluent-bit";
 
 /// A program that does the jobs.
 pub(super) enum Program {
@@ -33,7 +35,7 @@ impl Program {
         let mut programs = vec![Self::Wattle];
         for (name, program, args) in [
             ("Vector", "vector", &["--quiet", "--threads", "1", "--config"][..]),
-            ("Fluent Bit", "fluent-bit", &["-c"][..]),
+            ("Fluent Bit", FLUENT_BIT, &["-q", "-c"][..]),
         ] {
             match on_path(program) {
                 Some(path) => programs.push(Self::Peer(Peer { name, path, args, files: program })),
@@ -48,6 +50,14 @@ impl Program {
         match self {
             Self::Wattle => true,
             Self::Peer(peer) => peer.configuration(edge).is_file(),
+        }
+    }
+
+    /// How a job sends events to this program.
+    pub(super) fn adapt(&self, from: From) -> From {
+        match self {
+            Self::Peer(peer) if peer.files == FLUENT_BIT && from == NDJSON => NDJSON_AS_JSON,
+            _ => from,
         }
     }
 
