@@ -10,6 +10,7 @@
 )]
 
 mod kubelet;
+mod peers;
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -134,6 +135,32 @@ fn a_node_under_load_loses_and_repeats_nothing() {
     let (total, arrived) = replay(REPLAY, false);
     println!("{} of {total} lost, {} doubled", arrived.lost(), arrived.doubled());
     assert_eq!((arrived.lost(), arrived.doubled(), arrived.foreign), (0, 0, 0));
+}
+
+/// What other tools lose of the same load. It is only reported: the test fails if a tool does not do the job at all.
+#[test]
+fn peers_under_the_same_load() {
+    let _machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
+    for peer in peers::found() {
+        let folder = Folder::new();
+        let node = Node::new(&folder.path("pods"), REPLAY);
+        let mut running = peer.start(&folder);
+        let written = node.begin().join();
+        wait_for_quiet(&folder.path("out.log"));
+        assert!(running.is_alive(), "{} ended", peer.name);
+        drop(running);
+        let total: u64 = written.messages.iter().sum();
+        let arrived = Arrived::read(&folder.path("out.log"), &written.messages);
+        println!(
+            "{}: {} of {total} did not arrive whole, {} doubled, {} lines are parts of messages; {} rotations",
+            peer.name,
+            arrived.lost(),
+            arrived.doubled(),
+            arrived.foreign,
+            written.rotations
+        );
+        assert!((arrived.lost() as u64) < total, "{} delivered nothing", peer.name);
+    }
 }
 
 #[test]
