@@ -57,17 +57,15 @@ impl DocumentEnd {
 
     /// Takes over the state of a check that found the end.
     fn finish(&mut self, state: State) {
-        let before = self.state.nest.noted.take().unwrap_or_default();
+        let before = self.state.nest.noted.take();
         let not_ascii = self.state.not_ascii | state.not_ascii;
         self.state = state;
         self.state.not_ascii = not_ascii;
-        if let Some(noted) = &mut self.state.nest.noted {
-            noted.splice(0..0, before);
-        }
+        self.state.nest.noted = before.zip(self.state.nest.noted.take()).map(|(before, last)| [before, last].concat());
     }
 
     /// The outer containers of the document, each of which is a valid JSON text for [`check`](super::check) too. `None` before
-    /// [`look`](Self::look) found its end, and for a document that is not UTF-8.
+    /// [`look`](Self::look) found its end, for a document that is not UTF-8, and for one that has too many.
     pub fn containers(&mut self) -> Option<Containers> {
         self.containers.take()
     }
@@ -87,9 +85,10 @@ impl DocumentEnd {
                 let is_utf8 = self.state.not_ascii == 0
                     || sure_text.get(..len).is_some_and(|document| std::str::from_utf8(document).is_ok());
                 let nest = &mut self.state.nest;
-                let brackets = nest.noted.take().unwrap_or_default();
-                let containers = || Containers { spans: pairs(sure_text, &brackets), depth: nest.deepest };
-                self.containers = is_utf8.then(containers);
+                let brackets = nest.noted.take().filter(|_| is_utf8);
+                let containers =
+                    |brackets: Vec<u32>| Containers { spans: pairs(sure_text, &brackets), depth: nest.deepest };
+                self.containers = brackets.map(containers);
                 boundary
             }
             Boundary::Wrong(block) => {
@@ -298,6 +297,12 @@ mod tests {
         let mut boundary = DocumentEnd::new(8);
         assert_eq!(boundary.look(b"[\"\xff\"]", true), Boundary::End(5));
         assert_eq!(boundary.containers(), None, "it is not UTF-8");
+        for (count, is_known) in [(50, true), (5_000, false)] {
+            let text = format!("[{}1]", "[],".repeat(count));
+            let mut boundary = DocumentEnd::new(8);
+            assert_eq!(boundary.look(text.as_bytes(), true), Boundary::End(text.len()));
+            assert_eq!(boundary.containers().is_some(), is_known, "{count}");
+        }
     }
 
     #[test]

@@ -4,6 +4,10 @@ use crate::{Error, ErrorKind};
 
 /// Containers in at most this many others are noted: a document, its arrays, and their elements.
 const NOTED_DEPTH: usize = 3;
+/// Nothing is noted of a text with more of their brackets than one in this many bytes, beyond the first few: the notes could
+/// take more memory than the text.
+const BYTES_PER_BRACKET: usize = 16;
+const MIN_NOTED: usize = 256;
 
 /// Which containers are open: one bit each, 1 for an object, the innermost lowest.
 #[derive(Clone)]
@@ -33,11 +37,14 @@ impl Nest {
     /// Notes a bracket of a container that is in `depth` others.
     #[inline]
     fn note(&mut self, at: usize, depth: usize) {
-        if depth < NOTED_DEPTH
-            && let Some(noted) = &mut self.noted
-        {
+        if depth >= NOTED_DEPTH {
+            return;
+        }
+        if let Some(noted) = self.noted.as_mut().filter(|noted| noted.len() <= MIN_NOTED + at / BYTES_PER_BRACKET) {
             // A text of 4 GiB is no event.
             noted.push(u32::try_from(at).unwrap_or(u32::MAX));
+        } else {
+            self.noted = None;
         }
     }
 
