@@ -1,5 +1,5 @@
-//! Makes one document of the sources of the page in `src/admin/page`, with style and script inside, compressed, with the
-//! policy that permits exactly these two.
+//! Makes one document of the sources of the page in `src/admin/page`, with style and scripts inside, compressed, with the
+//! policy that permits exactly these.
 
 use std::error::Error;
 use std::fs;
@@ -16,6 +16,18 @@ const FOLDER: &str = "src/admin/page";
 const STYLE: &str = "<link rel=\"stylesheet\" href=\"page.css\">";
 /// What a line that names a script begins and ends with.
 const SCRIPT: (&str, &str) = ("<script src=\"", "\"></script>");
+/// Starts the script after the first frame: a browser reads and runs a script before it paints what is above it.
+const START: &str = "{
+  const run = () => {
+    const script = document.createElement(\"script\");
+    script.textContent = document.getElementById(\"script\").textContent;
+    document.body.append(script);
+  };
+  // A page in the background has no frames.
+  if (document.hidden) run();
+  else requestAnimationFrame(() => setTimeout(run));
+}
+";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={FOLDER}");
@@ -31,7 +43,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             // The scripts are the last lines of the body.
             None if line == "</body>" => {
                 script = format!("\"use strict\";\n(() => {{\n{script}}})();\n");
-                page.push_str(&format!("<script>{script}</script>\n</body>\n"));
+                page.push_str(&format!(
+                    "<script type=\"text/plain\" id=\"script\">{script}</script>\n<script>{START}</script>\n</body>\n"
+                ));
             }
             None => page.push_str(&format!("{}\n", line.replace(STYLE, &format!("<style>{style}</style>")))),
         }
@@ -44,9 +58,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         .into());
     }
     let policy = format!(
-        "default-src 'none'; script-src '{}'; style-src '{}'; connect-src 'self'; img-src data:; base-uri 'none'; \
+        "default-src 'none'; script-src '{}' '{}'; style-src '{}'; connect-src 'self'; img-src data:; base-uri 'none'; \
          form-action 'none'; frame-ancestors 'none'",
         source(&script),
+        source(START),
         source(&style)
     );
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());

@@ -1,6 +1,6 @@
 //! The page at `/`: one document without external parts. `build.rs` makes it of the files in `page/`.
 //!
-//! The policy permits only the script and the style of this document, and requests to this agent. The scripts build
+//! The policy permits only the scripts and the style of this document, and requests to this agent. The scripts build
 //! elements and never parse markup, so text of an event cannot become a part of the page.
 
 use hyper::header::{
@@ -103,6 +103,6 @@ mod tests {
         }
         // No address of another server, but for the name of SVG.
         assert!(text.split("://").skip(1).all(|address| address.starts_with("www.w3.org")));
-        assert_eq!((text.matches("<script").count(), text.matches("<style").count()), (1, 1));
+        assert_eq!((text.matches("<script").count(), text.matches("<style").count()), (2, 1));
     }
 }

@@ -82,16 +82,14 @@ function isInUse() {
   return shape !== null && current !== "try" && main.contains(document.activeElement) && /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName);
 }
 
-function showNav() {
-  const links = VIEWS.map(([name, view]) => {
-    const link = h("a", { href: `#/${name}`, "data-view": name, onclick: (event) => {
+function startNav() {
+  for (const link of byId("views").querySelectorAll("a")) {
+    link.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
-      go({ view: name });
-    } }, view.title);
-    return link;
-  });
-  byId("views").replaceChildren(...links);
+      go({ view: link.dataset.view });
+    });
+  }
 }
 
 function hideViews() {
@@ -176,7 +174,7 @@ function visibility() {
 }
 
 function start() {
-  showNav();
+  startNav();
   showFacts();
   startSearch();
   byId("help").addEventListener("click", showKeys);
