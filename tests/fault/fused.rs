@@ -1,6 +1,6 @@
 //! Nodes that work as one: each is still counted, blamed, watched and swapped by its own name.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 
 use wattle_tests::{Config, Folder, Metrics, built, free_address, get, send, wait_until};
 
@@ -42,8 +42,8 @@ fn bodies(folder: &Folder, output: &str) -> Vec<String> {
 fn nodes_that_work_as_one_are_counted_blamed_and_swapped_separately() {
     let folder = Folder::new();
     let (source, admin) = (free_address(), free_address());
-    let mut agent = folder.start(&config(source, admin, ", panics_on = \"poison\", refuses = \"each alone\""));
-    agent.wait_for("running");
+    let agent = folder.start(&config(source, admin, ", panics_on = \"poison\", refuses = \"each alone\""));
+    wait_until("the source listens", || TcpStream::connect(source).is_ok());
     let batch = |text: &str| assert_eq!(send(source, &[], text.as_bytes()).status, 200);
 
     batch("ace\naa");
