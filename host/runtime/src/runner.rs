@@ -45,8 +45,8 @@ pub trait Process: Send {
     /// # Errors
     ///
     /// The batch, if one call cannot do what the nodes would do one after the other.
-    fn process_fused(&mut self, batch: Batch) -> Result<FusedOutcome, Batch> {
-        Err(batch)
+    fn process_fused(&mut self, batch: Batch) -> Result<FusedOutcome, Box<Batch>> {
+        Err(Box::new(batch))
     }
 
     /// Whether a call for the last batch faulted.
@@ -358,7 +358,7 @@ impl Process for Runner {
         is_fused
     }
 
-    fn process_fused(&mut self, batch: Batch) -> Result<FusedOutcome, Batch> {
+    fn process_fused(&mut self, batch: Batch) -> Result<FusedOutcome, Box<Batch>> {
         self.process_as_one(batch)
     }
 

@@ -201,7 +201,7 @@ impl Pipeline {
             true => batch,
             false => match self.run_fused(nodes, index, links, batch, emitter) {
                 Ok(()) => return,
-                Err(batch) => batch,
+                Err(batch) => *batch,
             },
         };
         for outcome in self.call(nodes, index, links, batch, emitter) {

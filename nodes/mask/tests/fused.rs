@@ -1,6 +1,6 @@
 //! Compares masks in a row with one that does the work of all: it gives the same texts and counts, or refuses the batch.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what is not as expected fails the test, as it should")]
+#![expect(clippy::unwrap_used, reason = "what is not as expected fails the test, as it should")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -170,9 +170,9 @@ impl Process for Masks {
         self.fused.is_some()
     }
 
-    fn process_fused(&mut self, batch: Batch) -> Result<FusedOutcome, Batch> {
-        let Some(fused) = &mut self.fused else { return Err(batch) };
-        let mut outcome = fused.process(batch).map_err(|back| back.0)?;
+    fn process_fused(&mut self, batch: Batch) -> Result<FusedOutcome, Box<Batch>> {
+        let Some(fused) = &mut self.fused else { return Err(Box::new(batch)) };
+        let mut outcome = fused.process(batch).map_err(|back| Box::new(back.0))?;
         // The counts by name are not compared here.
         Ok(FusedOutcome { batch: outcome.emitted.pop().map(|(_, batch)| batch), counts: Vec::new() })
     }

@@ -36,7 +36,7 @@ fn batch(lines: &[String]) -> Batch {
             depth = depth.max(own);
         }
         // Documents may follow each other at once.
-        bytes.extend_from_slice(if lines.len() % 2 == 0 { b"\n" } else { b"" });
+        bytes.extend_from_slice(if lines.len().is_multiple_of(2) { b"\n" } else { b"" });
     }
     let column = Column::from_spans(bytes.into(), rows).unwrap().knowing(Known::new(known, depth));
     let origin = Origin { source: "test".into(), resource: "{}".into(), observed: 0 };
@@ -108,7 +108,9 @@ fn masked_and_split_documents_need_no_check() {
     assert_eq!(known_rows(&batch), 2);
     let text = batch.body().to_contiguous().0;
     let text = String::from_utf8(text.to_vec()).unwrap();
-    let secrets = text.match_indices("secret").map(|(at, secret)| (at as u32, (at + secret.len()) as u32));
+    let secrets = text
+        .match_indices("secret")
+        .map(|(at, secret)| (u32::try_from(at).unwrap(), u32::try_from(at + secret.len()).unwrap()));
     let (starts, ends): (Vec<u32>, Vec<u32>) = secrets.unzip();
     batch.replace_body(&starts, &ends, &Replacement(Column::from_rows(["*".repeat(19)]).unwrap())).unwrap();
     assert_eq!((starts.len(), known_rows(&batch)), (6, 2));

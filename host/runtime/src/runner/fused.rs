@@ -111,13 +111,13 @@ impl Fused {
         self.memory.set(0);
     }
 
-    fn process(&mut self, compiled: &Compiled, batch: Batch) -> Result<FusedOutcome, Batch> {
+    fn process(&mut self, compiled: &Compiled, batch: Batch) -> Result<FusedOutcome, Box<Batch>> {
         if batch.rows() == 0 {
-            return Err(batch);
+            return Err(Box::new(batch));
         }
         if let Some(skip) = self.skip.checked_sub(1) {
             self.skip = skip;
-            return Err(batch);
+            return Err(Box::new(batch));
         }
         let instance = match self.instance.take().or_else(|| self.same(compiled)) {
             Some(instance) => instance,
@@ -162,10 +162,10 @@ impl Fused {
         (info.fields == self.info.fields).then_some(instance)
     }
 
-    fn refuse(&mut self, batch: Batch) -> Batch {
+    fn refuse(&mut self, batch: Batch) -> Box<Batch> {
         self.skip = self.pause;
         self.pause = (self.pause * 2).min(MAX_PAUSE);
-        batch
+        Box::new(batch)
     }
 }
 
@@ -177,10 +177,10 @@ impl Runner {
     }
 
     /// See [`Process::process_fused`](super::Process::process_fused).
-    pub(super) fn process_as_one(&mut self, batch: Batch) -> Result<FusedOutcome, Batch> {
+    pub(super) fn process_as_one(&mut self, batch: Batch) -> Result<FusedOutcome, Box<Batch>> {
         match &mut self.fused {
             Some(fused) => fused.process(&self.compiled, batch),
-            None => Err(batch),
+            None => Err(Box::new(batch)),
         }
     }
 }

@@ -24,18 +24,18 @@ impl Pipeline {
         links: &NodeLinks,
         batch: Batch,
         emitter: &mut Emitter<'_>,
-    ) -> Result<(), Batch> {
+    ) -> Result<(), Box<Batch>> {
         let followers = || links.fused.iter().filter_map(|&follower| self.nodes.get(follower));
         let members = || std::iter::once(links).chain(followers());
-        let Some(last) = followers().last() else { return Err(batch) };
+        let Some(last) = followers().last() else { return Err(Box::new(batch)) };
         let is_watched = |links: &NodeLinks| links.ports.first().is_none_or(|port| port.point.is_watched());
         if batch.is_marked()
             || members().take(links.fused.len()).any(is_watched)
             || members().any(|links| links.circuit.is_open())
         {
-            return Err(batch);
+            return Err(Box::new(batch));
         }
-        let Some(node) = nodes.get_mut(index) else { return Err(batch) };
+        let Some(node) = nodes.get_mut(index) else { return Err(Box::new(batch)) };
         let rows = batch.rows();
         let outcome = node.process_fused(batch)?;
         for links in members() {
