@@ -102,7 +102,6 @@ fn a_window_that_began_in_what_is_the_future_after_a_kill_stays_open_until_then(
     let folder = folder();
     let clock = Clock::new(&folder);
     clock.set(10 * HOUR);
-    // One instance: two can begin a window of the same key in the same millisecond.
     let text = config("window_ms = 1000", "state = { sharing = \"single\", snapshot_interval = \"20ms\" }").text();
     let agent = clock.start(&folder, &text);
     append(&folder, 0, 500);

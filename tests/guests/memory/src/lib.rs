@@ -2,8 +2,9 @@
 //!
 //! The key of a row is its body up to the first space. A window ends with the first tick that is at
 //! least `window_ms` after it began. The event is `{"key":…,"count":…,"window":…}` with the attribute
-//! `id`. With `lists`, a row is `{"k":key,"n":number}`, and the event has `rows` with all numbers; the
-//! id then ends with the first one, because two instances can begin a window at the same time.
+//! `id`, which ends with the lowest number of a row, because two instances can begin a window at the same
+//! time. The number of a row is its last word. With `lists`, a row is `{"k":key,"n":number}`, and the event
+//! has `rows` with all numbers.
 //! `misbehave` makes it break a limit instead.
 
 use std::collections::BTreeMap;
@@ -85,6 +86,9 @@ struct State {
     /// When the open window began, in nanoseconds since the epoch; 0 before the first row.
     began: i64,
     counts: BTreeMap<String, u64>,
+    /// The lowest number of a row by key.
+    #[serde(default)]
+    lowest: BTreeMap<String, u64>,
     /// Numbers of the rows by key.
     #[serde(default)]
     rows: BTreeMap<String, Vec<u64>>,
@@ -97,11 +101,11 @@ impl Memory {
         let mut events = Events::new(EventKind::Log);
         let window = self.state.began / 1_000_000;
         let mut rows = std::mem::take(&mut self.state.rows);
+        let lowest = std::mem::take(&mut self.state.lowest);
         for (key, count) in std::mem::take(&mut self.state.counts) {
             let mut body = format!(r#"{{"key":"{key}","count":{count},"window":{window}"#);
-            let mut id = format!("{key}-{window}");
+            let id = format!("{key}-{window}-{}", lowest.get(&key).copied().unwrap_or_default());
             if let Some(rows) = rows.remove(&key) {
-                id += &format!("-{}", rows.iter().min().copied().unwrap_or_default());
                 body += &format!(r#","rows":{rows:?}"#);
             }
             body.push('}');
@@ -141,10 +145,15 @@ impl Node for Memory {
             let text = String::from_utf8_lossy(row);
             let row = match self.lists {
                 true => serde_json::from_str(&text).map_err(|error| format!("`{text:.100}`: {error}"))?,
-                false => Row { key: text.split(' ').next().unwrap_or_default().to_owned(), number: 0 },
+                false => Row {
+                    key: text.split(' ').next().unwrap_or_default().to_owned(),
+                    number: text.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap_or_default(),
+                },
             };
             assert!(self.misbehave != Misbehave::Poison || row.key != "poison", "a poisonous row");
             *self.state.counts.entry(row.key.clone()).or_default() += 1;
+            let lowest = self.state.lowest.entry(row.key.clone()).or_insert(row.number);
+            *lowest = row.number.min(*lowest);
             if self.lists {
                 self.state.rows.entry(row.key).or_default().push(row.number);
             }
@@ -207,6 +216,10 @@ impl Stateful for Memory {
                 *self.state.counts.entry(key).or_default() += count;
             }
             self.state.ballast += &other.ballast;
+            for (key, number) in other.lowest {
+                let lowest = self.state.lowest.entry(key).or_insert(number);
+                *lowest = number.min(*lowest);
+            }
             for (key, rows) in other.rows {
                 self.state.rows.entry(key).or_default().extend(rows);
             }
