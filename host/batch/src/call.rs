@@ -218,18 +218,6 @@ impl Call {
         Self { is_fused: true, ..Self::new(batch, node) }
     }
 
-    /// Whether every row goes on as one event on port 0, whatever it contains.
-    fn only_edits(&self) -> bool {
-        let is_edit = |change: &Change| matches!(change, Change::Replace { .. } | Change::Timestamps(_));
-        self.changes.iter().all(is_edit)
-            && self.fates.iter().all(|fate| *fate == Fate::Goes)
-            && self.routes.is_none()
-            && self.copies.is_empty()
-            && self.split.is_none()
-            && self.groups.is_none()
-            && self.made.is_empty()
-    }
-
     /// Ends the call without any effect and returns the batch.
     pub fn abort(self) -> Batch {
         self.batch

@@ -86,6 +86,18 @@ impl Call {
         Ok(outcome)
     }
 
+    /// Whether every row goes on as one event on port 0, only with edits.
+    fn only_edits(&self) -> bool {
+        let is_edit = |change: &Change| matches!(change, Change::Replace { .. } | Change::Timestamps(_));
+        self.changes.iter().all(is_edit)
+            && self.fates.iter().all(|fate| *fate == Fate::Goes)
+            && self.routes.is_none()
+            && self.copies.is_empty()
+            && self.split.is_none()
+            && self.groups.is_none()
+            && self.made.is_empty()
+    }
+
     /// Applies one change to the result of the changes before it.
     fn apply(&mut self, change: Change, is_changed: bool, batch: &mut Batch) -> Checked {
         let node = self.node.clone();
