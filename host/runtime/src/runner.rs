@@ -351,15 +351,18 @@ impl Process for Runner {
     }
 
     fn fuse(&mut self, followers: &[Follower<'_>]) -> bool {
-        let is_fused = self.fuse_with(followers);
-        if is_fused {
+        self.fused = Fused::new(&self.compiled, &self.settings, &self.stats, followers).map(Box::new);
+        if self.fused.is_some() {
             self.rest_alone();
         }
-        is_fused
+        self.fused.is_some()
     }
 
     fn process_fused(&mut self, batch: Batch) -> Result<FusedOutcome, Box<Batch>> {
-        self.process_as_one(batch)
+        match &mut self.fused {
+            Some(fused) => fused.process(&self.compiled, batch),
+            None => Err(Box::new(batch)),
+        }
     }
 
     fn has_faulted(&self) -> bool {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use wattle_batch::{Batch, NodeInfo};
 use wattle_plan::{NodeLimits, NodePlan};
 
-use super::{Runner, RunnerSettings};
+use super::RunnerSettings;
 use crate::artifact::Compiled;
 use crate::instance::{Instance, Options, Processed};
 use crate::stats::{MemoryShare, NodeStats};
@@ -73,7 +73,7 @@ impl Fused {
         let options = std::iter::once(settings.options.clone()).chain(later().map(|plan| plan.options.as_str().into()));
         let options: Arc<[Arc<str>]> = options.collect();
         let limits = later().fold(settings.limits.clone(), |sum, plan| together(&sum, &plan.limits));
-        let (instance, info, _) = Instance::new(compiled, &name, Options::Several(&options), &limits, None).ok()?;
+        let (instance, info) = make(compiled, &name, &options, &limits)?;
         let mut memory = MemoryShare::new(stats.clone());
         memory.set(instance.memory_bytes());
         let stats = std::iter::once(stats.clone()).chain(followers.iter().map(|follower| follower.stats.clone()));
@@ -111,7 +111,8 @@ impl Fused {
         self.memory.set(0);
     }
 
-    fn process(&mut self, compiled: &Compiled, batch: Batch) -> Result<FusedOutcome, Box<Batch>> {
+    /// See [`Process::process_fused`](super::Process::process_fused).
+    pub(super) fn process(&mut self, compiled: &Compiled, batch: Batch) -> Result<FusedOutcome, Box<Batch>> {
         if batch.rows() == 0 {
             return Err(Box::new(batch));
         }
@@ -156,9 +157,9 @@ impl Fused {
         }
     }
 
+    /// Another instance, if it resolves the same fields: decisions are checked against those.
     fn same(&self, compiled: &Compiled) -> Option<Instance> {
-        let made = Instance::new(compiled, &self.name, Options::Several(&self.options), &self.limits, None);
-        let (instance, info, _) = made.ok()?;
+        let (instance, info) = make(compiled, &self.name, &self.options, &self.limits)?;
         (info.fields == self.info.fields).then_some(instance)
     }
 
@@ -166,22 +167,6 @@ impl Fused {
         self.skip = self.pause;
         self.pause = (self.pause * 2).min(MAX_PAUSE);
         Box::new(batch)
-    }
-}
-
-impl Runner {
-    /// See [`Process::fuse`](super::Process::fuse).
-    pub(super) fn fuse_with(&mut self, followers: &[Follower<'_>]) -> bool {
-        self.fused = Fused::new(&self.compiled, &self.settings, &self.stats, followers).map(Box::new);
-        self.fused.is_some()
-    }
-
-    /// See [`Process::process_fused`](super::Process::process_fused).
-    pub(super) fn process_as_one(&mut self, batch: Batch) -> Result<FusedOutcome, Box<Batch>> {
-        match &mut self.fused {
-            Some(fused) => fused.process(&self.compiled, batch),
-            None => Err(Box::new(batch)),
-        }
     }
 }
 
@@ -197,4 +182,15 @@ fn together(one: &NodeLimits, other: &NodeLimits) -> NodeLimits {
         host_calls: one.host_calls.min(other.host_calls),
         ..one.clone()
     }
+}
+
+/// Creates an instance, if one can do the work of nodes with these options.
+fn make(
+    compiled: &Compiled,
+    name: &Arc<str>,
+    options: &[Arc<str>],
+    limits: &NodeLimits,
+) -> Option<(Instance, NodeInfo)> {
+    let (instance, info, _) = Instance::new(compiled, name, Options::Several(options), limits, None).ok()?;
+    Some((instance, info))
 }
