@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hyper::StatusCode;
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use wattle_http_client::beginning;
 
@@ -75,31 +75,6 @@ struct Bulk<I> {
     items: Option<I>,
 }
 
-/// The number of items, without what they say.
-struct Count(usize);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Items;
-        impl<'de> Visitor<'de> for Items {
-            type Value = Count;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a list of items")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Count, A::Error> {
-                let mut count = 0;
-                while items.next_element::<IgnoredAny>()?.is_some() {
-                    count += 1;
-                }
-                Ok(Count(count))
-            }
-        }
-        deserializer.deserialize_seq(Items)
-    }
-}
-
 #[derive(Deserialize)]
 struct BulkItem {
     status: u16,
@@ -113,11 +88,12 @@ struct BulkItem {
 ///
 /// The body is not the response of a bulk API, so the outcome of the events is unknown.
 pub(super) fn items(body: &[u8], events: usize) -> Result<Option<Vec<Item>>, RequestError> {
-    // Usually there is no error. Reading each item would then take most of the time of the sink.
-    let bulk: Bulk<Count> = serde_json::from_slice(body).map_err(RequestError::NotBulk)?;
+    // Usually there is no error. Reading each item would then take most of the time of the sink; a list of `IgnoredAny` takes
+    // no memory.
+    let bulk: Bulk<Vec<IgnoredAny>> = serde_json::from_slice(body).map_err(RequestError::NotBulk)?;
     let found = match (bulk.errors, bulk.items) {
         (false, None) => return Ok(None),
-        (_, items) => items.map_or(0, |Count(count)| count),
+        (_, items) => items.map_or(0, |items| items.len()),
     };
     if found != events {
         return Err(RequestError::BulkItems { found, expected: events });
