@@ -57,7 +57,7 @@ pub(crate) fn pipelines(binaries: &[(&str, PathBuf)]) -> anyhow::Result<()> {
     pipelines_in(&folder, Path::new("../shared/data"), binaries)
 }
 
-/// The same, with results in `folder`. Each binary has a folder of its own there, by its place in the list.
+/// The same, with results in `folder`. Each binary has its own folder there, named by its place in the list.
 fn pipelines_in(folder: &Path, data: &Path, binaries: &[(&str, PathBuf)]) -> anyhow::Result<()> {
     let samples = samples(data)?;
     println!("{} kB of samples of CloudTrail go through the pack", samples.len() / 1000);

@@ -101,6 +101,6 @@ comm -23 /tmp/before /tmp/after >/tmp/gone
 [ ! -s /tmp/gone ] || fail "a purge removed $(cat /tmp/gone)"
 [ -e /var/lib/wattle/lines.ndjson ] || fail "a purge removed the data"
 [ ! -e /var/lib/wattle/cache ] || fail "a purge leaves the cache"
-[ -z "$(find /var/lib/wattle ! -user root)" ] || fail "data of a user that is gone"
+[ -z "$(find /var/lib/wattle ! -user root)" ] || fail "data of a removed user"
 ! getent passwd wattle || fail "the user is left"
 echo "package: purged; left: $(cd /var/lib && find wattle -maxdepth 1 | sort | tr '\n' ' ')"

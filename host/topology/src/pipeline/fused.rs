@@ -15,7 +15,7 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// The unchanged batch, if it must go through them one by one: somebody watches the events between them, the circuit of
+    /// The unchanged batch, if it must go through them one by one: an operator watches the events between them, the circuit of
     /// one is open, or one call would not do the same.
     pub(super) fn run_fused(
         &self,
