@@ -1,6 +1,7 @@
 //! Makes events of requests.
 
 use bytes::Bytes;
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 pub(crate) use wattle_batch::RowParts as Row;
 use wattle_batch::{EventKind, Rows, Span, format_rfc3339, parse_rfc3339};
 
@@ -112,7 +113,13 @@ impl<'s> Builder<'s> {
         if !is_id(id, length) {
             return Span::default();
         }
-        self.write(|out| text(hex(id).as_bytes(), out))
+        self.write(|out| {
+            out.push(b'"');
+            let start = out.len();
+            out.resize(start + HEXLOWER.encode_len(id.len()), 0);
+            HEXLOWER.encode_mut(id, out.get_mut(start..).unwrap_or_default());
+            out.push(b'"');
+        })
     }
 
     /// Adds the event whose parts have been written.
@@ -161,17 +168,9 @@ pub(crate) fn is_id(id: &[u8], length: usize) -> bool {
     id.len() == length && id.iter().any(|byte| *byte != 0)
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Reads hexadecimal digits; nothing if they are not valid.
 pub(crate) fn read_hex(digits: &[u8]) -> Bytes {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let pair = |pair: &[u8; 2]| Some(digit(pair[0])? << 4 | digit(pair[1])?);
-    let (pairs, rest) = digits.as_chunks::<2>();
-    let bytes: Option<Vec<u8>> = pairs.iter().map(pair).collect();
-    bytes.filter(|_| rest.is_empty()).unwrap_or_default().into()
+    HEXLOWER_PERMISSIVE.decode(digits).unwrap_or_default().into()
 }
 
 /// The time of an event; `None` for 0, which stands for no time, and after 2262.

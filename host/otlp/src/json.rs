@@ -8,12 +8,13 @@ mod schema;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use data_encoding::HEXLOWER;
 use prost::bytes::Buf;
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
 use serde_json::Value;
 
 use self::schema::{Field, Form, Message, message_of};
-use crate::events::{hex, read_hex};
+use crate::events::read_hex;
 use crate::object::{Object, text};
 use crate::value::double;
 use crate::{DecodeError, Signal};
@@ -286,7 +287,7 @@ fn read_field(field: &'static Field, payload: Payload<'_>, out: &mut Vec<u8>) ->
     match (field.form, payload) {
         (Form::Message(message), Payload::Bytes(body)) => return read_message(message, body, out),
         (Form::Text, Payload::Bytes(bytes)) => text(bytes, out),
-        (Form::Hex, Payload::Bytes(bytes)) => text(hex(bytes).as_bytes(), out),
+        (Form::Hex, Payload::Bytes(bytes)) => text(HEXLOWER.encode(bytes).as_bytes(), out),
         (Form::Base64, Payload::Bytes(bytes)) => text(BASE64_STANDARD.encode(bytes).as_bytes(), out),
         (Form::Bool, Payload::Number(number)) => show((number != 0).to_string()),
         (Form::Varint, Payload::Number(number)) if field.is_wide && field.is_repeated => show(format!("\"{number}\"")),

@@ -4,10 +4,12 @@
 //! `dropped_attributes_count`, and `body`, the type of a body that is not a string. A time after 2262, a severity number
 //! outside 1 to 24 and ids that are not valid are there too.
 
+use data_encoding::HEXLOWER;
+
 use crate::collector::logs::v1::ExportLogsServiceRequest;
 use crate::common::AnyValue;
 use crate::common::any_value::Value;
-use crate::events::{Builder, Row, event_time, hex, is_id, read_hex, read_time, write_others, write_time};
+use crate::events::{Builder, Row, event_time, is_id, read_hex, read_time, write_others, write_time};
 use crate::messages::opentelemetry::proto::logs::v1::LogRecord;
 use crate::object::{Object, Read};
 use crate::value;
@@ -54,7 +56,7 @@ fn event(record: &LogRecord, builder: &mut Builder<'_>) -> Row {
     }
     for (key, id, length) in [("trace_id", &record.trace_id, TRACE_ID), ("span_id", &record.span_id, SPAN_ID)] {
         if !is_id(id, length) {
-            others.text(key, hex(id).as_bytes());
+            others.text(key, HEXLOWER.encode(id).as_bytes());
         }
     }
     others.end();
@@ -94,7 +96,7 @@ pub(crate) fn record(event: &crate::requests::Event<'_>, observed: u64) -> LogRe
     };
     if let Some(severity) = event.severity {
         severity.members(|key, value| match key {
-            b"text" => record.severity_text = value.bytes().into(),
+            b"text" => record.severity_text = value.to_field(),
             b"number" => record.severity_number = value.parse().unwrap_or(0),
             _ => {}
         });
@@ -107,8 +109,8 @@ pub(crate) fn record(event: &crate::requests::Event<'_>, observed: u64) -> LogRe
         others.members(|key, value| match key {
             b"time" => record.time_unix_nano = read_time(value),
             b"observed_time" => record.observed_time_unix_nano = read_time(value),
-            b"event_name" => record.event_name = value.bytes().into(),
-            b"body" => body_type = value.bytes(),
+            b"event_name" => record.event_name = value.to_field(),
+            b"body" => body_type = value.bytes().into_owned(),
             b"flags" => record.flags = value.parse().unwrap_or(0),
             b"dropped_attributes_count" => record.dropped_attributes_count = value.parse().unwrap_or(0),
             b"severity_number" => record.severity_number = value.parse().unwrap_or(0),

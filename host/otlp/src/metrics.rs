@@ -1,9 +1,10 @@
 //! Metrics: each data point is an event. `docs/FORMATS.md` has the shape of its body.
 
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 
 use crate::collector::metrics::v1::ExportMetricsServiceRequest;
-use crate::events::{Builder, Row, event_time, hex, read_hex, read_time, write_time};
+use crate::events::{Builder, Row, event_time, read_hex, read_time, write_time};
 use crate::messages::opentelemetry::proto::metrics::v1::exponential_histogram_data_point::Buckets;
 use crate::messages::opentelemetry::proto::metrics::v1::metric::Data;
 use crate::messages::opentelemetry::proto::metrics::v1::summary_data_point::ValueAtQuantile;
@@ -183,8 +184,8 @@ fn exemplar(exemplar: &Exemplar, out: &mut Vec<u8>) {
         None => {}
     }
     write_time("timestamp", exemplar.time_unix_nano, &mut object);
-    object.text("trace_id", hex(&exemplar.trace_id).as_bytes());
-    object.text("span_id", hex(&exemplar.span_id).as_bytes());
+    object.text("trace_id", HEXLOWER.encode(&exemplar.trace_id).as_bytes());
+    object.text("span_id", HEXLOWER.encode(&exemplar.span_id).as_bytes());
     write_attributes(&exemplar.filtered_attributes, &mut object);
     object.end();
 }
@@ -220,9 +221,9 @@ pub(crate) fn record(event: &crate::requests::Event<'_>) -> Option<Metric> {
     let mut metric = Metric::default();
     let mut body = Body::default();
     event.json_body()?.members(|key, value| match key {
-        b"name" => metric.name = value.bytes().into(),
-        b"description" => metric.description = value.bytes().into(),
-        b"unit" => metric.unit = value.bytes().into(),
+        b"name" => metric.name = value.to_field(),
+        b"description" => metric.description = value.to_field(),
+        b"unit" => metric.unit = value.to_field(),
         b"metadata" => metric.metadata = value::read_members(value),
         _ => body.read(key, value),
     });
@@ -233,7 +234,7 @@ pub(crate) fn record(event: &crate::requests::Event<'_>) -> Option<Metric> {
 impl Body {
     fn read(&mut self, key: &[u8], value: Read<'_>) {
         match key {
-            b"type" => self.r#type = value.bytes(),
+            b"type" => self.r#type = value.bytes().into_owned(),
             b"temporality" => self.temporality = read_name(value, &TEMPORALITIES),
             b"monotonic" => self.is_monotonic = value.is_true(),
             b"start" => self.start = read_time(value),

@@ -1,5 +1,9 @@
 //! Writes and reads the members of JSON objects.
 
+use std::borrow::Cow;
+use std::io::Write as _;
+
+use bytes::Bytes;
 use wattle_json::{Kind, Value};
 
 /// An object that is being written.
@@ -38,8 +42,8 @@ impl<'a> Object<'a> {
 
     /// Writes a member with a number, a boolean or another value that is written as it is displayed.
     pub(crate) fn display(&mut self, key: &str, value: impl std::fmt::Display) {
-        let value = value.to_string();
-        self.key(key.as_bytes()).extend_from_slice(value.as_bytes());
+        // Writing to memory does not fail.
+        let _ = write!(self.key(key.as_bytes()), "{value}");
     }
 
     /// Writes a member with a text, unless it is empty.
@@ -95,12 +99,9 @@ impl<'t> Read<'t> {
 
     /// Calls `found` with the key and value of each member; none if this is not an object.
     pub(crate) fn members(self, mut found: impl FnMut(&[u8], Self)) {
-        let mut memory = Vec::new();
         // An invalid object ends at the error; the host has checked what nodes wrote.
         let _ = wattle_json::members(self.text, self.value, |key, value| {
-            memory.clear();
-            wattle_json::unescape_lossy(key.string(self.text).unwrap_or_default(), &mut memory);
-            found(&memory, Self { text: self.text, value });
+            found(&unescaped(key.string(self.text).unwrap_or_default()), Self { text: self.text, value });
         });
     }
 
@@ -117,15 +118,19 @@ impl<'t> Read<'t> {
     }
 
     /// The text of a string, the JSON of another value; nothing for null.
-    pub(crate) fn bytes(self) -> Vec<u8> {
+    pub(crate) fn bytes(self) -> Cow<'t, [u8]> {
         match self.value.kind {
-            Kind::String => {
-                let mut out = Vec::new();
-                wattle_json::unescape_lossy(self.value.string(self.text).unwrap_or_default(), &mut out);
-                out
-            }
-            Kind::Null | Kind::Missing => Vec::new(),
-            _ => self.json().to_vec(),
+            Kind::String => unescaped(self.value.string(self.text).unwrap_or_default()),
+            Kind::Null | Kind::Missing => Cow::default(),
+            _ => self.json().into(),
+        }
+    }
+
+    /// [`bytes`](Self::bytes) as a field of a message.
+    pub(crate) fn to_field(self) -> Bytes {
+        match self.bytes() {
+            Cow::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
+            Cow::Owned(bytes) => bytes.into(),
         }
     }
 
@@ -138,4 +143,14 @@ impl<'t> Read<'t> {
     pub(crate) fn is_true(self) -> bool {
         self.json() == b"true"
     }
+}
+
+/// The text of a string. Few strings have escapes; the others are not copied.
+fn unescaped(inner: &[u8]) -> Cow<'_, [u8]> {
+    if !inner.contains(&b'\\') {
+        return inner.into();
+    }
+    let mut out = Vec::new();
+    wattle_json::unescape_lossy(inner, &mut out);
+    out.into()
 }

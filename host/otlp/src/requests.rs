@@ -185,7 +185,7 @@ fn is_otlp(resource: Read<'_>) -> bool {
     resource.members(|key, value| {
         if key == b"source" && found.is_none() {
             let mut is_otlp = false;
-            value.members(|key, value| is_otlp |= key == b"type" && value.bytes() == b"otlp");
+            value.members(|key, value| is_otlp |= key == b"type" && *value.bytes() == *b"otlp");
             found = Some(is_otlp);
         }
     });
@@ -197,8 +197,8 @@ fn from(resource: Option<Read<'_>>, scope: Option<Read<'_>>, is_otlp: bool) -> F
     let mut from = From::default();
     if let Some(scope) = scope {
         scope.members(|key, value| match key {
-            b"name" => from.scope.name = value.bytes().into(),
-            b"version" => from.scope.version = value.bytes().into(),
+            b"name" => from.scope.name = value.to_field(),
+            b"version" => from.scope.version = value.to_field(),
             b"attributes" => from.scope.attributes = value::read_members(value),
             _ => {}
         });
@@ -209,8 +209,8 @@ fn from(resource: Option<Read<'_>>, scope: Option<Read<'_>>, is_otlp: bool) -> F
     resource.members(|key, value| match key {
         b"source" if !std::mem::replace(&mut has_source, true) => {}
         b"otlp" if !std::mem::replace(&mut has_otlp, true) => value.members(|key, value| match key {
-            b"schema_url" => from.resource_url = value.bytes().into(),
-            b"scope_schema_url" => from.scope_url = value.bytes().into(),
+            b"schema_url" => from.resource_url = value.to_field(),
+            b"scope_schema_url" => from.scope_url = value.to_field(),
             b"dropped_attributes_count" => from.resource.dropped_attributes_count = value.parse().unwrap_or(0),
             b"scope_dropped_attributes_count" => from.scope.dropped_attributes_count = value.parse().unwrap_or(0),
             b"entity_refs" => from.resource.entity_refs = value.elements().into_iter().map(entity).collect(),
@@ -222,11 +222,11 @@ fn from(resource: Option<Read<'_>>, scope: Option<Read<'_>>, is_otlp: bool) -> F
 }
 
 fn entity(value: Read<'_>) -> EntityRef {
-    let texts = |value: Read<'_>| value.elements().into_iter().map(|text| text.bytes().into()).collect();
+    let texts = |value: Read<'_>| value.elements().into_iter().map(|text| text.to_field()).collect();
     let mut entity = EntityRef::default();
     value.members(|key, value| match key {
-        b"schema_url" => entity.schema_url = value.bytes().into(),
-        b"type" => entity.r#type = value.bytes().into(),
+        b"schema_url" => entity.schema_url = value.to_field(),
+        b"type" => entity.r#type = value.to_field(),
         b"id_keys" => entity.id_keys = texts(value),
         b"description_keys" => entity.description_keys = texts(value),
         _ => {}

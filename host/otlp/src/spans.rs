@@ -1,7 +1,9 @@
 //! Spans. The body is a JSON object with the fields of the span; ids and attributes are those of the event.
 
+use data_encoding::HEXLOWER;
+
 use crate::collector::trace::v1::ExportTraceServiceRequest;
-use crate::events::{Builder, Row, event_time, hex, is_id, read_hex, read_time, write_time};
+use crate::events::{Builder, Row, event_time, is_id, read_hex, read_time, write_time};
 use crate::logs::{SPAN_ID, TRACE_ID};
 use crate::messages::opentelemetry::proto::trace::v1::span::{Event, Link};
 use crate::messages::opentelemetry::proto::trace::v1::{Span, Status};
@@ -48,12 +50,12 @@ fn body(span: &Span, out: &mut Vec<u8>) {
     write_time("start", span.start_time_unix_nano, &mut object);
     write_time("end", span.end_time_unix_nano, &mut object);
     if !is_id(&span.trace_id, TRACE_ID) {
-        object.text("trace_id", hex(&span.trace_id).as_bytes());
+        object.text("trace_id", HEXLOWER.encode(&span.trace_id).as_bytes());
     }
     if !is_id(&span.span_id, SPAN_ID) {
-        object.text("span_id", hex(&span.span_id).as_bytes());
+        object.text("span_id", HEXLOWER.encode(&span.span_id).as_bytes());
     }
-    object.text("parent_span_id", hex(&span.parent_span_id).as_bytes());
+    object.text("parent_span_id", HEXLOWER.encode(&span.parent_span_id).as_bytes());
     object.text("trace_state", &span.trace_state);
     object.number("flags", span.flags);
     if let Some(status) = &span.status {
@@ -75,8 +77,8 @@ fn body(span: &Span, out: &mut Vec<u8>) {
     if !span.links.is_empty() {
         list(&span.links, object.key(b"links"), |link, out| {
             let mut object = Object::begin(out);
-            object.text("trace_id", hex(&link.trace_id).as_bytes());
-            object.text("span_id", hex(&link.span_id).as_bytes());
+            object.text("trace_id", HEXLOWER.encode(&link.trace_id).as_bytes());
+            object.text("span_id", HEXLOWER.encode(&link.span_id).as_bytes());
             object.text("trace_state", &link.trace_state);
             write_attributes(&link.attributes, &mut object);
             object.number("dropped_attributes_count", link.dropped_attributes_count);
@@ -109,7 +111,7 @@ pub(crate) fn write_name(key: &str, number: i32, names: &[&str], object: &mut Ob
 /// Reads the number of an enumeration from its name or number.
 pub(crate) fn read_name(value: Read<'_>, names: &[&str]) -> i32 {
     let text = value.bytes();
-    match (1..).zip(names).find(|(_, name)| name.as_bytes() == text) {
+    match (1..).zip(names).find(|(_, name)| name.as_bytes() == &*text) {
         Some((number, _)) => number,
         None => value.parse().unwrap_or(0),
     }
@@ -130,14 +132,14 @@ pub(crate) fn record(event: &crate::requests::Event<'_>) -> Span {
         return span;
     };
     body.members(|key, value| match key {
-        b"name" => span.name = value.bytes().into(),
+        b"name" => span.name = value.to_field(),
         b"kind" => span.kind = read_name(value, &KINDS),
         b"start" => span.start_time_unix_nano = read_time(value),
         b"end" => span.end_time_unix_nano = read_time(value),
         b"trace_id" if span.trace_id.is_empty() => span.trace_id = read_hex(&value.bytes()),
         b"span_id" if span.span_id.is_empty() => span.span_id = read_hex(&value.bytes()),
         b"parent_span_id" => span.parent_span_id = read_hex(&value.bytes()),
-        b"trace_state" => span.trace_state = value.bytes().into(),
+        b"trace_state" => span.trace_state = value.to_field(),
         b"flags" => span.flags = value.parse().unwrap_or(0),
         b"status" => span.status = Some(status(value)),
         b"events" => span.events = value.elements().into_iter().map(span_event).collect(),
@@ -154,7 +156,7 @@ fn status(value: Read<'_>) -> Status {
     let mut status = Status::default();
     value.members(|key, value| match key {
         b"code" => status.code = read_name(value, &CODES),
-        b"message" => status.message = value.bytes().into(),
+        b"message" => status.message = value.to_field(),
         _ => {}
     });
     status
@@ -164,7 +166,7 @@ fn span_event(value: Read<'_>) -> Event {
     let mut event = Event::default();
     value.members(|key, value| match key {
         b"timestamp" => event.time_unix_nano = read_time(value),
-        b"name" => event.name = value.bytes().into(),
+        b"name" => event.name = value.to_field(),
         b"attributes" => event.attributes = value::read_members(value),
         b"dropped_attributes_count" => event.dropped_attributes_count = value.parse().unwrap_or(0),
         _ => {}
@@ -177,7 +179,7 @@ fn link(value: Read<'_>) -> Link {
     value.members(|key, value| match key {
         b"trace_id" => link.trace_id = read_hex(&value.bytes()),
         b"span_id" => link.span_id = read_hex(&value.bytes()),
-        b"trace_state" => link.trace_state = value.bytes().into(),
+        b"trace_state" => link.trace_state = value.to_field(),
         b"attributes" => link.attributes = value::read_members(value),
         b"dropped_attributes_count" => link.dropped_attributes_count = value.parse().unwrap_or(0),
         b"flags" => link.flags = value.parse().unwrap_or(0),

@@ -11,6 +11,8 @@
 //! An object whose only key is `doubleValue`, `bytesValue` or `kvlistValue` is written as `{"kvlistValue":{…}}`, so that it
 //! reads back as what it was.
 
+use std::io::Write as _;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -40,7 +42,10 @@ pub(crate) fn write(value: Option<&AnyValue>, out: &mut Vec<u8>) {
             object.end();
         }
         Some(Value::BoolValue(value)) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
-        Some(Value::IntValue(value)) => out.extend_from_slice(value.to_string().as_bytes()),
+        Some(Value::IntValue(value)) => {
+            // Writing to memory does not fail.
+            let _ = write!(out, "{value}");
+        }
         Some(Value::DoubleValue(value)) if value.is_finite() => double(*value, out),
         Some(Value::DoubleValue(value)) => {
             let mut object = Object::begin(out);
@@ -102,13 +107,13 @@ pub(crate) fn read(value: Read<'_>) -> AnyValue {
 }
 
 fn read_at(value: Read<'_>, levels: usize) -> AnyValue {
-    let string = |text: Vec<u8>| Value::StringValue(text.into());
+    let json = |value: Read<'_>| Value::StringValue(Bytes::copy_from_slice(value.json()));
     let made = match value.value.kind {
         Kind::Missing | Kind::Null => return AnyValue { value: None },
         Kind::Bool => Value::BoolValue(value.is_true()),
-        Kind::String => string(value.bytes()),
-        Kind::Number => number(value).unwrap_or_else(|| string(value.json().to_vec())),
-        Kind::Array | Kind::Object if levels == 0 => string(value.json().to_vec()),
+        Kind::String => Value::StringValue(value.to_field()),
+        Kind::Number => number(value).unwrap_or_else(|| json(value)),
+        Kind::Array | Kind::Object if levels == 0 => json(value),
         Kind::Array => {
             let values = value.elements().into_iter().map(|element| read_at(element, levels - 1)).collect();
             Value::ArrayValue(ArrayValue { values })
