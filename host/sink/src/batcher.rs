@@ -68,6 +68,11 @@ impl Chunk {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(start, &end)| self.bytes.get(start..end).unwrap_or_default())
     }
+
+    #[cfg(any(feature = "kafka", feature = "nats"))]
+    fn shared_events(&self) -> impl Iterator<Item = Bytes> {
+        self.events().map(|event| self.bytes.slice_ref(event))
+    }
 }
 
 /// The events of one request, with their acknowledgements.
@@ -95,6 +100,12 @@ impl RequestBatch {
     /// Every event as it was encoded.
     pub(crate) fn events(&self) -> impl Iterator<Item = &[u8]> {
         self.chunks.iter().flat_map(Chunk::events)
+    }
+
+    /// The same without a copy, for clients that keep messages.
+    #[cfg(any(feature = "kafka", feature = "nats"))]
+    pub(crate) fn shared_events(&self) -> impl Iterator<Item = Bytes> {
+        self.chunks.iter().flat_map(Chunk::shared_events)
     }
 
     /// All events without separators. Copies nothing if they come from one payload.

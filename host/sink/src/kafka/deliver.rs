@@ -198,7 +198,7 @@ impl Delivery {
         };
         let mut handles = Vec::with_capacity(item.batch.len());
         let mut classes = Vec::new();
-        for message in item.batch.events() {
+        for message in item.batch.shared_events() {
             let Some(record) = record(&item.topic, message) else {
                 // A later version of the agent may have written it to the buffer on disk.
                 let reason = "the message has a format that this version of the agent does not know".to_owned();

@@ -210,16 +210,16 @@ mod tests {
         let topics: Vec<_> = payloads.iter().map(|payload| (payload.key.as_deref().unwrap(), payload.events)).collect();
         assert_eq!(topics, [("logs-a", 2), ("logs-b_c", 1)]);
         let payload = &payloads[0];
-        let first = record("logs-a", &payload.bytes[..payload.ends[0]]).unwrap();
+        let first = record("logs-a", payload.bytes[..payload.ends[0]].to_vec().into()).unwrap();
         assert_eq!((first.key.as_deref(), first.value.as_deref()), (Some(&b"x"[..]), Some(&b"one"[..])));
         assert_eq!(first.timestamp, Some(1500));
         let headers: Vec<_> = first.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
         let expected: [(&str, Option<&[u8]>); 5] =
             [("n", Some(b"1")), ("m", Some(b"2")), ("m", None), ("m", Some(b"\xff")), ("z", None)];
         assert_eq!(headers, expected);
-        let third = record("logs-a", &payload.bytes[payload.ends[0]..]).unwrap();
+        let third = record("logs-a", payload.bytes[payload.ends[0]..].to_vec().into()).unwrap();
         assert_eq!((third.key, third.headers.len(), third.timestamp), (None, 0, Some(0)));
-        let second = record("logs-b_c", &payloads[1].bytes).unwrap();
+        let second = record("logs-b_c", payloads[1].bytes.clone().into()).unwrap();
         assert_eq!(second.key.as_deref(), Some(&b"7"[..]));
         payloads.into_iter().for_each(|payload| payload.ack.deliver());
         assert_eq!(rig.acks(), [Disposition::Delivered]);

@@ -47,8 +47,7 @@ fn write_bytes(bytes: Option<&[u8]>, out: &mut Vec<u8>) {
 }
 
 /// Reads a message for a topic; `None` if it is not one, or one of a later version.
-pub(super) fn record(topic: &str, message: &[u8]) -> Option<Record> {
-    let mut rest = Bytes::copy_from_slice(message);
+pub(super) fn record(topic: &str, mut rest: Bytes) -> Option<Record> {
     if rest.try_get_u8().ok()? != VERSION {
         return None;
     }
@@ -85,7 +84,7 @@ fn read_bytes(rest: &mut Bytes) -> Option<Option<Bytes>> {
 
 /// The value of a message, for the dead letters.
 pub(super) fn value(message: &[u8]) -> Vec<u8> {
-    let record = record("", message);
+    let record = record("", Bytes::copy_from_slice(message));
     record.and_then(|record| record.value).map_or_else(|| message.to_vec(), |value| value.to_vec())
 }
 
@@ -102,7 +101,7 @@ mod tests {
             let mut message = Vec::new();
             write_head(1_700_000_000_123, key, headers.iter().copied(), &mut message);
             message.extend_from_slice(body);
-            let read = record("t", &message).unwrap();
+            let read = record("t", Bytes::copy_from_slice(&message)).unwrap();
             assert_eq!((read.topic.as_str(), read.timestamp), ("t", Some(1_700_000_000_123)));
             assert_eq!((read.key.as_deref(), read.value.as_deref()), (key, Some(body)));
             let found: Vec<_> = read.headers.iter().map(|(n, v)| (n.as_bytes(), v.as_deref())).collect();
@@ -110,10 +109,10 @@ mod tests {
             assert_eq!(value(&message), body);
             // The head that is cut short is no message.
             for cut in 0..message.len() - body.len() {
-                assert!(record("t", &message[..cut]).is_none(), "{cut}");
+                assert!(record("t", Bytes::copy_from_slice(&message[..cut])).is_none(), "{cut}");
             }
         }
-        assert!(record("t", &[2, 0, 0]).is_none());
+        assert!(record("t", Bytes::from_static(&[2, 0, 0])).is_none());
         assert_eq!(value(b"\x02other"), b"\x02other");
     }
 }

@@ -184,7 +184,7 @@ impl Delivery {
             return self.again.push(item);
         };
         let mut sent = Vec::with_capacity(item.batch.len());
-        for message in item.batch.events() {
+        for message in item.batch.shared_events() {
             if let Some(Sent::Ended(Class::Again(failure))) = sent.last() {
                 // Nothing overtakes what failed.
                 sent.push(Sent::Ended(Class::Again(failure.clone())));

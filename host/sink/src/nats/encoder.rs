@@ -167,7 +167,7 @@ mod tests {
             payloads.iter().map(|payload| (payload.key.as_deref().unwrap(), payload.events)).collect();
         assert_eq!(subjects, [("logs.a", 2), ("logs.b", 1)]);
         let payload = &payloads[0];
-        let first = read(&payload.bytes[..payload.ends[0]]).unwrap();
+        let first = read(payload.bytes[..payload.ends[0]].to_vec().into()).unwrap();
         assert_eq!((first.id.as_str(), &first.value[..]), ("id-7", &b"one"[..]));
         let values = |name: &str| first.headers.get_all(name).map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(
@@ -175,8 +175,8 @@ mod tests {
             (vec!["1".into()], vec!["2".into(), r#"{"x":1}"#.into()], vec!["a  b".into()])
         );
         assert_eq!(first.headers.len(), 3);
-        let third = read(&payload.bytes[payload.ends[0]..]).unwrap();
-        let second = read(&payloads[1].bytes).unwrap();
+        let third = read(payload.bytes[payload.ends[0]..].to_vec().into()).unwrap();
+        let second = read(payloads[1].bytes.clone().into()).unwrap();
         assert!(third.headers.is_empty() && third.id != second.id && third.id.len() > 32, "{} {}", third.id, second.id);
         payloads.into_iter().for_each(|payload| payload.ack.deliver());
         assert_eq!(rig.acks(), [Disposition::Delivered]);

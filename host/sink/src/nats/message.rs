@@ -52,8 +52,7 @@ fn write_text(text: &str, out: &mut Vec<u8>) {
 }
 
 /// Reads a message; `None` if it is not one, or one of a later version.
-pub(super) fn read(message: &[u8]) -> Option<Message> {
-    let mut rest = Bytes::copy_from_slice(message);
+pub(super) fn read(mut rest: Bytes) -> Option<Message> {
     if rest.try_get_u8().ok()? != VERSION {
         return None;
     }
@@ -76,7 +75,7 @@ fn read_text(rest: &mut Bytes) -> Option<String> {
 
 /// The value of a message, for the dead letters.
 pub(super) fn value(message: &[u8]) -> Vec<u8> {
-    read(message).map_or_else(|| message.to_vec(), |message| message.value.to_vec())
+    read(Bytes::copy_from_slice(message)).map_or_else(|| message.to_vec(), |message| message.value.to_vec())
 }
 
 #[cfg(test)]
@@ -91,7 +90,7 @@ mod tests {
             let mut message = Vec::new();
             write_head(id, headers, &mut message);
             message.extend_from_slice(body);
-            let read = super::read(&message).unwrap();
+            let read = super::read(Bytes::copy_from_slice(&message)).unwrap();
             assert_eq!((read.id.as_str(), &read.value[..]), (id, body));
             let found: usize = read.headers.iter().map(|(_, values)| values.len()).sum();
             assert_eq!(found, headers.len());
@@ -101,13 +100,13 @@ mod tests {
             assert_eq!(value(&message), body);
             // The head that is cut short is no message.
             for cut in 0..message.len() - body.len() {
-                assert!(super::read(&message[..cut]).is_none(), "{cut}");
+                assert!(super::read(Bytes::copy_from_slice(&message[..cut])).is_none(), "{cut}");
             }
         }
-        assert!(super::read(&[2, 0, 0]).is_none());
+        assert!(super::read(Bytes::from_static(&[2, 0, 0])).is_none());
         let mut two_lines = Vec::new();
         write_head("a\r\nb", &[], &mut two_lines);
-        assert!(super::read(&two_lines).is_none());
+        assert!(super::read(two_lines.into()).is_none());
         assert_eq!(value(b"\x02other"), b"\x02other");
     }
 
