@@ -80,6 +80,11 @@ pub(crate) struct Written {
 pub trait Encoder: Send + Sync {
     /// Encodes every event of the batch, in order, and passes its acknowledgement to the payloads.
     fn encode(&self, batch: Batch) -> Vec<Payload>;
+
+    /// Receives the counters of the sink, before the first batch. Only an encoder that counts events needs them.
+    fn count_in(&self, stats: &Arc<SinkStats>) {
+        let _ = stats;
+    }
 }
 
 /// Counters and state of a sink, read by metrics, `/status` and the summary.
@@ -103,6 +108,8 @@ pub struct SinkStats {
     pub retries: AtomicU64,
     /// Values that did not fit their column of a Parquet file and became null.
     pub misfit_values: AtomicU64,
+    /// Events that a sink `loki` sent to the stream `overflow`, because their labels would make too many streams.
+    pub overflow_events: AtomicU64,
     /// Address of a listening sink.
     pub address: OnceLock<SocketAddr>,
     /// Failed TLS handshakes of a listening sink.

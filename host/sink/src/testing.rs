@@ -121,6 +121,7 @@ impl Running {
     pub(crate) fn start(type_name: &str, options: &serde_json::Value) -> Self {
         let built = crate::build("out", type_name, options).unwrap();
         let rig = Rig::new();
+        built.encoder.count_in(&rig.stats);
         let task = tokio::spawn(built.sink.run(rig.context()));
         Self { rig, encoder: built.encoder, task }
     }

@@ -231,6 +231,7 @@ table! {
     one Counter "wattle_sink_lost_events_total" ["sink"] "Events that the destination rejected, or for which the attempts ran out, and that no dead-letter file has." load(&s.lost_events);
     one Counter "wattle_sink_retries_total" ["sink"] "Failed attempts to send that were repeated." load(&s.retries), column "RETRIES", summary "retries";
     one Counter "wattle_sink_misfit_values_total" ["sink"] "Values that did not fit their column of a Parquet file and became null." load(&s.misfit_values);
+    one Counter "wattle_sink_overflow_events_total" ["sink"] "Events of a sink `loki` that went to its stream `overflow`, because their labels would make more than `max_streams` streams." load(&s.overflow_events), note "events went to the stream `overflow`; see the log";
     by Counter "wattle_sink_tls_failures_total" ["sink", "reason"] "TLS handshakes of clients of a sink that listens that failed, by the reasons of `wattle_source_tls_failures_total`." tls_failures(&s.tls);
 }
 

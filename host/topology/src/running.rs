@@ -237,6 +237,7 @@ impl Topology {
                 stats,
                 deliver_until: self.deliver_until.subscribe(),
             });
+            built.encoder.count_in(&stats);
             let handle = Arc::new(SinkHandle { encoder: built.encoder, queue, stats, drop_newest });
             handles.insert(name.clone(), handle.clone());
             fresh.push((sink, handle, built.sink, disk));

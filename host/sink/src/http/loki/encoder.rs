@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write as _;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -12,7 +13,7 @@ use wattle_batch::Batch;
 use crate::encode::{Encoding, Template};
 use crate::http::writing::{BoundMembers, Encoded, Groups, Members, write_member, write_tenant, write_text};
 use crate::retry::Outage;
-use crate::sink::{Encoder, Payload};
+use crate::sink::{Encoder, Payload, SinkStats};
 
 /// How long a stream counts. Loki closes a stream after half an hour without entries.
 const STREAM_AGE: Duration = Duration::from_secs(3600);
@@ -36,6 +37,7 @@ pub(super) struct Streams {
     seen: Mutex<Seen>,
     random: RandomState,
     overflow: Mutex<Outage>,
+    stats: OnceLock<Arc<SinkStats>>,
 }
 
 struct Seen {
@@ -47,7 +49,7 @@ struct Seen {
 impl Streams {
     pub(super) fn new(max: usize) -> Self {
         let seen = Mutex::new(Seen { streams: HashSet::new(), since: Instant::now() });
-        Self { max, seen, random: RandomState::new(), overflow: Mutex::default() }
+        Self { max, seen, random: RandomState::new(), overflow: Mutex::default(), stats: OnceLock::new() }
     }
 
     /// Whether events may go to the stream of this tenant with these labels.
@@ -90,7 +92,10 @@ impl StreamEncoder {
         out.push(b'}');
     }
 
-    fn log_overflow(&self, events: usize) {
+    fn report_overflow(&self, events: usize) {
+        if let Some(stats) = self.streams.stats.get() {
+            stats.overflow_events.fetch_add(events as u64, Ordering::Relaxed);
+        }
         if let Some(batches) = self.streams.overflow.lock().failed() {
             tracing::error!(
                 sink = %self.sink, max_streams = self.streams.max, events, batches,
@@ -130,9 +135,14 @@ impl Encoder for StreamEncoder {
             ends.push(bytes.len());
         }
         if left_out > 0 {
-            self.log_overflow(left_out);
+            self.report_overflow(left_out);
         }
         drop((events, labels, metadata, tenant));
         groups.into_payloads(batch)
+    }
+
+    fn count_in(&self, stats: &Arc<SinkStats>) {
+        // A sink has one set of counters.
+        let _ = self.streams.stats.set(stats.clone());
     }
 }

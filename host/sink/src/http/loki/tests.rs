@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
@@ -242,6 +243,7 @@ async fn labels_with_many_values_make_no_more_streams_than_the_option_allows() {
     }
     let rig = sink.finish().await;
     assert_eq!((rig.acks(), rig.counts().0), (vec![Delivered; 2], 20));
+    assert_eq!(rig.context().stats.overflow_events.load(Ordering::Relaxed), 14);
     let streams: Vec<String> = state.lock().unwrap().store.keys().map(|(_, labels)| labels.clone()).collect();
     assert_eq!(
         streams,
