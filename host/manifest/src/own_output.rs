@@ -29,6 +29,7 @@ struct Return<'u> {
     /// The option of the sink, and that of the source.
     options: [&'static str; 2],
     output: &'u Used,
+    input: &'u Used,
     /// Whether it happens for all values in a path; otherwise it can.
     is_certain: bool,
 }
@@ -55,6 +56,7 @@ pub(crate) fn report(
                     source,
                     options,
                     output: &output.what,
+                    input: &input.what,
                     is_certain,
                 })
             })
@@ -120,10 +122,10 @@ fn takes(input: &Used, output: &Used) -> Option<bool> {
 fn report_one(back: &Return<'_>, source: &User<'_>, sink: &User<'_>, findings: &mut Findings) {
     let (from, to) = (&source.manifest.name, &sink.manifest.name);
     let [output, input] = back.options;
-    let (message, hint) = match back.output {
-        Used::Writes(path) => {
+    let (message, hint) = match (back.output, back.input) {
+        (Used::Writes(path), Used::Reads(files)) => {
             let reads = if back.is_certain { "reads" } else { "can read" };
-            let excluded = glob_of(path);
+            let excluded = path.excluding(files.as_ref());
             (
                 format!("source `{from}` {reads} its own events: sink `{to}` writes them to `{path}` (`{output}`)"),
                 format!(
@@ -132,28 +134,22 @@ fn report_one(back: &Return<'_>, source: &User<'_>, sink: &User<'_>, findings: &
                 ),
             )
         }
-        Used::Sends(address) => (
+        (Used::Sends(address), _) => (
             format!("source `{from}` receives its own events: sink `{to}` sends them to `{address}`"),
             "send to another server, or take the source out of the inputs of the sink; otherwise each event comes \
              again forever"
                 .to_owned(),
         ),
-        Used::Publishes(topic) => (
+        (Used::Publishes(topic), _) => (
             format!("source `{from}` receives its own events: sink `{to}` sends them to `{}`", topic.name),
             "send to another topic, or take the source out of the inputs of the sink; otherwise each event comes \
              again forever"
                 .to_owned(),
         ),
-        Used::Listens(_) | Used::Reads(_) | Used::Subscribes(_) => return,
+        _ => return,
     };
     let code = if back.is_certain { codes::OWN_OUTPUT } else { codes::POSSIBLE_OWN_OUTPUT };
     findings.report(code.at(source.place_of(input), message).hint(hint));
-}
-
-/// A glob for `exclude` with all files of a pattern. A glob without `/` stands for the name in any folder.
-fn glob_of(path: &PathPattern) -> String {
-    let glob = path.glob();
-    if glob.contains('/') { glob } else { format!("./{glob}") }
 }
 
 /// Reports sources that read the data folder, where the agent keeps its state, buffers and quarantine.

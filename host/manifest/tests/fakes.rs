@@ -1,7 +1,7 @@
 //! Fakes of the sandbox and of the endpoints: they check options as strictly as the real ones, and
 //! run nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -199,12 +199,13 @@ impl Endpoints for FakeEndpoints {
 struct FakeFiles(String);
 
 impl Selects for FakeFiles {
-    fn selects(&self, path: &Path) -> bool {
-        let path = path.to_string_lossy();
-        match self.0.split_once('*') {
-            Some((before, after)) => path.starts_with(before) && path.ends_with(after),
-            None => path == self.0,
-        }
+    fn name_of(&self, path: &Path) -> Option<PathBuf> {
+        let text = path.to_string_lossy();
+        let is_selected = match self.0.split_once('*') {
+            Some((before, after)) => text.starts_with(before) && text.ends_with(after),
+            None => text == self.0,
+        };
+        is_selected.then(|| path.to_owned())
     }
 
     fn excludes(&self, _: &Path) -> bool {

@@ -36,8 +36,9 @@ pub enum Used {
 
 /// Which files a source reads.
 pub trait Selects: fmt::Debug + Send + Sync {
-    /// Whether the source reads a file of this absolute path.
-    fn selects(&self, path: &Path) -> bool;
+    /// The absolute path by which the source finds the file of this absolute path: the folders of its globs can be links.
+    /// `None` if it does not read the file.
+    fn name_of(&self, path: &Path) -> Option<PathBuf>;
     /// Whether the options exclude a file that the source would read otherwise.
     fn excludes(&self, path: &Path) -> bool;
     /// The selected files, as absolute globs.
@@ -249,17 +250,27 @@ impl PathPattern {
         self.fixed.join("*")
     }
 
+    /// A glob by which the option `exclude` of a source that reads these files leaves them out.
+    pub fn excluding(&self, files: &dyn Selects) -> String {
+        let glob = self.glob();
+        // The search compares names, so it never finds a path with `..`, nor one through other links.
+        let found = names_of(&glob).iter().find_map(|name| files.name_of(name));
+        match found.filter(|found| self.fixed.len() == 1 && std::path::absolute(&glob).ok().as_ref() != Some(found)) {
+            Some(found) => found.to_string_lossy().into_owned(),
+            // A glob without `/` stands for the name in any folder.
+            None if !glob.contains('/') => format!("./{glob}"),
+            None => glob,
+        }
+    }
+
     /// Whether a source reads these files. Follows the links of folders that exist.
     pub fn overlap(&self, files: &dyn Selects) -> Overlap {
         let mut selected = Vec::new();
         let mut excluded = Vec::new();
         for value in VALUES {
-            let path = PathBuf::from(self.fixed.join(value));
-            let path = std::path::absolute(&path).unwrap_or(path);
-            let names = [without_parents(&resolved(&path)), without_parents(&path)];
-            let any = |holds: &dyn Fn(&Path) -> bool| names.iter().any(|name| holds(name));
-            selected.push(any(&|path| files.selects(path)));
-            excluded.push(any(&|path| files.excludes(path)));
+            let names = names_of(&self.fixed.join(value));
+            selected.push(names.iter().any(|name| files.name_of(name).is_some()));
+            excluded.push(names.iter().any(|name| files.excludes(name)));
         }
         if selected.iter().all(|is| *is) {
             return Overlap::Certain;
@@ -296,6 +307,12 @@ fn push(fixed: &mut [String], text: &str) {
 }
 
 /// The path without `..`, as if no folder were a link.
+/// The names of a file without `..`: without links, and as it is written.
+fn names_of(path: &str) -> [PathBuf; 2] {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    [without_parents(&resolved(&path)), without_parents(&path)]
+}
+
 fn without_parents(path: &Path) -> PathBuf {
     path.components().fold(PathBuf::new(), |mut names, component| {
         match component {

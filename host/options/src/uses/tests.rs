@@ -10,8 +10,8 @@ struct Glob {
 }
 
 impl Selects for Glob {
-    fn selects(&self, path: &Path) -> bool {
-        (self.selected)(path) && !(self.excluded)(path)
+    fn name_of(&self, path: &Path) -> Option<PathBuf> {
+        ((self.selected)(path) && !(self.excluded)(path)).then(|| path.to_owned())
     }
 
     fn excludes(&self, path: &Path) -> bool {

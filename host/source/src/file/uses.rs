@@ -30,8 +30,8 @@ impl Patterns {
 }
 
 impl Selects for Patterns {
-    fn selects(&self, path: &Path) -> bool {
-        self.names_of(path).iter().any(|path| self.is_meant(path))
+    fn name_of(&self, path: &Path) -> Option<PathBuf> {
+        self.names_of(path).into_iter().find(|path| self.is_meant(path))
     }
 
     fn excludes(&self, path: &Path) -> bool {
@@ -87,6 +87,32 @@ mod tests {
         for [source, sink] in [[&link, &real], [&real, &link], [&link, &link]] {
             let options = json!({ "include": [format!("{}/*.log", source.display())] });
             assert_eq!(overlap(&options, &format!("{}/a.log", sink.display())), Overlap::Certain, "{options}");
+        }
+    }
+
+    #[test]
+    fn the_advice_to_exclude_a_file_excludes_it() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+        std::fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let (real, link) = (real.display().to_string(), link.display().to_string());
+        for (include, path) in [
+            ("out/*.log".to_owned(), "out/a.log".to_owned()),
+            ("*.log".to_owned(), "a.log".to_owned()),
+            ("out/*.log".to_owned(), "./out/../out/a.log".to_owned()),
+            ("out/*.log".to_owned(), "new/../out/a.log".to_owned()),
+            ("out/*.log".to_owned(), "out/{{ body.x }}.log".to_owned()),
+            (format!("{real}/*.log"), format!("{link}/a.log")),
+            (format!("{link}/*.log"), format!("{real}/a.log")),
+            (format!("{link}/*.log"), format!("{real}/../link/a.log")),
+        ] {
+            let options = json!({ "include": [include] });
+            assert_eq!(overlap(&options, &path), Overlap::Certain, "{include} {path}");
+            let [Use { what: Used::Reads(files), .. }] = &uses(&options)[..] else { panic!("{options}") };
+            let exclude = PathPattern::new(&path).excluding(files.as_ref());
+            let options = json!({ "include": [include], "exclude": [exclude] });
+            assert_eq!(overlap(&options, &path), Overlap::Never, "{options} {path}");
         }
     }
 }
