@@ -9,7 +9,7 @@ mod image;
 mod provenance;
 mod release;
 mod sbom;
-mod smoke;
+pub(crate) mod smoke;
 mod toolchain;
 
 use std::fs;

@@ -6,6 +6,7 @@ mod demo;
 mod deny;
 mod dist;
 mod fuzz;
+mod interpreter;
 mod languages;
 mod nodes;
 mod package;
@@ -54,6 +55,8 @@ enum Command {
     Package(package::Options),
     /// Write a release to target/dist: static binaries, packages, the image, SBOM, provenance and signed digests
     Dist(dist::Options),
+    /// Build an agent that interprets nodes to target/interpreter/release/wattle, and check it
+    Interpreter,
     /// Check licences, sources and advisories of all dependencies
     Deny,
     /// Check formatting and lints
@@ -77,6 +80,7 @@ fn main() -> anyhow::Result<()> {
         Command::Languages(options) => languages::languages(&options),
         Command::Package(options) => package::package(&options),
         Command::Dist(options) => dist::dist(&options),
+        Command::Interpreter => interpreter::interpreter(),
         Command::Deny => deny::deny(),
         Command::Lint => test::lint(),
     }

@@ -6,6 +6,9 @@
 //! compiles it with Cranelift while the pipelines run. wasmtime supports both compilers at tier 1
 //! on x86-64; on other machines, and for artifacts that Winch cannot compile, there is no baseline
 //! and Cranelift compiles at once.
+//!
+//! With the cargo feature `interpreter`, Cranelift compiles to the bytecode of Pulley, wasmtime's
+//! interpreter, and there is no baseline: the process maps no executable memory.
 
 use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, OptLevel, RegallocAlgorithm, Strategy};
@@ -14,6 +17,9 @@ use crate::bindings;
 use crate::compile::Job;
 use crate::memory;
 use crate::state::State;
+
+/// Whether guests are interpreted.
+const IS_INTERPRETED: bool = cfg!(feature = "interpreter");
 
 /// Stack of a guest. Nodes do not recurse on data, so a deep recursion is a fault.
 const STACK_BYTES: usize = 512 << 10;
@@ -26,6 +32,9 @@ const BASELINE_STACK_BYTES: usize = 1 << 20;
 /// of the CloudTrail pack take up to 1.3 times as long on it, since the host does most of the work;
 /// tight loops take two to three times.
 const BASELINE_TIMES: u32 = 3;
+
+/// The same for interpreted code: the nodes of the CloudTrail pack take about 20 times as long.
+const INTERPRETER_TIMES: u32 = 20;
 
 /// The compiler of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,6 +92,7 @@ impl Kind {
                 .parallel_compilation(!in_background)
                 .consume_fuel(metered)
                 .max_wasm_stack(STACK_BYTES),
+            Self::Baseline if IS_INTERPRETED => return Err(wasmtime::Error::msg("Winch makes no bytecode")),
             // Tier 1 support only on x86-64.
             Self::Baseline if !cfg!(target_arch = "x86_64") => {
                 return Err(wasmtime::Error::msg("not on this architecture"));
@@ -96,6 +106,9 @@ impl Kind {
                 .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass)
                 .max_wasm_stack(BASELINE_STACK_BYTES),
         };
+        if IS_INTERPRETED {
+            config.target("pulley64")?;
+        }
         config.epoch_interruption(true).generate_address_map(false);
         // Only debuggers and profilers would unwind through guests. The libunwind of static binaries takes the entries of
         // each function out of a list that it searches from the start, 87 ms for the nodes of the CloudTrail pack.
@@ -110,6 +123,7 @@ impl Kind {
     pub(crate) fn times(self) -> u32 {
         match self {
             Self::Baseline => BASELINE_TIMES,
+            Self::Optimized if IS_INTERPRETED => INTERPRETER_TIMES,
             Self::Optimized => 1,
         }
     }

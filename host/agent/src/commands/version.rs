@@ -44,6 +44,11 @@ pub(crate) fn version(options: &VersionOptions) -> Done {
 
 /// The features that this program was built with.
 fn features() -> Vec<&'static str> {
-    let all = [("aws", cfg!(feature = "aws")), ("kafka", cfg!(feature = "kafka")), ("nats", cfg!(feature = "nats"))];
+    let all = [
+        ("aws", cfg!(feature = "aws")),
+        ("interpreter", cfg!(feature = "interpreter")),
+        ("kafka", cfg!(feature = "kafka")),
+        ("nats", cfg!(feature = "nats")),
+    ];
     all.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name).collect()
 }
