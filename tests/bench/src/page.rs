@@ -32,6 +32,10 @@ const POINT: &str = "main.processed";
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Time between the start of the watchers and the measurement.
 const WARM: Duration = Duration::from_millis(700);
+/// The same for clients that stop reading: until then, the kernel takes what the agent sends them.
+const FILLED: Duration = Duration::from_secs(5);
+/// The receive buffer of these clients in bytes. By default it grows to several MB, which takes longer to fill.
+const STOPPED_BUFFER: usize = 16 << 10;
 /// A block is the median of windows of this length, so that a burst of other work on the machine spoils only a few of them.
 const WINDOW: Duration = Duration::from_millis(400);
 
@@ -59,7 +63,7 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
         for (kind, costs) in &mut kinds {
             let watched = {
                 let _watchers = Watchers::start(*kind, agent.admin, browser.as_mut())?;
-                std::thread::sleep(WARM);
+                std::thread::sleep(if *kind == Kind::Stopped { FILLED } else { WARM });
                 agent.block(bench)?
             };
             std::thread::sleep(WARM);
@@ -205,6 +209,7 @@ impl<'a> Watchers<'a> {
             for path in ["/api/v1/stream".to_owned(), format!("/api/v1/tap?point={POINT}&rate={rate}")] {
                 let stream = get(admin, &path)?;
                 if kind == Kind::Stopped {
+                    socket2::SockRef::from(&stream).set_recv_buffer_size(STOPPED_BUFFER)?;
                     watchers._stopped.push(stream);
                 } else {
                     let stop = watchers.stop.clone();
