@@ -16,16 +16,24 @@ const FOLDER: &str = "src/admin/page";
 const STYLE: &str = "<link rel=\"stylesheet\" href=\"page.css\">";
 /// What a line that names a script begins and ends with.
 const SCRIPT: (&str, &str) = ("<script src=\"", "\"></script>");
-/// Starts the script after the first frame: a browser reads and runs a script before it paints what is above it.
+/// Runs the script once the browser has shown the first frame. A script that runs earlier, also after the callback of the
+/// frame, takes the core from the threads that draw it.
 const START: &str = "{
+  let isRun = false;
   const run = () => {
+    if (isRun) return;
+    isRun = true;
     const script = document.createElement(\"script\");
     script.textContent = document.getElementById(\"script\").textContent;
     document.body.append(script);
   };
   // A page in the background has no frames.
   if (document.hidden) run();
-  else requestAnimationFrame(() => setTimeout(run));
+  else {
+    new PerformanceObserver(run).observe({ type: \"paint\", buffered: true });
+    // For a browser that does not report when it paints.
+    requestAnimationFrame(() => setTimeout(run, 300));
+  }
 }
 ";
 

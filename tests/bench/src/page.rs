@@ -3,6 +3,7 @@
 //! For the first paint the agent processes 100 documents a second. For the watchers, it runs with one worker on one core, at
 //! full load from its own generator. The watchers are on the other core:
 //! clients that send the requests of open pages and read at once, pages in Chromium, and clients that stop reading.
+//! Nobody is measured in the same way, which shows the noise. The last rows are about the memory for recent events.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -31,87 +32,128 @@ const POINT: &str = "main.processed";
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Time between the start of the watchers and the measurement.
 const WARM: Duration = Duration::from_millis(700);
+/// The same for clients that stop reading: until then, the kernel takes what the agent sends them.
+const FILLED: Duration = Duration::from_secs(5);
+/// The receive buffer of these clients in bytes. By default it grows to several MB, which takes longer to fill.
+const STOPPED_BUFFER: usize = 16 << 10;
+/// A block is the median of windows of this length, so that a burst of other work on the machine spoils only a few of them.
+const WINDOW: Duration = Duration::from_millis(400);
 
 /// The rows about the page.
 pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     report.section("The page: first paint, and what those who watch cost");
     first_paint(bench, report)?;
-    let mut agent = Agent::start(bench, "")?;
+    let agent = Agent::start(bench, "", "")?;
     let mut browser = Browser::start(bench, agent.admin, 0)?;
+    let mut kinds = vec![Kind::Nobody, Kind::Reading];
     if let Some(browser) = &mut browser {
         browser.loads()?;
+        kinds.push(Kind::Pages);
     }
-    let mut kinds: Vec<(Kind, [Samples; 2])> = vec![(Kind::Reading, Default::default())];
-    if browser.is_some() {
-        kinds.push((Kind::Pages, Default::default()));
-    }
-    kinds.push((Kind::Stopped, Default::default()));
-    let window = Duration::from_secs(bench.size(2, 4));
-    let mut alone = agent.window(window)?;
-    let mut noise = <[Samples; 2]>::default();
-    for _ in 0..bench.size(3, 7) {
-        for (kind, costs) in &mut kinds {
-            let watched = {
-                let _watchers = Watchers::start(*kind, agent.admin, browser.as_mut())?;
-                std::thread::sleep(WARM);
-                agent.window(window)?
-            };
-            std::thread::sleep(WARM);
-            let after = agent.window(window)?;
-            // Between two windows without watchers, so that a drift of the machine cancels out.
-            for (((cost, watched), alone), after) in costs.iter_mut().zip(watched).zip(alone).zip(after) {
-                cost.push(100.0 * (1.0 - 2.0 * watched / (alone + after)));
-            }
-            for ((noise, alone), after) in noise.iter_mut().zip(alone).zip(after) {
-                noise.push(100.0 * (1.0 - after / alone).abs());
-            }
-            alone = after;
-        }
-    }
+    kinds.push(Kind::Stopped);
+    let mut kinds: Vec<(Kind, Costs)> = kinds.into_iter().map(|kind| (kind, Costs::default())).collect();
+    let mut alone = agent.block(bench)?;
     report.row(
         "events of a worker without watchers",
         &Samples::from_iter(alone.into_iter().take(1).map(|rate| rate / 1e3)),
         "k/CPU-s",
         "",
     );
-    for (kind, [cpu, wall]) in &kinds {
+    for _ in 0..bench.size(3, 7) {
+        for (kind, costs) in &mut kinds {
+            let watched = {
+                let _watchers = Watchers::start(*kind, agent.admin, browser.as_mut())?;
+                std::thread::sleep(if *kind == Kind::Stopped { FILLED } else { WARM });
+                agent.block(bench)?
+            };
+            std::thread::sleep(WARM);
+            let after = agent.block(bench)?;
+            costs.push(alone, watched, after);
+            alone = after;
+        }
+    }
+    for (kind, costs) in &kinds {
         let (key, what, note) = kind.row();
-        report.key(
-            &format!("{key}_percent"),
-            what,
-            cpu,
-            "%",
-            &format!("of the events per CPU second of the worker; {note}"),
-        );
+        costs.report(report, key, what, note);
+    }
+    drop(browser);
+    agent.end()?;
+    recent(bench, report)
+}
+
+/// What it costs to keep recent events: agents with and without it, in turns.
+fn recent(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
+    let block = |admin: &str| {
+        let agent = Agent::start(bench, "", admin)?;
+        std::thread::sleep(WARM);
+        let block = agent.block(bench)?;
+        agent.end()?;
+        anyhow::Ok(block)
+    };
+    let (mut costs, mut noise) = <(Costs, Costs)>::default();
+    let mut without = block("")?;
+    for _ in 0..bench.size(2, 7) {
+        let with = block("recent = \"8MiB\"\n")?;
+        let after = block("")?;
+        costs.push(without, with, after);
+        noise.push(without, after, without);
+        without = after;
+    }
+    costs.report(report, "page_recent_cost", "cost of `recent = \"8MiB\"`", "");
+    noise.report(report, "page_recent_noise", "two agents without it differ by", "");
+    Ok(())
+}
+
+/// What watchers cost in percent of the rates of a block, in its order.
+#[derive(Default)]
+struct Costs([Samples; 3]);
+
+impl Costs {
+    /// A block with watchers between two without, so that a drift of the machine cancels out.
+    fn push(&mut self, before: [f64; 3], watched: [f64; 3], after: [f64; 3]) {
+        for (((costs, before), watched), after) in self.0.iter_mut().zip(before).zip(watched).zip(after) {
+            costs.push(100.0 * (1.0 - 2.0 * watched / (before + after)));
+        }
+    }
+
+    fn report(&self, report: &mut Report, key: &str, what: &str, note: &str) {
+        let [worker, all, wall] = &self.0;
+        let note = format!("of the events per CPU second of the worker{note}");
+        report.key(&format!("{key}_percent"), what, worker, "%", &note);
+        report.key(&format!("{key}_all_percent"), "", all, "%", "per CPU second of all threads of the agent");
         report.key(
             &format!("{key}_wall_percent"),
             "",
             wall,
             "%",
-            "of the events per second of a core with all threads of the agent",
+            "per second, which other work on the machine disturbs",
         );
     }
-    let [cpu, wall] = &noise;
-    report.row("two windows without watchers differ by", cpu, "%", "of the events per CPU second");
-    report.row("", wall, "%", "of the events per second");
-    agent.end()
 }
 
 fn first_paint(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
-    let agent = Agent::start(bench, "\nrate = 100")?;
+    let agent = Agent::start(bench, "\nrate = 100", "")?;
     let Some(mut browser) = Browser::start(bench, agent.admin, bench.size(7, 21))? else {
         report.remark("the browser is not measured; `cargo xtask bench --only page` installs it");
         return agent.end();
     };
-    let (mut paint, mut content, mut graph) = <(Samples, Samples, Samples)>::default();
+    let (mut empty, mut paint, mut content, mut graph) = <(Samples, Samples, Samples, Samples)>::default();
     for times in browser.loads()? {
         let time = |key: &str| times.get(key).and_then(Value::as_f64).with_context(|| format!("`{key}` is missing"));
+        empty.push(time("empty")?);
         paint.push(time("first_paint")?);
         content.push(time("content")?);
         graph.push(time("graph")?);
     }
     let note = "bar 100; from the start of the navigation, new tabs of a warm browser";
     report.key("page_first_paint_ms", "first paint", &paint, "ms", note);
+    report.key(
+        "page_empty_paint_ms",
+        "first paint of a page of one word",
+        &empty,
+        "ms",
+        "in turns; the browser's own time",
+    );
     report.row("first paint with contents", &content, "ms", "");
     report.row("the graph is built", &graph, "ms", "with its figures, which are three requests later");
     drop(browser);
@@ -121,6 +163,7 @@ fn first_paint(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
 /// Who watches.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
+    Nobody,
     Reading,
     Pages,
     Stopped,
@@ -130,9 +173,12 @@ impl Kind {
     /// Key, title and note of the row.
     fn row(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::Reading => ("page_requests_cost", "cost of the streams of 10 pages with taps", "bar 3; read at once"),
-            Self::Pages => ("page_open_cost", "cost of 10 open pages with taps in Chromium", "bar 3"),
-            Self::Stopped => ("page_stopped_cost", "cost of 10 clients that stop reading", "bar 0, within the noise"),
+            Self::Nobody => ("page_noise", "cost of nobody", "; the noise"),
+            Self::Reading => {
+                ("page_requests_cost", "cost of the streams of 10 pages with taps", "; bar 3; read at once")
+            }
+            Self::Pages => ("page_open_cost", "cost of 10 open pages with taps in Chromium", "; bar 3"),
+            Self::Stopped => ("page_stopped_cost", "cost of 10 clients that stop reading", "; bar 0, within the noise"),
         }
     }
 }
@@ -149,6 +195,9 @@ struct Watchers<'a> {
 impl<'a> Watchers<'a> {
     fn start(kind: Kind, admin: SocketAddr, browser: Option<&'a mut Browser>) -> anyhow::Result<Self> {
         let mut watchers = Self { stop: Arc::default(), threads: Vec::new(), _stopped: Vec::new(), browser: None };
+        if kind == Kind::Nobody {
+            return Ok(watchers);
+        }
         if kind == Kind::Pages {
             let browser = browser.context("there is a browser")?;
             browser.say("open", "open")?;
@@ -160,6 +209,7 @@ impl<'a> Watchers<'a> {
             for path in ["/api/v1/stream".to_owned(), format!("/api/v1/tap?point={POINT}&rate={rate}")] {
                 let stream = get(admin, &path)?;
                 if kind == Kind::Stopped {
+                    socket2::SockRef::from(&stream).set_recv_buffer_size(STOPPED_BUFFER)?;
                     watchers._stopped.push(stream);
                 } else {
                     let stop = watchers.stop.clone();
@@ -218,21 +268,22 @@ fn drain(mut stream: TcpStream, stop: &AtomicBool) {
 struct Agent {
     child: Child,
     admin: SocketAddr,
+    started: Instant,
 }
 
 impl Agent {
-    /// Starts the agent and waits until it processes events. `options` are further ones of its source.
-    fn start(bench: &Bench, options: &str) -> anyhow::Result<Self> {
+    /// Starts the agent and waits until it processes events, with further options of its source and its listener.
+    fn start(bench: &Bench, options: &str, admin_options: &str) -> anyhow::Result<Self> {
         // The port is free now, and no other process here opens ports.
         let admin = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let source = format!("type = \"demo\"\nseed = 1\nrecords_per_document = 200{options}");
         let text =
             configuration(&bench.data_dir()?, &source, BLACKHOLE).replace("cloudtrail@1.0.0", "cloudtrail@1.2.0");
         let path = bench.fresh("page")?.join("agent.toml");
-        std::fs::write(&path, format!("[admin]\nlisten = \"{admin}\"\n\n{text}"))?;
+        std::fs::write(&path, format!("[admin]\nlisten = \"{admin}\"\n{admin_options}\n{text}"))?;
         let job = bench.agent()?.args(["run", "--quiet", "--no-watch", "--workers", "1", "--config"]).args([&path]);
-        let agent = Self { child: job.on_cores("0").spawn()?, admin };
         let since = Instant::now();
+        let agent = Self { child: job.on_cores("0").spawn()?, admin, started: since };
         while agent.received().unwrap_or(0.0) < 10_000.0 {
             ensure!(since.elapsed() < PATIENCE, "the agent does not process events");
             std::thread::sleep(Duration::from_millis(100));
@@ -252,14 +303,28 @@ impl Agent {
         last.get("received_events").and_then(Value::as_f64).context("the events of the node")
     }
 
-    /// Events per CPU second of the worker, and events per second.
-    fn window(&mut self, length: Duration) -> anyhow::Result<[f64; 2]> {
-        let worker = || cpu_seconds_of(self.child.id(), "wattle-worker");
-        let (cpu, events, since) = (worker(), self.received()?, Instant::now());
-        std::thread::sleep(length);
-        let (cpu, events, wall) = (worker() - cpu, self.received()? - events, since.elapsed().as_secs_f64());
-        ensure!(cpu > 0.0 && events > 0.0, "the agent processes no events");
-        Ok([events / cpu, events / wall])
+    /// CPU seconds of the worker and of all threads, seconds since the start, and received events.
+    fn counts(&self) -> anyhow::Result<([f64; 3], f64)> {
+        let cpu = |threads| cpu_seconds_of(self.child.id(), threads);
+        let spent = [cpu("wattle-worker"), cpu(""), self.started.elapsed().as_secs_f64()];
+        Ok((spent, self.received()?))
+    }
+
+    /// Events per CPU second of the worker, per CPU second of all threads, and per second: medians of several windows.
+    fn block(&self, bench: &Bench) -> anyhow::Result<[f64; 3]> {
+        let mut rates = <[Samples; 3]>::default();
+        let mut before = self.counts()?;
+        for _ in 0..bench.size(5, 9) {
+            std::thread::sleep(WINDOW);
+            let now = self.counts()?;
+            let events = now.1 - before.1;
+            for ((rates, now), before) in rates.iter_mut().zip(now.0).zip(before.0) {
+                ensure!(now > before && events > 0.0, "the agent processes no events");
+                rates.push(events / (now - before));
+            }
+            before = now;
+        }
+        Ok(rates.map(|rates| rates.median()))
     }
 
     fn end(mut self) -> anyhow::Result<()> {

@@ -54,6 +54,7 @@ function closeSearch() {
 }
 
 function startSearch() {
+  byId("find").hidden = false;
   const input = byId("search");
   input.addEventListener("input", () => searchFor(input.value));
   input.addEventListener("blur", () => showFound(false));

@@ -77,6 +77,40 @@ async fn one_trial_runs_at_a_time_and_the_next_ones_wait_for_it() {
 }
 
 #[tokio::test]
+#[expect(clippy::await_holding_lock, reason = "the threads that wait for the lock are not of this runtime")]
+async fn a_client_that_leaves_while_its_packs_compile_keeps_its_place_until_they_are_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let trials = trials(folder.path());
+    let begin = || {
+        let trials = trials.clone();
+        tokio::spawn(async move { trials.run(of_pipeline("main"), Input::File(Bytes::from_static(b"x"))).await })
+    };
+    // The threads that compile begin with the plan, so without it they take as long as this test wants.
+    let plan = trials.plan.lock();
+    let mut compiling: Vec<_> = (0..MAX_TRIALS).map(|_| begin()).collect();
+    while trials.check_room().is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let left = compiling.pop().unwrap();
+    left.abort();
+    assert!(left.await.unwrap_err().is_cancelled());
+    // Its thread still compiles. A free place now would let clients that come and go compile any number of packs.
+    assert!(matches!(trials.check_room(), Err(RequestError::Busy)));
+    assert!(compiling.iter().all(|trial| !trial.is_finished()));
+    drop(plan);
+    for trial in compiling {
+        trial.await.unwrap().unwrap();
+    }
+    while trials.places.available_permits() < MAX_TRIALS {
+        tokio::task::yield_now().await;
+    }
+    let again: Vec<_> = (0..MAX_TRIALS).map(|_| begin()).collect();
+    for trial in again {
+        trial.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn no_request_reaches_files_or_a_registry() {
     let folder = tempfile::tempdir().unwrap();
     let trials = trials(folder.path());
