@@ -17,7 +17,7 @@ use hyper::body::{Bytes, Frame};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
@@ -28,11 +28,15 @@ use super::super::response::{Body, Refusal};
 const MAX_EVENTS: usize = 256;
 /// Maximum bytes that wait for a client.
 const MAX_BYTES: usize = 1 << 20;
+/// With more than this, a client counts as slow.
+const SLOW_EVENTS: usize = MAX_EVENTS / 2;
+const SLOW_BYTES: usize = MAX_BYTES / 2;
 
 /// Puts events into a stream.
 pub(crate) struct EventSender {
     frames: mpsc::Sender<Bytes>,
     waiting: Arc<AtomicUsize>,
+    taken: Arc<Notify>,
 }
 
 /// The client has left.
@@ -54,6 +58,19 @@ impl EventSender {
             self.waiting.fetch_sub(bytes, Ordering::AcqRel);
         }
         is_sent
+    }
+
+    /// Waits while the client is slow, so that nothing is made that it does not take.
+    ///
+    /// # Cancel safety
+    ///
+    /// A cancelled call has changed nothing.
+    pub(crate) async fn room(&self) {
+        let is_slow =
+            || self.waiting.load(Ordering::Acquire) > SLOW_BYTES || self.frames.capacity() < MAX_EVENTS - SLOW_EVENTS;
+        while is_slow() && !self.frames.is_closed() {
+            self.taken.notified().await;
+        }
     }
 
     /// Puts a frame of [`frame`] into the queue as soon as the client has taken everything else.
@@ -90,7 +107,7 @@ pub(crate) fn open(server: &Arc<Server>, connection: &Arc<Connection>) -> Result
         refused(format!("{} streams are open, which is the maximum; close one and try again", server.max_streams))
     })?;
     let (sender, frames) = mpsc::channel(MAX_EVENTS);
-    let waiting = Arc::<AtomicUsize>::default();
+    let (waiting, taken) = (Arc::<AtomicUsize>::default(), Arc::<Notify>::default());
     let mut heartbeat = interval(server.times.heartbeat);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     heartbeat.reset();
@@ -100,6 +117,7 @@ pub(crate) fn open(server: &Arc<Server>, connection: &Arc<Connection>) -> Result
     let body = EventBody {
         frames,
         waiting: waiting.clone(),
+        taken: taken.clone(),
         heartbeat,
         ending: Box::pin(async move {
             tokio::select! {
@@ -113,13 +131,14 @@ pub(crate) fn open(server: &Arc<Server>, connection: &Arc<Connection>) -> Result
         feeder: None,
         _place: place,
     };
-    Ok((EventSender { frames: sender, waiting }, body))
+    Ok((EventSender { frames: sender, waiting, taken }, body))
 }
 
 /// The body of a stream.
 pub(crate) struct EventBody {
     frames: mpsc::Receiver<Bytes>,
     waiting: Arc<AtomicUsize>,
+    taken: Arc<Notify>,
     heartbeat: Interval,
     ending: Pin<Box<dyn Future<Output = &'static str> + Send>>,
     is_over: bool,
@@ -166,6 +185,7 @@ impl hyper::body::Body for EventBody {
         if let Poll::Ready(received) = this.frames.poll_recv(cx) {
             let frame = received.inspect(|frame| {
                 this.waiting.fetch_sub(frame.len(), Ordering::AcqRel);
+                this.taken.notify_one();
                 this.heartbeat.reset();
             });
             this.is_over = frame.is_none();

@@ -1,7 +1,8 @@
 //! `GET /api/v1/tap` and `GET /api/v1/trace`: events as they pass points of the graph.
 //!
-//! The stream sends events as they come, and a report once a second and at the end. The queue of the subscription is
-//! bounded as well, so a client that reads slowly makes neither a worker nor this task wait.
+//! The stream sends events as they come, and a report once a second and at the end. While a client reads slowly, this task
+//! takes nothing from the subscription, whose queue is bounded as well: workers then skip events before they encode them, so
+//! a client that stops reading costs nothing.
 
 use std::time::Duration;
 
@@ -64,7 +65,8 @@ enum Seen {
 /// # Cancel safety
 ///
 /// A cancelled call has taken nothing.
-async fn next(subscription: &mut Subscription, kind: Kind) -> Option<Seen> {
+async fn next(subscription: &mut Subscription, sender: &EventSender, kind: Kind) -> Option<Seen> {
+    sender.room().await;
     match kind {
         Kind::Event => subscription.next().await.map(|event| Seen::Event(tapped(event))),
         Kind::Trace => subscription.next_trace().await.map(|trace| Seen::Trace(traced(trace))),
@@ -78,7 +80,7 @@ async fn feed(mut subscription: Subscription, sender: EventSender, kind: Kind) {
     let mut unsent = 0;
     loop {
         tokio::select! {
-            seen = next(&mut subscription, kind) => match seen {
+            seen = next(&mut subscription, &sender, kind) => match seen {
                 Some(seen @ Seen::Event(_)) => unsent += u64::from(!sender.try_send("event", &seen)),
                 Some(seen @ Seen::Trace(_)) => unsent += u64::from(!sender.try_send("trace", &seen)),
                 None => break,

@@ -297,6 +297,41 @@ async fn a_full_queue_loses_events_and_delays_nothing() {
     assert_eq!(server.streams.available_permits(), 1);
 }
 
+#[tokio::test]
+async fn nothing_is_made_for_a_slow_client_until_it_reads() {
+    async fn is_slow(sender: &EventSender) -> bool {
+        tokio::select! {
+            biased;
+            () = sender.room() => false,
+            () = std::future::ready(()) => true,
+        }
+    }
+    let server = server(1);
+    for text in [100_000, 1] {
+        let connection = Connection::new(None);
+        let (sender, body) = event_stream::open(&server, &connection).unwrap();
+        assert!(!is_slow(&sender).await);
+        while sender.try_send("event", &"x".repeat(text)) {}
+        assert!(is_slow(&sender).await);
+        let mut body = body.fed_by(std::future::pending()).into_body();
+        let mut read = 0;
+        // `room` comes first, so it waits until the client has read enough.
+        tokio::select! {
+            biased;
+            () = sender.room() => {}
+            () = async {
+                loop {
+                    body.frame().await.unwrap().unwrap();
+                    read += 1;
+                    tokio::task::yield_now().await;
+                }
+            } => {}
+        }
+        assert!(read >= 5, "{read} of {text}");
+        assert!(!is_slow(&sender).await && sender.try_send("event", &"x".repeat(text)));
+    }
+}
+
 async fn tcp(address: SocketAddr, request: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
