@@ -123,6 +123,14 @@ struct Figures {
     taken_over: u64,
 }
 
+fn start(program: &PathBuf, folder: &Folder) -> Agent {
+    let mut command = Command::new(program);
+    command.current_dir(folder.path(".")).env("WATTLE_DATA_DIR", folder.path("data")).env_remove("WATTLE_CONFIG");
+    let mut agent = Agent::start(command.args(["run", "--config", "agent.toml"]));
+    agent.wait_for("running");
+    agent
+}
+
 /// Runs each agent in turn on one data folder: the first ones without a destination, the last one with it. All but the last
 /// end as `end` says, while events are in the buffer.
 fn relay(agents: &[PathBuf], end: End) -> Figures {
@@ -131,20 +139,13 @@ fn relay(agents: &[PathBuf], end: End) -> Figures {
     std::fs::remove_file(folder.path("data/cache")).unwrap();
     let to = free_address();
     folder.write("agent.toml", config(to));
-    let start = |program: &PathBuf| {
-        let mut command = Command::new(program);
-        command.current_dir(folder.path(".")).env("WATTLE_DATA_DIR", folder.path("data")).env_remove("WATTLE_CONFIG");
-        let mut agent = Agent::start(command.args(["run", "--config", "agent.toml"]));
-        agent.wait_for("running");
-        agent
-    };
     let load = Load::start(&folder);
     let (last, others) = agents.split_last().unwrap();
     let mut server = None;
     let (mut taken_over, mut in_flight) = (0, 0);
     for (number, program) in others.iter().enumerate() {
         let before = buffered(&folder);
-        let agent = start(program);
+        let agent = start(program, &folder);
         load.wait_for_more(LINES_PER_STEP);
         wait_until("events in the buffer", || buffered(&folder) > before + (LINES_PER_STEP * WIDTH / 4) as u64);
         if number + 1 == others.len() && end == End::Kill {
@@ -170,7 +171,7 @@ fn relay(agents: &[PathBuf], end: End) -> Figures {
         taken_over = taken_over.max(buffered(&folder));
     }
     let server = server.unwrap_or_else(|| Endpoint::listen(to));
-    let agent = start(last);
+    let agent = start(last, &folder);
     load.wait_for_more(LINES_PER_STEP);
     let written = load.end();
     let count = || {
@@ -238,4 +239,66 @@ fn no_event_is_lost_by_going_back_and_forth() {
     let (old, new) = (from(), binary());
     let agents = [old.clone(), new.clone(), old.clone(), new.clone(), old, new];
     check("back and forth", &agents, End::Kill);
+}
+
+/// Lines `from..to`, each `line N`.
+fn append(folder: &Folder, from: usize, to: usize) {
+    let lines: String = (from..to).map(|number| format!("line {number}\n")).collect();
+    File::options().append(true).open(folder.path("in/a.log")).unwrap().write_all(lines.as_bytes()).unwrap();
+}
+
+/// The sum of the counts of all windows.
+fn counted(folder: &Folder) -> u64 {
+    let count = |event: Value| {
+        let body: Value = serde_json::from_str(event["body"].as_str().unwrap()).unwrap();
+        body["count"].as_u64().unwrap()
+    };
+    folder.events("windows.ndjson").into_iter().map(count).sum()
+}
+
+/// `dedup` must know what passed another agent, and `aggregate` must count what waits in a window of another agent.
+fn carry_state(agents: &[PathBuf]) {
+    let folder = Folder::new();
+    std::fs::remove_file(folder.path("data/cache")).unwrap();
+    folder.write("in/a.log", "");
+    let text = Config::new()
+        .file_source("lines", "in/*.log")
+        .set("glob_interval", "20ms")
+        .pipeline("main", &["lines"])
+        .grants("clock = true\nseen = { max_keys = 100_000, max_age = \"30m\", durable = true }")
+        .node("dedup", "builtin:dedup", &["input"])
+        .with("options = { window = \"30m\" }")
+        .node("aggregate", "builtin:aggregate", &["dedup"])
+        .with("options = { window = \"2s\", mode = \"pass\" }")
+        .output("passed", &["aggregate.out", "dedup.failed", "aggregate.failed"])
+        .output("windows", &["aggregate.windows"])
+        .file_sinks(&["passed", "windows"])
+        .text();
+    folder.write("agent.toml", text);
+    let mut written = 0;
+    for program in agents {
+        let agent = start(program, &folder);
+        // Everything again, and some new lines.
+        append(&folder, 0, written + 1000);
+        written += 1000;
+        wait_until("the new lines", || folder.events("passed.ndjson").len() >= written);
+        let ended = agent.stop();
+        assert_eq!(ended.code, 0, "{}", ended.log);
+    }
+    let agent = start(agents.last().unwrap(), &folder);
+    wait_until("the windows", || counted(&folder) >= written as u64);
+    agent.stop();
+    let mut passed: Vec<String> =
+        folder.events("passed.ndjson").iter().map(|event| event["body"].as_str().unwrap().to_owned()).collect();
+    let delivered = passed.len();
+    passed.sort();
+    passed.dedup();
+    println!("{} agents: {written} lines, {delivered} passed, {} counted", agents.len(), counted(&folder));
+    assert_eq!((passed.len(), delivered, counted(&folder)), (written, written, written as u64));
+}
+
+#[test]
+fn claims_and_windows_survive_an_upgrade_and_the_way_back() {
+    let (old, new) = (from(), binary());
+    carry_state(&[old.clone(), new.clone(), old, new]);
 }
