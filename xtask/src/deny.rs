@@ -1,5 +1,5 @@
 //! `cargo xtask deny`: licences, sources, duplicates and known vulnerabilities of dependencies, by
-//! `deny.toml`.
+//! `deny.toml`, and their audit trail in `supply-chain`.
 
 use std::process::Command;
 
@@ -7,8 +7,11 @@ use crate::process::run;
 use crate::tools::Tool;
 
 const CARGO_DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2" };
+const CARGO_VET: Tool = Tool { name: "cargo-vet", version: "0.10.3" };
 
 pub(crate) fn deny() -> anyhow::Result<()> {
+    // Locked, it does not ask the servers of others for their audits.
+    run(Command::new(CARGO_VET.installed()?).args(["vet", "check", "--locked"]))?;
     let program = CARGO_DENY.installed()?;
     let deny = || {
         let mut command = Command::new(&program);

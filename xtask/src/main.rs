@@ -57,7 +57,7 @@ enum Command {
     Dist(dist::Options),
     /// Build an agent that interprets nodes to target/interpreter/release/wattle, and check it
     Interpreter,
-    /// Check licences, sources and advisories of all dependencies
+    /// Check licences, sources, advisories and the audit trail of all dependencies
     Deny,
     /// Check formatting and lints
     Lint,
