@@ -22,6 +22,9 @@ const OUTPUTS: &[(&str, &[&str])] = &[
     ("cloudtrail", &["processed.ndjson", "get_describe_list.ndjson", "log_delivery.ndjson"]),
 ];
 
+/// An event that fails, because a pack writes no file for an output without events.
+const FAILS: &[u8] = b"no JSON\n";
+
 /// The architecture of this machine.
 pub(crate) const OWN: &str = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
 
@@ -75,7 +78,7 @@ fn pipelines_in(folder: &Path, data: &Path, binaries: &[(&str, PathBuf)]) -> any
             .stdout(fs::File::create(&generated)?))?;
         // Every architecture generates for itself; the digest below tells whether they agree.
         let events = folder.join("input");
-        fs::write(&events, [fs::read(&generated)?, samples.clone()].concat())?;
+        fs::write(&events, [fs::read(&generated)?, samples.clone(), FAILS.to_vec()].concat())?;
         let mut files = vec![("events".to_owned(), hex_digest(&fs::read(&events)?))];
         for (pack, names) in OUTPUTS {
             let out = folder.join(pack);
@@ -84,7 +87,9 @@ fn pipelines_in(folder: &Path, data: &Path, binaries: &[(&str, PathBuf)]) -> any
             agent.stdin(fs::File::open(&events)?).stdout(Stdio::null());
             run(agent.env("WATTLE_DATA_DIR", folder.join("data")))?;
             for name in *names {
-                let text = without_arrival(&fs::read_to_string(out.join(name))?);
+                let file = out.join(name);
+                let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+                let text = without_arrival(&text);
                 ensure!(!text.is_empty(), "{pack} wrote no {name} on {architecture}");
                 files.push((format!("{pack} {name}"), hex_digest(text.as_bytes())));
             }

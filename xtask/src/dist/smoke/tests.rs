@@ -101,9 +101,11 @@ fn two_runs_of_the_pack_give_the_same_bytes() {
         fs::create_dir_all(&data).unwrap();
         std::os::unix::fs::symlink(&cache, data.join("cache")).unwrap();
     }
-    pipelines_in(&folder, &root.join("../shared/data"), &[(OWN, agent.clone()), (OWN, agent)]).unwrap();
+    pipelines_in(&folder, &root.join("../shared/data"), &[(OWN, agent.clone()), (OWN, agent.clone())]).unwrap();
     let input = |place: &str| fs::read(folder.join(place).join("input")).unwrap();
     assert!(!input("0").is_empty());
     assert_eq!(input("0"), input("1"));
+    // A clone in another folder has no samples beside it.
+    pipelines_in(&folder, &folder.join("missing"), &[(OWN, agent)]).unwrap();
     fs::remove_dir_all(folder).unwrap();
 }
